@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the loader decides before the programs are loaded (read-only data: the
+ * verifier drops the branches that are off) and the few words that both sides
+ * share while they run.
+ */
+#ifndef TCPTRAIL_CONFIG_BPF_H
+#define TCPTRAIL_CONFIG_BPF_H
+
+#include "core_types.h"
+
+#include <tcptrail/event.h>
+
+#include <bpf/bpf_helpers.h>
+
+#define MAX_PREFIXES 8
+#define MAX_NETNS 16
+#define MAX_CGROUP_DEPTH 24
+
+/* Filters. A count or switch of 0 is "all". */
+const volatile __u32 want_family = 0; /* 4, 6 */
+const volatile __u32 lport_on = 0;
+const volatile __u32 rport_on = 0;
+const volatile __u32 laddr_count = 0;
+const volatile __u32 raddr_count = 0;
+const volatile __u32 netns_count = 0;
+const volatile __u32 uid_on = 0;
+const volatile __u32 want_uid = 0;
+const volatile __u64 want_cgroup = 0; /* the cgroup or any below it */
+const volatile __u64 lport_bits[1024] = {};
+const volatile __u64 rport_bits[1024] = {};
+const volatile struct tcptrail_prefix laddrs[MAX_PREFIXES] = {};
+const volatile struct tcptrail_prefix raddrs[MAX_PREFIXES] = {};
+const volatile __u32 want_netns[MAX_NETNS] = {};
+
+/* Features (docs/kernels.md). */
+const volatile bool probe_reads = true;	  /* bpf_probe_read_kernel(): off under lockdown=confidentiality */
+const volatile bool have_cookie = true;	  /* bpf_get_socket_cookie() in tracing programs (5.12) */
+const volatile bool trace_tree = false;	  /* -- CMD: mark what its processes do */
+const volatile __u32 kernel_hz = 250;	  /* jiffies per second */
+const volatile __u64 snapshot_high_water = 0; /* bytes in the ring at which the snapshot waits for the reader */
+
+/* The reader sets this before it sleeps; the first event after that wakes it. */
+volatile __u32 consumer_sleeping = 0;
+
+/* Records that found the ring full. */
+volatile __u64 lost_ring = 0;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+} events SEC(".maps");
+
+/* Processes that descend from the traced command. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, __u8);
+} tree SEC(".maps");
+
+#endif

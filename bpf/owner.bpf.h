@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Who holds the socket. The current task counts only while sk_lock.owned is
+ * set: then it is inside a system call on this very socket. In softirq, timers
+ * and with BH off (a TUN writer, ss) current is whoever happens to run there.
+ */
+#ifndef TCPTRAIL_OWNER_BPF_H
+#define TCPTRAIL_OWNER_BPF_H
+
+#include "read_sock.bpf.h"
+
+static __always_inline bool current_is_kernel_thread(void)
+{
+#ifdef TCPTRAIL_CLASSIC
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return BPF_CORE_READ(task, flags) & PF_KTHREAD;
+#else
+	return bpf_get_current_task_btf()->flags & PF_KTHREAD;
+#endif
+}
+
+/* comm is the thread's own; a process is called by its leader's. */
+static __always_inline void tcptrail_leader_comm(char comm[TCPTRAIL_COMM_LEN])
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	struct task_struct *task;
+
+	if ((__u32)id == id >> 32 || !probe_reads) {
+		bpf_get_current_comm(comm, TCPTRAIL_COMM_LEN);
+		return;
+	}
+	task = (void *)bpf_get_current_task();
+	BPF_CORE_READ_STR_INTO(comm, task, group_leader, comm);
+}
+
+static __always_inline bool in_tree(__u32 pid)
+{
+	return trace_tree && bpf_map_lookup_elem(&tree, &pid);
+}
+
+/* Sets pid and the flags that say what it is worth. */
+static __always_inline void tcptrail_read_owner(struct tcptrail_record *r, struct sock *sk)
+{
+	r->pid = 0;
+	if (!GET(sk, sk_lock.owned))
+		return;
+	/* Deferred fput and the MPTCP worker hold the lock for somebody else. */
+	if (current_is_kernel_thread())
+		return;
+	r->pid = bpf_get_current_pid_tgid() >> 32;
+	/* tcp_abort() runs in the task that asked for it, ss -K: never the owner. */
+	if (r->new_state == TCP_CLOSE && GET(sk, sk_err) == ECONNABORTED)
+		r->flags |= TCPTRAIL_F_KILLER;
+	else
+		r->flags |= TCPTRAIL_F_OWN;
+	if (in_tree(r->pid))
+		r->flags |= TCPTRAIL_F_IN_TREE;
+}
+
+#endif

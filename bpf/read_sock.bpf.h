@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Reading a full TCP socket: the tuple, the owner test, the counters, and what
+ * took its place in the established hash.
+ *
+ * The file is compiled twice. Typed programs (tp_btf, iter) load fields
+ * directly; the classic tracepoint gets an untyped address and must probe.
+ */
+#ifndef TCPTRAIL_READ_SOCK_BPF_H
+#define TCPTRAIL_READ_SOCK_BPF_H
+
+#include "config.bpf.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+
+#ifdef TCPTRAIL_CLASSIC
+#define GET(p, field) BPF_CORE_READ(p, field)
+#define GET_BITS(p, field) BPF_CORE_READ_BITFIELD_PROBED(p, field)
+#else
+#define GET(p, field) ((p)->field)
+#define GET_BITS(p, field) BPF_CORE_READ_BITFIELD(p, field)
+#endif
+
+static __always_inline __u64 tcptrail_cookie(struct sock *sk)
+{
+#ifdef TCPTRAIL_CLASSIC
+	/* No helper here: the address serves, and tcp_destroy_sock ends its meaning. */
+	return (__u64)sk;
+#else
+	return have_cookie ? bpf_get_socket_cookie(sk) : (__u64)(unsigned long)sk;
+#endif
+}
+
+static __always_inline __u32 tcptrail_netns(struct sock *sk)
+{
+	struct net *net = GET(sk, __sk_common.skc_net.net);
+
+	return GET(net, ns.inum);
+}
+
+static __always_inline bool v4mapped(const __be32 *a)
+{
+	return !a[0] && !a[1] && a[2] == bpf_htonl(0xffff);
+}
+
+/* The family is that of the packets: an AF_INET6 socket with a mapped peer is IPv4. */
+static __always_inline void tcptrail_read_tuple(struct tcptrail_record *r, struct tcp_sock *tp,
+						struct sock *sk)
+{
+	__be32 *l = (__be32 *)r->laddr, *p = (__be32 *)r->raddr;
+
+	/*
+	 * skc_num is already 0 at CLOSE (inet_put_port), inet_sport is still valid. When
+	 * connect() begins it is the other way round: inet_sport may be left over from
+	 * the socket's previous connection, skc_num is the port if bind() chose one.
+	 */
+	r->lport = r->new_state == TCP_SYN_SENT ? GET(sk, __sk_common.skc_num) :
+						  bpf_ntohs(GET(tp, inet_conn.icsk_inet.inet_sport));
+	r->rport = bpf_ntohs(GET(sk, __sk_common.skc_dport));
+
+	if (GET(sk, __sk_common.skc_family) == AF_INET6) {
+		r->flags |= TCPTRAIL_F_INET6;
+		p[0] = GET(sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[0]);
+		p[1] = GET(sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[1]);
+		p[2] = GET(sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[2]);
+		p[3] = GET(sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[3]);
+		l[0] = GET(sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[0]);
+		l[1] = GET(sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[1]);
+		l[2] = GET(sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[2]);
+		l[3] = GET(sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[3]);
+		if (!v4mapped(p))
+			return;
+	}
+	r->flags |= TCPTRAIL_F_IPV4;
+	p[0] = GET(sk, __sk_common.skc_daddr);
+	l[0] = GET(sk, __sk_common.skc_rcv_saddr);
+	p[1] = p[2] = p[3] = l[1] = l[2] = l[3] = 0;
+}
+
+static __always_inline __u64 tcptrail_cgroup_id(struct sock *sk)
+{
+	struct cgroup *cgroup;
+	struct kernfs_node *kn;
+
+	if (!bpf_core_field_exists(sk->sk_cgrp_data.cgroup))
+		return 0;
+	cgroup = GET(sk, sk_cgrp_data.cgroup);
+	if (!cgroup)
+		return 0;
+	kn = GET(cgroup, kn);
+	return kn ? GET(kn, id) : 0;
+}
+
+/*
+ * tcp_time_wait() hashes the minisocket and arms its timer before tcp_done()
+ * reports CLOSE, so when this runs it stands in sk's chain (since 6.9 even in
+ * sk's own place). No lock is needed: we are inside the call that put it there.
+ */
+static __always_inline void tcptrail_find_timewait(struct tcptrail_end_record *r, struct sock *sk)
+{
+	struct inet_timewait_sock *tw;
+	struct inet_bind_bucket *tb;
+	struct inet_hashinfo *hashinfo = NULL;
+	struct inet_ehash_bucket *bucket;
+	struct hlist_nulls_node *node;
+	__u64 cookie;
+	__u32 hash;
+	long left;
+	int i;
+
+	r->tw = TCPTRAIL_TW_UNKNOWN;
+	if (!probe_reads)
+		return;
+
+	if (bpf_core_field_exists(struct proto, h.hashinfo))
+		hashinfo = BPF_CORE_READ(sk, __sk_common.skc_prot, h.hashinfo);
+	/*
+	 * Since Linux kernel commit 4461568aa4e5 ("tcp: Access &tcp_hashinfo via net.")
+	 * (in v6.1), the table hangs on the network namespace and h.hashinfo is NULL.
+	 */
+	if (!hashinfo && bpf_core_field_exists(struct inet_timewait_death_row, hashinfo))
+		hashinfo = BPF_CORE_READ(sk, __sk_common.skc_net.net, ipv4.tcp_death_row.hashinfo);
+	if (!hashinfo)
+		return;
+
+	hash = BPF_CORE_READ(sk, __sk_common.skc_hash);
+	cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	bucket = BPF_CORE_READ(hashinfo, ehash);
+	bucket += hash & BPF_CORE_READ(hashinfo, ehash_mask);
+	node = BPF_CORE_READ(bucket, chain.first);
+
+	for (i = 0; i < 64; i++) {
+		if (!node || ((unsigned long)node & 1)) { /* the end of the chain */
+			r->tw = TCPTRAIL_TW_NONE;
+			return;
+		}
+		tw = (void *)node - bpf_core_field_offset(struct sock_common, skc_nulls_node);
+		if (BPF_CORE_READ(tw, __tw_common.skc_hash) == hash &&
+		    BPF_CORE_READ(tw, __tw_common.skc_state) == TCP_TIME_WAIT &&
+		    (__u64)BPF_CORE_READ(tw, __tw_common.skc_cookie.counter) == cookie &&
+		    BPF_CORE_READ(tw, __tw_common.skc_num) == r->base.lport &&
+		    bpf_ntohs(BPF_CORE_READ(tw, __tw_common.skc_dport)) == r->base.rport)
+			break;
+		node = BPF_CORE_READ(node, next);
+	}
+	if (i == 64)
+		return;
+
+	r->tw = BPF_CORE_READ(tw, tw_substate) == TCP_TIME_WAIT ? TCPTRAIL_TW_TIME_WAIT :
+								  TCPTRAIL_TW_FIN_WAIT2;
+	if (BPF_CORE_READ_BITFIELD_PROBED(&tw->__tw_common, skc_reuse))
+		r->tw |= TCPTRAIL_TW_REUSEADDR;
+	if (BPF_CORE_READ_BITFIELD_PROBED(&tw->__tw_common, skc_reuseport))
+		r->tw |= TCPTRAIL_TW_REUSEPORT;
+	/* __inet_hash_connect() passes over every bucket that is not -1/-1. */
+	tb = BPF_CORE_READ(tw, tw_tb);
+	if (tb && (BPF_CORE_READ(tb, fastreuse) >= 0 || BPF_CORE_READ(tb, fastreuseport) >= 0))
+		r->tw |= TCPTRAIL_TW_WHOLE_PORT;
+	left = (long)(BPF_CORE_READ(tw, tw_timer.expires) - bpf_jiffies64());
+	r->tw_expires_ms = left > 0 ? (__u64)left * 1000 / kernel_hz : 0;
+}
+
+static __always_inline void tcptrail_read_end(struct tcptrail_end_record *r, struct tcp_sock *tp,
+					      struct sock *sk)
+{
+	unsigned long flags = GET(sk, __sk_common.skc_flags);
+	bool done = flags & (1UL << bpf_core_enum_value(enum sock_flags, SOCK_DONE));
+	__u8 shutdown = GET(sk, sk_shutdown);
+	__u32 write_seq = GET(tp, write_seq);
+	__u32 rcv_nxt = GET(tp, rcv_nxt);
+	__u16 facts = 0;
+
+	if (done)
+		facts |= TCPTRAIL_END_DONE;
+	if (flags & (1UL << bpf_core_enum_value(enum sock_flags, SOCK_DEAD)))
+		facts |= TCPTRAIL_END_DEAD;
+	if (shutdown & RCV_SHUTDOWN)
+		facts |= TCPTRAIL_END_SHUT_RCV;
+	if (shutdown & SEND_SHUTDOWN)
+		facts |= TCPTRAIL_END_SHUT_SEND;
+	if ((flags & (1UL << bpf_core_enum_value(enum sock_flags, SOCK_LINGER))) &&
+	    !GET(sk, sk_lingertime))
+		facts |= TCPTRAIL_END_LINGER0;
+	/* The FIN takes a sequence number that no reader consumes. */
+	if ((__s32)(rcv_nxt - GET(tp, copied_seq)) > (done ? 1 : 0))
+		facts |= TCPTRAIL_END_UNREAD;
+	if (!GET(sk, sk_socket))
+		facts |= TCPTRAIL_END_NO_SOCKET;
+	if (GET(tp, snd_una) == write_seq)
+		facts |= TCPTRAIL_END_ALL_ACKED;
+	if (GET_BITS(tp, repair))
+		facts |= TCPTRAIL_END_REPAIR;
+	if (GET_BITS(sk, sk_userlocks) & SOCK_BINDPORT_LOCK)
+		facts |= TCPTRAIL_END_BOUND;
+
+	/* bytes_sent counts each retransmission again; bytes_received counts the peer's FIN. */
+	r->tx_bytes = GET(tp, bytes_sent) - GET(tp, bytes_retrans);
+	r->rx_bytes = GET(tp, bytes_received) - done;
+	r->tx_segs = GET(tp, segs_out);
+	r->rx_segs = GET(tp, segs_in);
+	if (!r->tx_segs)
+		facts |= TCPTRAIL_END_NO_SEGS_OUT;
+	r->retransmits = GET(tp, total_retrans);
+	r->rtt_us = GET(tp, srtt_us) >> 3;
+	r->min_rtt_us = GET(tp, rtt_min.s[0].v);
+	r->mss = GET(tp, mss_cache);
+	r->error = GET(sk, sk_err);
+	r->facts = facts;
+	r->pad = 0;
+}
+
+#endif

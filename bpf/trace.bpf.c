@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The stream: every state transition of a TCP socket, RSTs, and who accepted
+ * what, into one ring buffer in the order in which they happened.
+ *
+ * Built twice: as it is (tp_btf, the normal case) and with TCPTRAIL_CLASSIC for
+ * kernels where typed tracepoints do not load.
+ */
+#include "accept.bpf.h"
+#include "emit.bpf.h"
+#include "filter.bpf.h"
+#include "owner.bpf.h"
+#include "read_sock.bpf.h"
+
+#include <bpf/bpf_tracing.h>
+
+static __always_inline void fill_owned(struct tcptrail_owned_record *r, struct sock *sk)
+{
+	r->cgroup_id = tcptrail_cgroup_id(sk);
+	r->uid = GET(sk, sk_uid.val);
+	r->expires_ms = 0;
+	__builtin_memset(r->comm, 0, sizeof(r->comm));
+	if (r->base.flags & TCPTRAIL_F_OWN)
+		tcptrail_leader_comm(r->comm);
+	r->tw = 0;
+	r->reuseaddr = GET_BITS(sk, __sk_common.skc_reuse);
+	r->reuseport = GET_BITS(sk, __sk_common.skc_reuseport);
+	r->has_socket = GET(sk, sk_socket) != NULL;
+	__builtin_memset(r->pad, 0, sizeof(r->pad));
+}
+
+/* The clock is read after the reservation: records of one ring are in order of time. */
+#define TCPTRAIL_FINISH(record, base)                          \
+	do {                                                   \
+		(base)->ts_boot_ns = bpf_ktime_get_boot_ns();  \
+		tcptrail_submit(record);                       \
+	} while (0)
+
+static __always_inline int on_transition(struct sock *sk, struct tcp_sock *tp, int old, int new)
+{
+	struct tcptrail_record base = { .old_state = old, .new_state = new };
+
+	base.netns = tcptrail_netns(sk);
+	if (!netns_passes(base.netns))
+		return 0;
+	tcptrail_read_tuple(&base, tp, sk);
+	/*
+	 * Since Linux kernel commit a3a128f611a9 ("inet: call inet_csk_clone_lock() after ...")
+	 * (in v6.14), a child has its own tuple and cookie at LISTEN->SYN_RECV. Before that,
+	 * both are still the listener's and the peer is 0.0.0.0:0.
+	 */
+	if (old == TCP_LISTEN && new == TCP_SYN_RECV && !base.rport)
+		base.flags |= TCPTRAIL_F_EARLY_CHILD;
+	if (!tcptrail_passes(&base, sk))
+		return 0;
+	if (GET(tp, snd_nxt) == GET(tp, write_seq))
+		base.flags |= TCPTRAIL_F_FIN_SENT;
+	tcptrail_read_owner(&base, sk);
+	base.cookie = tcptrail_cookie(sk);
+
+	if (new == TCP_CLOSE) {
+		struct tcptrail_end_record *r = TCPTRAIL_RESERVE(struct tcptrail_end_record);
+
+		if (!r)
+			return 0;
+		base.kind = TCPTRAIL_TRANSITION_END;
+		r->base = base;
+		tcptrail_read_end(r, tp, sk);
+		__builtin_memset(r->comm, 0, sizeof(r->comm));
+		if (base.flags & (TCPTRAIL_F_OWN | TCPTRAIL_F_KILLER))
+			tcptrail_leader_comm(r->comm);
+		r->tw = TCPTRAIL_TW_NONE;
+		r->tw_expires_ms = 0;
+		/* The only states from which tcp_time_wait() is called. */
+		if (old == TCP_FIN_WAIT2 || old == TCP_CLOSING)
+			tcptrail_find_timewait(r, sk);
+		TCPTRAIL_FINISH(r, &r->base);
+	} else if ((base.flags & TCPTRAIL_F_OWN) || (old == TCP_SYN_RECV && new == TCP_ESTABLISHED)) {
+		struct tcptrail_owned_record *r = TCPTRAIL_RESERVE(struct tcptrail_owned_record);
+
+		if (!r)
+			return 0;
+		base.kind = TCPTRAIL_TRANSITION_OWNED;
+		r->base = base;
+		fill_owned(r, sk);
+		TCPTRAIL_FINISH(r, &r->base);
+	} else {
+		struct tcptrail_record *r = TCPTRAIL_RESERVE(struct tcptrail_record);
+
+		if (!r)
+			return 0;
+		base.kind = TCPTRAIL_TRANSITION;
+		*r = base;
+		TCPTRAIL_FINISH(r, r);
+	}
+	return 0;
+}
+
+static __always_inline void emit_reset(struct sock *sk, __u8 kind, __u8 flags)
+{
+	struct tcptrail_reset_record *r;
+	__u32 netns = tcptrail_netns(sk);
+
+	if (!netns_passes(netns))
+		return;
+	r = TCPTRAIL_RESERVE(struct tcptrail_reset_record);
+	if (!r)
+		return;
+	r->cookie = tcptrail_cookie(sk);
+	r->netns = netns;
+	r->pid = 0;
+	__builtin_memset(r->pad0, 0, sizeof(r->pad0));
+	r->state = GET(sk, __sk_common.skc_state);
+	r->pad1 = 0;
+	r->kind = kind;
+	r->flags = flags;
+	TCPTRAIL_FINISH(r, r);
+}
+
+#ifdef TCPTRAIL_CLASSIC
+
+struct set_state_args { /* events/sock/inet_sock_set_state/format; the rest moved in 5.6 and is not used */
+	__u64 common;
+	const void *skaddr;
+	int oldstate;
+	int newstate;
+};
+
+SEC("tracepoint/sock/inet_sock_set_state")
+int set_state(struct set_state_args *ctx)
+{
+	struct sock *sk = (struct sock *)ctx->skaddr;
+	int old = ctx->oldstate, new = ctx->newstate;
+
+	if (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) != IPPROTO_TCP)
+		return 0;
+	return on_transition(sk, (struct tcp_sock *)sk, old, new);
+}
+
+struct sk_event_args {
+	__u64 common;
+	const void *first;
+	const void *second;
+};
+
+SEC("tracepoint/tcp/tcp_destroy_sock")
+int destroy(struct sk_event_args *ctx)
+{
+	/* An address is reused at once: without the cookie this is where an identity ends. */
+	emit_reset((struct sock *)ctx->first, TCPTRAIL_DESTROY, 0);
+	return 0;
+}
+
+#else
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(set_state, struct sock *sk, int old, int new)
+{
+	/*
+	 * NULL for MPTCP's and SCTP's own sockets, which share the tracepoint. Everything
+	 * is read through this pointer and not through sk: for each pointer-typed field of
+	 * a trusted argument the verifier searches all of vmlinux BTF by name, 1 ms each.
+	 */
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	return tp ? on_transition((struct sock *)tp, tp, old, new) : 0;
+}
+
+/*
+ * A RST in answer to data after close() runs through tcp_reset() like one that
+ * was received (sk_err ECONNRESET, tcp_receive_reset fires). What tells them
+ * apart is that here a RST is sent by the same socket, right after its CLOSE.
+ *
+ * sk may be NULL, a request or a TIME_WAIT socket (6.10+): bpf_skc_to_tcp_sock()
+ * sorts them out.
+ */
+SEC("tp_btf/tcp_send_reset")
+int BPF_PROG(send_reset, struct sock *sk, struct sk_buff *skb)
+{
+	struct tcp_sock *tp = sk ? bpf_skc_to_tcp_sock(sk) : NULL;
+
+	if (tp)
+		emit_reset((struct sock *)tp, TCPTRAIL_RESET_SENT, skb ? TCPTRAIL_F_SKB : 0);
+	return 0;
+}
+
+/* Tells a refusal by RST from one by ICMP. */
+SEC("tp_btf/tcp_receive_reset")
+int BPF_PROG(receive_reset, struct sock *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	if (tp && sk->__sk_common.skc_state != TCP_CLOSE)
+		emit_reset((struct sock *)tp, TCPTRAIL_RESET_RECEIVED, 0);
+	return 0;
+}
+
+/* Only where the cookie helper is missing: an address is reused at once, here its meaning ends. */
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(destroy, struct sock *sk)
+{
+	emit_reset(sk, TCPTRAIL_DESTROY, 0);
+	return 0;
+}
+
+/* -- CMD: a new process belongs to the tree when its parent does; a reused pid does not. */
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child)
+{
+	__u32 parent_tgid = parent->tgid, tgid = child->tgid;
+	__u8 one = 1;
+
+	if (child->pid != child->tgid)
+		return 0;
+	if (bpf_map_lookup_elem(&tree, &parent_tgid))
+		bpf_map_update_elem(&tree, &tgid, &one, BPF_ANY);
+	else
+		bpf_map_delete_elem(&tree, &tgid);
+	return 0;
+}
+
+#include "snapshot.bpf.h"
+
+#endif
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Compiler settings of our own targets, as the interface library tcptrail_flags.
+
+option(TCPTRAIL_WERROR "Treat warnings as errors" OFF)
+option(TCPTRAIL_STATIC "Link everything statically" OFF)
+option(TCPTRAIL_BENCHMARKS "Build the benchmarks" OFF)
+set(TCPTRAIL_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize=")
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo)
+endif()
+
+add_library(tcptrail_flags INTERFACE)
+target_compile_options(tcptrail_flags INTERFACE -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow)
+if(TCPTRAIL_WERROR)
+  target_compile_options(tcptrail_flags INTERFACE -Werror)
+endif()
+if(TCPTRAIL_SANITIZE)
+  target_compile_options(tcptrail_flags INTERFACE -fsanitize=${TCPTRAIL_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(tcptrail_flags INTERFACE -fsanitize=${TCPTRAIL_SANITIZE})
+endif()
+if(TCPTRAIL_STATIC)
+  target_link_options(tcptrail_flags INTERFACE -static)
+endif()

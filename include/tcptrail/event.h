@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The records that the BPF programs write and the loader reads: the one file
+ * that both compilers see.
+ *
+ * Two sizes only. Every record is 64 bytes and carries all that is needed to
+ * understand it alone; where a life begins, ends or meets its owner, a tail of
+ * another 64 bytes follows. A lost record therefore damages one connection and
+ * never the ones after it.
+ *
+ * Addresses are bytes in network order, ports are in host order. An IPv4
+ * address takes the first four bytes and leaves the others zero.
+ */
+#ifndef TCPTRAIL_EVENT_H
+#define TCPTRAIL_EVENT_H
+
+#include <linux/types.h>
+
+/* Raised when the meaning of a field changes; recordings carry it. */
+#define TCPTRAIL_LAYOUT_VERSION 1
+
+#define TCPTRAIL_COMM_LEN 16 /* TASK_COMM_LEN, include/linux/sched.h */
+
+enum tcptrail_kind {
+	TCPTRAIL_TRANSITION = 1,       /* tcptrail_record */
+	TCPTRAIL_TRANSITION_OWNED = 2, /* tcptrail_owned_record */
+	TCPTRAIL_TRANSITION_END = 3,   /* tcptrail_end_record, new state CLOSE */
+	TCPTRAIL_RESET_SENT = 4,       /* tcptrail_reset_record */
+	TCPTRAIL_RESET_RECEIVED = 5,   /* tcptrail_reset_record */
+	TCPTRAIL_ACCEPT = 6,           /* tcptrail_holder_record */
+	TCPTRAIL_SEEN_SOCKET = 7,      /* tcptrail_owned_record: snapshot, state in new_state */
+	TCPTRAIL_SEEN_HOLDER = 8,      /* tcptrail_holder_record: snapshot, one per process and socket */
+	TCPTRAIL_DESTROY = 9,          /* tcptrail_reset_record */
+};
+
+/* flags */
+#define TCPTRAIL_F_IPV4 0x01     /* the packets are IPv4 (AF_INET, or AF_INET6 with mapped addresses) */
+#define TCPTRAIL_F_OWN 0x02      /* sk_lock.owned and a user task: pid and comm are a holder of the socket */
+#define TCPTRAIL_F_IN_TREE 0x04  /* that task belongs to the command being traced (-- CMD) */
+#define TCPTRAIL_F_FIN_SENT 0x08 /* snd_nxt == write_seq: whatever is queued has been on the wire */
+#define TCPTRAIL_F_EARLY_CHILD 0x10 /* cookie and tuple are still the listener's (LISTEN->SYN_RECV before 6.14) */
+#define TCPTRAIL_F_SKB 0x20      /* RESET_SENT: the RST answers a packet */
+#define TCPTRAIL_F_INET6 0x40    /* the socket is AF_INET6 */
+#define TCPTRAIL_F_KILLER 0x80   /* pid and comm are those of the task that killed the socket (tcp_abort) */
+
+/* facts of tcptrail_end: the fingerprint of the close path (docs/kernels.md) */
+#define TCPTRAIL_END_DONE 0x0001       /* SOCK_DONE: the peer's FIN was received */
+#define TCPTRAIL_END_DEAD 0x0002       /* SOCK_DEAD: no descriptor is left */
+#define TCPTRAIL_END_SHUT_RCV 0x0004   /* sk_shutdown & RCV_SHUTDOWN */
+#define TCPTRAIL_END_SHUT_SEND 0x0008  /* sk_shutdown & SEND_SHUTDOWN */
+#define TCPTRAIL_END_LINGER0 0x0010    /* SO_LINGER with a time of 0 */
+#define TCPTRAIL_END_UNREAD 0x0020     /* bytes were received and never read */
+#define TCPTRAIL_END_NO_SOCKET 0x0040  /* sk_socket is NULL: orphan, or never accepted */
+#define TCPTRAIL_END_ALL_ACKED 0x0080  /* snd_una == write_seq */
+#define TCPTRAIL_END_NO_SEGS_OUT 0x0100 /* nothing was ever sent */
+#define TCPTRAIL_END_REPAIR 0x0200     /* TCP_REPAIR: leaves without a packet */
+#define TCPTRAIL_END_BOUND 0x0400      /* SOCK_BINDPORT_LOCK: the port was chosen by bind() */
+
+/* tw of tcptrail_end and tcptrail_owned: what took the socket's place */
+#define TCPTRAIL_TW_PHASE 0x03 /* mask of the next four */
+#define TCPTRAIL_TW_NONE 0x00
+#define TCPTRAIL_TW_FIN_WAIT2 0x01
+#define TCPTRAIL_TW_TIME_WAIT 0x02
+#define TCPTRAIL_TW_UNKNOWN 0x03 /* the table could not be read */
+#define TCPTRAIL_TW_REUSEADDR 0x04
+#define TCPTRAIL_TW_REUSEPORT 0x08
+#define TCPTRAIL_TW_WHOLE_PORT 0x10 /* the port bucket is closed to connect()'s own choice */
+
+struct tcptrail_record {
+	__u64 ts_boot_ns; /* CLOCK_BOOTTIME, taken after the ring space was reserved */
+	__u64 cookie;     /* sock_gen_cookie(); struct sock address where the helper is missing */
+	__u32 netns;      /* inode number of the network namespace */
+	__u32 pid;        /* tgid; 0 unless F_OWN or F_KILLER */
+	__u8 laddr[16];
+	__u8 raddr[16];
+	__u16 lport;
+	__u16 rport;
+	__u8 old_state;
+	__u8 new_state;
+	__u8 kind;
+	__u8 flags;
+};
+
+struct tcptrail_owned_record {
+	struct tcptrail_record base;
+	__u64 cgroup_id;
+	__u32 uid;
+	__u32 expires_ms; /* SEEN_SOCKET of a minisocket: until its timer fires */
+	char comm[TCPTRAIL_COMM_LEN]; /* thread group leader's; empty unless F_OWN */
+	__u8 tw;
+	__u8 reuseaddr;
+	__u8 reuseport;
+	__u8 has_socket; /* SEEN_SOCKET: sk_socket is not NULL */
+	__u8 pad[28];
+};
+
+struct tcptrail_end_record {
+	struct tcptrail_record base;
+	__u64 tx_bytes;    /* payload, each byte once */
+	__u64 rx_bytes;    /* payload, without the peer's FIN */
+	__u32 tx_segs;
+	__u32 rx_segs;
+	__u32 retransmits; /* segments */
+	__u32 rtt_us;      /* smoothed; 0 = no sample */
+	__u32 min_rtt_us;  /* ~0 = no sample */
+	__u32 tw_expires_ms;
+	char comm[TCPTRAIL_COMM_LEN]; /* empty unless F_OWN or F_KILLER */
+	__u16 mss;
+	__u16 error; /* sk_err: a positive errno, 0 = none */
+	__u16 facts; /* TCPTRAIL_END_* */
+	__u8 tw;     /* TCPTRAIL_TW_* */
+	__u8 pad;
+};
+
+struct tcptrail_holder_record {
+	__u64 ts_boot_ns;
+	__u64 cookie;
+	__u32 netns;
+	__u32 pid;
+	char comm[TCPTRAIL_COMM_LEN];
+	__u64 cgroup_id;
+	__u32 uid;
+	__u32 fd;
+	__u32 pad0;
+	__u8 pad1[2];
+	__u8 kind;
+	__u8 flags;
+};
+
+struct tcptrail_reset_record {
+	__u64 ts_boot_ns;
+	__u64 cookie;
+	__u32 netns;
+	__u32 pid;
+	__u8 pad0[36];
+	__u8 state; /* of the socket when the tracepoint fired */
+	__u8 pad1;
+	__u8 kind;
+	__u8 flags;
+};
+
+/* The other direction: one prefix of an address filter, in the programs' read-only data. */
+struct tcptrail_prefix { /* address & mask == value, words in network order */
+	__u64 value[2];
+	__u64 mask[2];
+	__u32 ipv4;
+	__u32 pad;
+};
+
+#ifdef __cplusplus
+#define TCPTRAIL_ASSERT(x) static_assert(x, #x)
+#else
+#define TCPTRAIL_ASSERT(x) _Static_assert(x, #x)
+#endif
+
+/* The ring and the recordings depend on these numbers; kind must be readable before the kind is known. */
+TCPTRAIL_ASSERT(sizeof(struct tcptrail_record) == 64);
+TCPTRAIL_ASSERT(sizeof(struct tcptrail_owned_record) == 128);
+TCPTRAIL_ASSERT(sizeof(struct tcptrail_end_record) == 128);
+TCPTRAIL_ASSERT(sizeof(struct tcptrail_holder_record) == 64);
+TCPTRAIL_ASSERT(sizeof(struct tcptrail_reset_record) == 64);
+TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_record, kind) == 62);
+TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_holder_record, kind) == 62);
+TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_reset_record, kind) == 62);
+TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_end_record, mss) == 120);
+
+#undef TCPTRAIL_ASSERT
+
+#endif

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The help texts, see help.h.
+#include "cli/help.h"
+
+#include "cli/version.h"
+
+namespace tcptrail {
+namespace {
+
+constexpr const char* kCommands =
+    R"(Usage: tcptrail [COMMAND] [FLAGS] [-- CMD ARGS...]
+
+Shows each TCP connection of this machine: whose it is, how it lived, which side closed it first.
+
+Commands:
+  life      one line per finished connection (the default)
+  trace     one line per state transition, TIME_WAIT enter and leave included
+  doctor    what this machine supports, what is switched off and why, how to fix it
+  schema    the JSON schema of --json
+)";
+
+constexpr const char* kShortFlags = R"(
+Flags used most:
+  -p PID[,PID]       only these processes          -L PORTS  only these local ports
+  --comm GLOB        only processes so named       -D PORTS  only these remote ports
+  --netns NAME       only this network namespace   -4, -6    only IPv4, only IPv6
+  --closed-by SIDE   local, remote, both or none   --errors  only what ended badly
+  --json             JSON Lines                    -T, -t    local time; seconds since start
+  -s                 CSV                           -w        wide: room for IPv6
+  --columns LIST     which columns                 -o FILE   write to FILE
+  --for DURATION     stop after, e.g. 10s          -v        say more
+  -- CMD ARGS        run CMD; trace only it and its children
+
+Examples:
+  tcptrail -L 443                  connections to our port 443
+  tcptrail trace -- curl example.org
+  tcptrail --json | jq 'select(.closer == "remote")'
+
+All flags: tcptrail --help
+)";
+
+constexpr const char* kFullFlags = R"(
+Filters (what is filtered out in the kernel costs next to nothing):
+  -p, --pid PID[,PID]        owner of the socket
+  --comm GLOB                name of the owner, e.g. 'nginx*'
+  -L, --lport PORTS          local port: 80,443,8000-8099 (also --localport)
+  -D, --rport PORTS          remote port (also --remoteport)
+  -4, --ipv4                 only IPv4, v4-mapped included
+  -6, --ipv6                 only IPv6
+  --laddr CIDR[,CIDR]        local address or prefix
+  --raddr CIDR[,CIDR]        remote address or prefix
+  --netns NAME|PATH|INUM|PID network namespace; default: all of them
+  --cgroup PATH              cgroup v2
+  --uid UID                  user id of the socket
+  --closed-by SIDE           local, remote, both, none, unknown: whose FIN or RST went out first
+  --how KIND[,KIND]          fin rst-sent rst-received refused timeout unreachable no-port aborted half-open unknown
+  --min-ms N                 connections that lasted at least N milliseconds
+  --errors                   only connections that ended badly: any --how but fin, or an errno
+  -- CMD ARGS                run CMD and trace only it and its children; its exit status is ours
+
+Output:
+  --json                     JSON Lines; `tcptrail schema` describes them
+  -s, --csv                  CSV with a header line (RFC 4180)
+  --events LIST              record types: transition, connection, time_wait, blocked, all
+  --columns LIST             PID,CLOSER = exactly these; +UID,RTT_US = the usual ones and these
+  -T, --time                 column with local time
+  -t, --timestamp            column with seconds since start
+  -w, --wide                 room for IPv6 addresses, no column dropped on a narrow terminal
+  --color WHEN               auto (default; NO_COLOR is respected), always, never
+  --label KEY=VALUE          put at the end of every record; repeatable
+  -o, --output FILE          write to FILE (mode 0600); reopened on SIGHUP
+
+Run:
+  --for DURATION             stop after 500ms, 10s, 2m, 1h; a bare number is seconds
+  --count N                  stop after N records
+  --ring-size SIZE           event buffer, a power of two from 64K to 1G; raise it if events are lost
+  --fail-on-loss             exit with 3 if any event was lost
+  --no-snapshot              do not look at the connections that exist at the start
+  --deny-feature NAME[,NAME] act as if this machine lacked it; `tcptrail doctor` lists the names
+  -v, --verbose              say more on stderr
+
+  -h                         the short help
+  --help                     this text
+  --version                  version
+
+Exit codes: 0 done; 1 the machine refused, or the output could not be written; 2 usage;
+3 data was lost (with --fail-on-loss).
+)";
+
+}  // namespace
+
+std::string short_help() { return std::string(kCommands) + kShortFlags; }
+std::string full_help() { return std::string(kCommands) + kFullFlags; }
+std::string version_text() { return "tcptrail " TCPTRAIL_VERSION "\n"; }
+
+}  // namespace tcptrail

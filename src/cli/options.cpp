@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// CLI11 splits the command line into flags and texts; everything else (values,
+// what excludes what, suggestions) is decided here, so that each error says what,
+// why and how to fix it. See options.h.
+#include "cli/options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <memory>
+
+#include "cli/help.h"
+#include "cli/parse.h"
+#include "util/suggest.h"
+
+namespace tcptrail {
+namespace {
+
+struct CommandName {
+  std::string_view name;
+  Command command;
+};
+constexpr std::array<CommandName, 4> kCommands = {{{"life", Command::kLife},
+                                                   {"trace", Command::kTrace},
+                                                   {"doctor", Command::kDoctor},
+                                                   {"schema", Command::kSchema}}};
+
+Error usage(std::string what, std::string why, std::string fix) {
+  return {.what = std::move(what), .why = std::move(why), .fix = std::move(fix), .exit_code = 2};
+}
+
+using Values = std::vector<std::string>;
+
+// What the command line said, as texts.
+struct Raw {
+  bool help_short = false, help_full = false, version = false;
+  bool ipv4 = false, ipv6 = false, errors = false, json = false, csv = false;
+  bool fail_on_loss = false, no_snapshot = false, local_time = false, timestamps = false, wide = false;
+  int verbose = 0;
+  std::string command;
+  Values pid, lport, rport, comm, laddr, raddr, netns, cgroup, uid, closed_by, how, min_ms;
+  Values events, output, run_for, count, columns, color, label, ring_size, deny;
+};
+
+struct ValueFlag {
+  const char* names;
+  Values Raw::*values;
+  const char* filter;  // its key in startup.filters; null = not a filter
+};
+constexpr ValueFlag kValueFlags[] = {
+    {"-p,--pid", &Raw::pid, "pid"},
+    {"-L,--lport,--localport", &Raw::lport, "lport"},
+    {"-D,--rport,--remoteport", &Raw::rport, "rport"},
+    {"--comm", &Raw::comm, "comm"},
+    {"--laddr", &Raw::laddr, "laddr"},
+    {"--raddr", &Raw::raddr, "raddr"},
+    {"--netns", &Raw::netns, "netns"},
+    {"--cgroup", &Raw::cgroup, "cgroup"},
+    {"--uid", &Raw::uid, "uid"},
+    {"--closed-by", &Raw::closed_by, "closed_by"},
+    {"--how", &Raw::how, "how"},
+    {"--min-ms", &Raw::min_ms, "min_ms"},
+    {"--events", &Raw::events, nullptr},
+    {"-o,--output", &Raw::output, nullptr},
+    {"--for", &Raw::run_for, nullptr},
+    {"--count", &Raw::count, nullptr},
+    {"--columns", &Raw::columns, nullptr},
+    {"--color", &Raw::color, nullptr},
+    {"--label", &Raw::label, nullptr},
+    {"--ring-size", &Raw::ring_size, nullptr},
+    {"--deny-feature", &Raw::deny, nullptr},
+};
+
+struct BoolFlag {
+  const char* names;
+  bool Raw::*value;
+};
+constexpr BoolFlag kBoolFlags[] = {
+    {"-h", &Raw::help_short},
+    {"--help", &Raw::help_full},
+    {"--version", &Raw::version},
+    {"-4,--ipv4", &Raw::ipv4},
+    {"-6,--ipv6", &Raw::ipv6},
+    {"--errors", &Raw::errors},
+    {"--json", &Raw::json},
+    {"-s,--csv", &Raw::csv},
+    {"-T,--time", &Raw::local_time},
+    {"-t,--timestamp", &Raw::timestamps},
+    {"-w,--wide", &Raw::wide},
+    {"--fail-on-loss", &Raw::fail_on_loss},
+    {"--no-snapshot", &Raw::no_snapshot},
+};
+
+std::unique_ptr<CLI::App> make_app(Raw& raw) {
+  auto app = std::make_unique<CLI::App>();
+  app->set_help_flag();
+  // Unknown words come back as `remaining`, and get a suggestion.
+  app->allow_extras();
+  for (const ValueFlag& flag : kValueFlags) {
+    // One value for each occurrence: `-p 1 life` must leave `life` alone.
+    app->add_option(flag.names, raw.*flag.values)->allow_extra_args(false);
+  }
+  for (const BoolFlag& flag : kBoolFlags) app->add_flag(flag.names, raw.*flag.value);
+  app->add_flag("-v,--verbose", raw.verbose);
+  app->add_option("command", raw.command);
+  return app;
+}
+
+std::string joined(const Values& values) {
+  std::string out;
+  for (const std::string& value : values) {
+    if (!out.empty()) out += ',';
+    out += value;
+  }
+  return out;
+}
+
+Error unknown_word(const std::string& word) {
+  if (!word.starts_with('-')) {
+    return usage("unexpected argument " + word, "", "to run a command: tcptrail ... -- " + word);
+  }
+  const std::string name = word.substr(0, word.find('='));
+  const std::vector<std::string> flags = known_flags();
+  std::vector<std::string_view> long_flags;
+  for (const std::string& flag : flags) {
+    if (flag.starts_with("--")) long_flags.emplace_back(flag);
+  }
+  // A wrong letter is not a slip of the finger: any other letter is as near.
+  const auto close = name.size() > 2 ? nearest(name, long_flags) : std::nullopt;
+  return usage("unknown flag " + name, "",
+               close ? "did you mean " + std::string(*close) + "?" : "tcptrail --help lists all flags");
+}
+
+Result<Command> parse_command(const std::string& word) {
+  if (word.empty()) return Command::kLife;
+  std::vector<std::string_view> names;
+  for (const CommandName& known : kCommands) {
+    if (known.name == word) return known.command;
+    names.push_back(known.name);
+  }
+  const auto close = nearest(word, names);
+  return usage("unknown command " + word, "",
+               close ? "did you mean " + std::string(*close) + "?"
+                     : "tcptrail -h lists the commands; to run a command: tcptrail -- " + word);
+}
+
+// Collects the first error of several conversions.
+class Converter {
+ public:
+  template <class T, class U>
+  void set(U& target, Result<T> result) {
+    if (result.ok()) {
+      target = std::move(*result);
+    } else {
+      fail(result.error());
+    }
+  }
+  void fail(Error error) {
+    if (!error_) error_ = std::move(error);
+  }
+  [[nodiscard]] const std::optional<Error>& error() const { return error_; }
+
+ private:
+  std::optional<Error> error_;
+};
+
+void convert_filters(const Raw& raw, Options& o, Converter& c) {
+  Filters& f = o.filters;
+  if (!raw.pid.empty()) c.set(f.pids, parse_pids("--pid", joined(raw.pid)));
+  if (!raw.lport.empty()) c.set(f.lports, parse_ports("--lport", joined(raw.lport)));
+  if (!raw.rport.empty()) c.set(f.rports, parse_ports("--rport", joined(raw.rport)));
+  if (raw.ipv4 != raw.ipv6) f.family = raw.ipv4 ? FamilyFilter::kIpv4 : FamilyFilter::kIpv6;
+  if (!raw.comm.empty()) f.comm_glob = raw.comm.back();
+  if (!raw.laddr.empty()) c.set(f.laddrs, parse_prefixes("--laddr", joined(raw.laddr)));
+  if (!raw.raddr.empty()) c.set(f.raddrs, parse_prefixes("--raddr", joined(raw.raddr)));
+  const std::string netns = joined(raw.netns);
+  for (const std::string_view part : split_list(netns)) o.netns.emplace_back(part);
+  if (!raw.cgroup.empty()) o.cgroup = raw.cgroup.back();
+  if (!raw.uid.empty()) {
+    // (uid_t)-1 means "no user" to the kernel.
+    const auto uid = parse_number("--uid", raw.uid.back(), 0, 4'294'967'294);
+    if (uid) f.uid = static_cast<std::uint32_t>(*uid);
+    if (!uid) c.fail(uid.error());
+  }
+  if (!raw.closed_by.empty()) c.set(f.closed_by, parse_closers("--closed-by", joined(raw.closed_by)));
+  if (!raw.how.empty()) c.set(f.how, parse_hows("--how", joined(raw.how)));
+  if (!raw.min_ms.empty()) c.set(f.min_duration_ns, parse_ms_as_ns("--min-ms", raw.min_ms.back()));
+  f.errors_only = raw.errors;
+
+  for (const ValueFlag& flag : kValueFlags) {
+    const Values& values = raw.*flag.values;
+    if (flag.filter != nullptr && !values.empty()) o.given_filters.emplace_back(flag.filter, joined(values));
+  }
+  if (f.family != FamilyFilter::kBoth) o.given_filters.emplace_back("family", raw.ipv4 ? "ipv4" : "ipv6");
+  if (f.errors_only) o.given_filters.emplace_back("errors", "true");
+}
+
+void convert_run(const Raw& raw, std::span<const std::string_view> features, Options& o, Converter& c) {
+  if (!raw.output.empty()) o.output = raw.output.back();
+  if (!raw.run_for.empty()) c.set(o.run_for_ns, parse_duration_ns("--for", raw.run_for.back()));
+  if (!raw.count.empty()) c.set(o.count, parse_number("--count", raw.count.back(), 1, UINT64_MAX));
+  if (!raw.ring_size.empty()) c.set(o.ring_bytes, parse_ring_size("--ring-size", raw.ring_size.back()));
+  if (!raw.deny.empty()) c.set(o.denied_features, parse_words("--deny-feature", joined(raw.deny), features));
+  o.fail_on_loss = raw.fail_on_loss;
+  o.no_snapshot = raw.no_snapshot;
+  o.verbose = static_cast<unsigned>(std::max(raw.verbose, 0));
+}
+
+void convert_columns(const Raw& raw, Options& o, Converter& c) {
+  const bool life = o.events.connection;
+  const bool trace = o.events.transition || o.events.time_wait;
+  if (o.format == Format::kCsv && life && trace) {
+    c.fail(usage("--csv with record types of two tables",
+                 "a CSV file has one header line, but connections and transitions have different columns",
+                 "name one kind with --events, or use --json"));
+  }
+  if (raw.columns.empty()) return;
+  if (o.format == Format::kJson) {
+    c.fail(usage("--columns with --json", "JSON Lines always carry every key", "leave one of them out"));
+  }
+  const std::string list = joined(raw.columns);
+  if (life) c.set(o.life_columns, parse_columns(Table::kLife, list));
+  if (trace) c.set(o.trace_columns, parse_columns(Table::kTrace, list));
+}
+
+void convert_output(const Raw& raw, Options& o, Converter& c) {
+  if (raw.json && raw.csv) {
+    c.fail(usage("--json and --csv together", "the output has one format", "choose one of them"));
+  }
+  if (raw.json) o.format = Format::kJson;
+  if (raw.csv) o.format = Format::kCsv;
+  o.events = o.command == Command::kTrace ? EventSet{.transition = true, .time_wait = true, .blocked = true}
+                                          : EventSet{.connection = true, .blocked = true};
+  if (!raw.events.empty()) c.set(o.events, parse_events("--events", joined(raw.events)));
+  if (!raw.color.empty()) {
+    static constexpr std::array<std::string_view, 3> kModes = {"auto", "always", "never"};
+    const auto mode = parse_words("--color", raw.color.back(), kModes);
+    if (!mode) {
+      c.fail(mode.error());
+    } else {
+      o.color = mode->back() == "always" ? ColorMode::kAlways
+                                         : (mode->back() == "never" ? ColorMode::kNever : ColorMode::kAuto);
+    }
+  }
+  for (const std::string& label : raw.label) {
+    const auto pair = parse_label("--label", label);
+    if (!pair) {
+      c.fail(pair.error());
+      continue;
+    }
+    // A JSON object with a key twice means different things to different readers.
+    std::erase_if(o.labels, [&](const auto& known) { return known.first == pair->first; });
+    o.labels.push_back(*pair);
+  }
+  o.local_time = raw.local_time;
+  o.timestamps = raw.timestamps;
+  o.wide = raw.wide;
+  convert_columns(raw, o, c);
+}
+
+// CLI11's texts name the flag but not what to do.
+Error parse_failure(const CLI::ParseError& error) {
+  return usage(error.what(), "", "a flag and its value: --for 10s or --for=10s; tcptrail --help lists all flags");
+}
+
+}  // namespace
+
+std::string_view to_string(Command command) {
+  for (const CommandName& known : kCommands) {
+    if (known.command == command) return known.name;
+  }
+  return "unknown";
+}
+
+Result<CommandLine> parse_command_line(int argc, const char* const* argv,
+                                       std::span<const std::string_view> known_features) {
+  // CLI11 takes its words in reverse. What follows `--` is not ours to look at.
+  std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  const auto mark = std::find(words.begin(), words.end(), "--");
+  CommandLine line;
+  Options& o = line.options;
+  if (mark != words.end()) o.child.assign(std::next(mark), words.end());
+  const bool child_missing = mark != words.end() && o.child.empty();
+  words.erase(mark, words.end());
+  std::reverse(words.begin(), words.end());
+
+  Raw raw;
+  const auto app = make_app(raw);
+  try {
+    app->parse(words);
+  } catch (const CLI::ParseError& error) {
+    return parse_failure(error);
+  }
+  if (raw.help_full || raw.command == "help") {
+    line.text = full_help();
+    return line;
+  }
+  if (raw.help_short || raw.version) {
+    line.text = raw.help_short ? short_help() : version_text();
+    return line;
+  }
+  if (const auto rest = app->remaining(); !rest.empty()) return unknown_word(rest.front());
+
+  const auto command = parse_command(raw.command);
+  if (!command) return command.error();
+  o.command = *command;
+  Converter converter;
+  convert_filters(raw, o, converter);
+  convert_run(raw, known_features, o, converter);
+  convert_output(raw, o, converter);
+  if (converter.error()) return *converter.error();
+
+  if (child_missing) {
+    return usage("nothing follows --", "-- is followed by the command to run", "tcptrail -- curl example.org");
+  }
+  const bool live = o.command == Command::kLife || o.command == Command::kTrace;
+  if (!o.child.empty() && !live) {
+    return usage(std::string(to_string(o.command)) + " runs no command", "",
+                 "leave out what follows --, or use life or trace");
+  }
+  o.filters.in_tree = !o.child.empty();
+  return line;
+}
+
+std::vector<std::string> known_flags() {
+  std::vector<std::string> flags = {"-v", "--verbose"};
+  const auto add = [&flags](std::string_view names) {
+    for (const std::string_view name : split_list(names)) flags.emplace_back(name);
+  };
+  for (const ValueFlag& flag : kValueFlags) add(flag.names);
+  for (const BoolFlag& flag : kBoolFlags) add(flag.names);
+  return flags;
+}
+
+bool use_color(ColorMode mode, bool is_terminal, const char* no_color, const char* term) {
+  if (mode != ColorMode::kAuto) return mode == ColorMode::kAlways;
+  if (!is_terminal || term == nullptr || std::string_view(term) == "dumb") return false;
+  return no_color == nullptr || *no_color == '\0';  // https://no-color.org
+}
+
+}  // namespace tcptrail

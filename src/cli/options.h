@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The command line as a plain struct. Input: argv and the names of the features
+// that --deny-feature may name; output: Options, a text for stdout (help,
+// version), or a usage error (exit code 2). Called by main().
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/filter.h"
+#include "output/columns.h"
+#include "util/result.h"
+
+namespace tcptrail {
+
+enum class Command : std::uint8_t { kLife, kTrace, kDoctor, kSchema };
+enum class Format : std::uint8_t { kText, kCsv, kJson };
+enum class ColorMode : std::uint8_t { kAuto, kAlways, kNever };
+
+std::string_view to_string(Command command);
+
+struct Options {
+  Command command = Command::kLife;
+  Filters filters;                 // but netns and cgroup_ids: the caller resolves the next two
+  std::vector<std::string> netns;  // NAME, PATH, INUM or PID, as given
+  std::string cgroup;              // path, as given
+  EventSet events;                 // --events, or what the command prints
+  Format format = Format::kText;
+  std::string output;              // -o FILE; empty = stdout
+  std::optional<std::uint64_t> run_for_ns;
+  std::optional<std::uint64_t> count;
+  std::vector<ColumnId> life_columns;   // empty = default
+  std::vector<ColumnId> trace_columns;  // empty = default
+  ColorMode color = ColorMode::kAuto;
+  std::vector<std::pair<std::string, std::string>> labels;
+  std::optional<std::uint64_t> ring_bytes;
+  bool fail_on_loss = false;
+  std::vector<std::string> denied_features;
+  bool no_snapshot = false;
+  unsigned verbose = 0;
+  bool local_time = false;
+  bool timestamps = false;
+  bool wide = false;
+  std::vector<std::string> child;  // -- CMD ARGS
+  // The filters as given, for `startup.filters`: {"lport", "80,443"}.
+  std::vector<std::pair<std::string, std::string>> given_filters;
+};
+
+struct CommandLine {
+  Options options;
+  std::string text;  // not empty: print it to stdout and exit 0
+};
+
+Result<CommandLine> parse_command_line(int argc, const char* const* argv,
+                                       std::span<const std::string_view> known_features);
+
+// Every long and short flag, for the help test and for completion.
+std::vector<std::string> known_flags();
+
+// --color and the environment (NO_COLOR, TERM; null when not set).
+bool use_color(ColorMode mode, bool is_terminal, const char* no_color, const char* term);
+
+}  // namespace tcptrail

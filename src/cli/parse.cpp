@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Checked values from the text of flags, see parse.h.
+#include "cli/parse.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+
+#include "util/escape.h"
+#include "util/suggest.h"
+
+namespace tcptrail {
+namespace {
+
+Error usage(std::string_view flag, std::string_view text, std::string_view why, std::string_view fix) {
+  return {.what = "bad value for " + std::string(flag) + ": " + (text.empty() ? "''" : std::string(text)),
+          .why = std::string(why),
+          .fix = std::string(fix),
+          .exit_code = 2};
+}
+
+std::optional<std::uint64_t> whole_number(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || failed != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// "12", "1.5", ".5" times `unit`, without floating point; nullopt on overflow.
+std::optional<std::uint64_t> decimal_times(std::string_view text, std::uint64_t unit) {
+  const std::size_t dot = text.find('.');
+  const std::string_view before = text.substr(0, dot);
+  const std::string_view after = dot == std::string_view::npos ? std::string_view{} : text.substr(dot + 1);
+  if (before.empty() && after.empty()) return std::nullopt;
+  const auto whole = before.empty() ? std::optional<std::uint64_t>(0) : whole_number(before);
+  std::uint64_t value = 0;
+  if (!whole || __builtin_mul_overflow(*whole, unit, &value)) return std::nullopt;
+  std::uint64_t weight = unit;
+  for (const char c : after) {
+    if (c < '0' || c > '9') return std::nullopt;
+    weight /= 10;
+    if (__builtin_add_overflow(value, weight * static_cast<std::uint64_t>(c - '0'), &value)) return std::nullopt;
+  }
+  return value;
+}
+
+struct Unit {
+  std::string_view name;
+  std::uint64_t ns;
+};
+constexpr std::array<Unit, 7> kUnits = {{{"ns", 1},
+                                         {"us", 1'000},
+                                         {"ms", 1'000'000},
+                                         {"s", 1'000'000'000},
+                                         {"m", 60'000'000'000},
+                                         {"h", 3'600'000'000'000},
+                                         {"d", 86'400'000'000'000}}};
+
+std::optional<std::uint16_t> port(std::string_view text) {
+  const auto value = whole_number(text);
+  if (!value || *value == 0 || *value > 65535) return std::nullopt;
+  return static_cast<std::uint16_t>(*value);
+}
+
+std::vector<PortRange> merged(std::vector<PortRange> ranges) {
+  std::sort(ranges.begin(), ranges.end(), [](const PortRange& a, const PortRange& b) { return a.first < b.first; });
+  std::vector<PortRange> out;
+  for (const PortRange& range : ranges) {
+    if (!out.empty() && range.first <= static_cast<unsigned>(out.back().last) + 1) {
+      out.back().last = std::max(out.back().last, range.last);
+    } else {
+      out.push_back(range);
+    }
+  }
+  return out;
+}
+
+std::string joined(std::span<const std::string_view> words) {
+  std::string out;
+  for (const std::string_view word : words) {
+    if (!out.empty()) out += ' ';
+    out += word;
+  }
+  return out;
+}
+
+constexpr std::array<std::string_view, 5> kClosers = {"local", "remote", "both", "none", "unknown"};
+constexpr std::array<std::string_view, 10> kHows = {"fin",         "rst-sent", "rst-received", "refused",   "timeout",
+                                                    "unreachable", "no-port",  "aborted",      "half-open", "unknown"};
+constexpr std::array<std::string_view, 5> kEvents = {"transition", "connection", "time_wait", "blocked", "all"};
+
+}  // namespace
+
+std::vector<std::string_view> split_list(std::string_view text) {
+  std::vector<std::string_view> parts;
+  while (!text.empty()) {
+    const std::size_t comma = text.find(',');
+    if (comma != 0) parts.push_back(text.substr(0, comma));
+    text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
+  }
+  return parts;
+}
+
+Result<std::uint64_t> parse_duration_ns(std::string_view flag, std::string_view text) {
+  const std::string_view number = text.substr(0, text.find_first_not_of("0123456789."));
+  const std::string_view suffix = text.substr(number.size());
+  std::uint64_t unit = suffix.empty() ? 1'000'000'000 : 0;
+  for (const Unit& known : kUnits) {
+    if (suffix == known.name) unit = known.ns;
+  }
+  const auto ns = unit == 0 ? std::nullopt : decimal_times(number, unit);
+  // Timers take a signed count of nanoseconds.
+  constexpr std::string_view kFix = "500ms, 10s, 2m or 1h; a bare number is seconds";
+  if (!ns || *ns > INT64_MAX) return usage(flag, text, "it is not a duration", kFix);
+  if (*ns == 0) return usage(flag, text, "it is no time at all", kFix);
+  return *ns;
+}
+
+Result<PortSet> parse_ports(std::string_view flag, std::string_view text) {
+  constexpr std::string_view kFix = "ports and ranges of 1 to 65535, for example 80,443,8000-8099";
+  std::vector<PortRange> ranges;
+  for (const std::string_view part : split_list(text)) {
+    const std::size_t dash = part.find('-');
+    const auto first = port(part.substr(0, dash));
+    const auto last = dash == std::string_view::npos ? first : port(part.substr(dash + 1));
+    if (!first || !last) return usage(flag, text, std::string(part) + " is not a port or a range of ports", kFix);
+    if (*first > *last) return usage(flag, text, "the range " + std::string(part) + " is backwards", kFix);
+    ranges.push_back({*first, *last});
+  }
+  if (ranges.empty()) return usage(flag, text, "it names no port", kFix);
+  return PortSet{merged(std::move(ranges))};
+}
+
+Result<std::vector<std::uint32_t>> parse_pids(std::string_view flag, std::string_view text) {
+  constexpr std::string_view kFix = "process ids, for example 12 or 12,34; for a name use --comm";
+  std::vector<std::uint32_t> pids;
+  for (const std::string_view part : split_list(text)) {
+    const auto value = whole_number(part);
+    // PID_MAX_LIMIT, include/linux/threads.h
+    if (!value || *value == 0 || *value > 4'194'304) {
+      return usage(flag, text, std::string(part) + " is not a process id", kFix);
+    }
+    pids.push_back(static_cast<std::uint32_t>(*value));
+  }
+  if (pids.empty()) return usage(flag, text, "it names no process", kFix);
+  std::sort(pids.begin(), pids.end());
+  pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
+  return pids;
+}
+
+Result<std::uint64_t> parse_number(std::string_view flag, std::string_view text, std::uint64_t lowest,
+                                   std::uint64_t highest) {
+  const auto value = whole_number(text);
+  if (value && *value >= lowest && *value <= highest) return *value;
+  return usage(flag, text, value ? "it is out of range" : "it is not a number",
+               "a number from " + std::to_string(lowest) + " to " + std::to_string(highest));
+}
+
+Result<std::uint64_t> parse_ms_as_ns(std::string_view flag, std::string_view text) {
+  if (const auto ns = decimal_times(text, 1'000'000)) return *ns;
+  return usage(flag, text, "it is not a number of milliseconds", "for example 250 or 0.5");
+}
+
+Result<std::uint64_t> parse_ring_size(std::string_view flag, std::string_view text) {
+  constexpr std::string_view kFix = "a power of two from 64K to 1G, for example 4M";
+  constexpr std::uint64_t kLowest = 64 * 1024;
+  constexpr std::uint64_t kHighest = 1024 * 1024 * 1024;
+  const std::string_view number = text.substr(0, text.find_first_not_of("0123456789"));
+  const std::string_view suffix = text.substr(number.size());
+  unsigned shift = 64;
+  if (suffix.empty()) shift = 0;
+  if (suffix == "K" || suffix == "k" || suffix == "KiB") shift = 10;
+  if (suffix == "M" || suffix == "m" || suffix == "MiB") shift = 20;
+  if (suffix == "G" || suffix == "g" || suffix == "GiB") shift = 30;
+  const auto value = whole_number(number);
+  if (!value || shift == 64) return usage(flag, text, "it is not a size", kFix);
+  if (*value > kHighest || (*value << shift) > kHighest) return usage(flag, text, "it is too large", kFix);
+  const std::uint64_t bytes = *value << shift;
+  if (bytes < kLowest) return usage(flag, text, "it is smaller than what one burst of events fills", kFix);
+  if ((bytes & (bytes - 1)) != 0) return usage(flag, text, "the kernel takes only powers of two", kFix);
+  return bytes;
+}
+
+Result<std::vector<Prefix>> parse_prefixes(std::string_view flag, std::string_view text) {
+  constexpr std::string_view kFix = "an address or a prefix, for example 10.0.0.0/8 or ::1";
+  std::vector<Prefix> prefixes;
+  for (const std::string_view part : split_list(text)) {
+    const auto prefix = parse_prefix(part);
+    if (!prefix) return usage(flag, text, std::string(part) + " is not an address or a prefix", kFix);
+    prefixes.push_back(*prefix);
+  }
+  if (prefixes.empty()) return usage(flag, text, "it names no address", kFix);
+  return prefixes;
+}
+
+Result<std::vector<std::string>> parse_words(std::string_view flag, std::string_view text,
+                                             std::span<const std::string_view> known) {
+  std::vector<std::string> words;
+  for (const std::string_view part : split_list(text)) {
+    if (std::find(known.begin(), known.end(), part) == known.end()) {
+      const auto close = nearest(part, known);
+      return usage(flag, text, std::string(part) + " is not one of: " + joined(known),
+                   close ? "did you mean " + std::string(*close) + "?" : "one or more of them, with commas between");
+    }
+    words.emplace_back(part);
+  }
+  if (words.empty()) return usage(flag, text, "it is empty", "one or more of: " + joined(known));
+  return words;
+}
+
+Result<std::vector<Closer>> parse_closers(std::string_view flag, std::string_view text) {
+  auto words = parse_words(flag, text, kClosers);
+  if (!words) return words.error();
+  std::vector<Closer> out;
+  for (const std::string& word : *words) out.push_back(closer_from_string(word).value_or(Closer::kUnknown));
+  return out;
+}
+
+Result<std::vector<How>> parse_hows(std::string_view flag, std::string_view text) {
+  auto words = parse_words(flag, text, kHows);
+  if (!words) return words.error();
+  std::vector<How> out;
+  for (const std::string& word : *words) out.push_back(how_from_string(word).value_or(How::kUnknown));
+  return out;
+}
+
+Result<EventSet> parse_events(std::string_view flag, std::string_view text) {
+  auto words = parse_words(flag, text, kEvents);
+  if (!words) return words.error();
+  EventSet events;
+  for (const std::string& word : *words) {
+    if (word == "all") events = {true, true, true, true};
+    if (word == "transition") events.transition = true;
+    if (word == "connection") events.connection = true;
+    if (word == "time_wait") events.time_wait = true;
+    if (word == "blocked") events.blocked = true;
+  }
+  return events;
+}
+
+Result<std::pair<std::string, std::string>> parse_label(std::string_view flag, std::string_view text) {
+  constexpr std::string_view kFix = "KEY=VALUE, for example --label site=fra1";
+  const std::size_t equals = text.find('=');
+  if (equals == std::string_view::npos || equals == 0) {
+    return usage(flag, text, "a label has a key and a value", kFix);
+  }
+  if (!is_valid_utf8(text)) return usage(flag, text, "it is not valid UTF-8", kFix);
+  return std::pair(std::string(text.substr(0, equals)), std::string(text.substr(equals + 1)));
+}
+
+}  // namespace tcptrail

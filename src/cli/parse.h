@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The values of flags: text in, checked values out. An error names the flag, the
+// value as given and an example of a good one; its exit code is 2. Pure; called
+// by options.cpp.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/filter.h"
+#include "util/result.h"
+
+namespace tcptrail {
+
+// "500ms", "10s", "2m", "1h", "1.5s"; a bare number is seconds. More than 0.
+Result<std::uint64_t> parse_duration_ns(std::string_view flag, std::string_view text);
+// "80,443,8000-8099"; 1..65535. The result is sorted and merged.
+Result<PortSet> parse_ports(std::string_view flag, std::string_view text);
+// "12,34"; sorted.
+Result<std::vector<std::uint32_t>> parse_pids(std::string_view flag, std::string_view text);
+Result<std::uint64_t> parse_number(std::string_view flag, std::string_view text, std::uint64_t lowest,
+                                   std::uint64_t highest);
+// "1.5" milliseconds as nanoseconds; 0 is allowed.
+Result<std::uint64_t> parse_ms_as_ns(std::string_view flag, std::string_view text);
+// "256K", "4M", "1G", bytes without a suffix. A power of two, 64K..1G.
+Result<std::uint64_t> parse_ring_size(std::string_view flag, std::string_view text);
+Result<std::vector<Prefix>> parse_prefixes(std::string_view flag, std::string_view text);
+Result<std::vector<Closer>> parse_closers(std::string_view flag, std::string_view text);
+Result<std::vector<How>> parse_hows(std::string_view flag, std::string_view text);
+// "transition,time_wait", "all".
+Result<EventSet> parse_events(std::string_view flag, std::string_view text);
+// "KEY=VALUE"; valid UTF-8, KEY not empty.
+Result<std::pair<std::string, std::string>> parse_label(std::string_view flag, std::string_view text);
+// Comma list of known words; the error suggests the nearest and lists all.
+Result<std::vector<std::string>> parse_words(std::string_view flag, std::string_view text,
+                                             std::span<const std::string_view> known);
+// "a,b,c" without empty parts.
+std::vector<std::string_view> split_list(std::string_view text);
+
+}  // namespace tcptrail

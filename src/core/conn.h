@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// One connection as the model keeps it between two events, and the listeners
+// that explain passive ones. Plain data; the lifecycle keeps the invariants.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "core/filter.h"
+#include "core/record.h"
+
+namespace tcptrail {
+
+// A state and when it was entered.
+struct Step {
+  std::uint64_t boot_ns = 0;
+  TcpState state{};
+};
+
+// The longest orderly life has seven steps (CLOSE, SYN_SENT, SYN_RECV, ESTABLISHED,
+// FIN_WAIT1, CLOSING, CLOSE); repaired gaps may add some.
+inline constexpr std::size_t kMaxSteps = 10;
+
+struct Conn {
+  Tuple tuple;
+  std::uint32_t netns = 0;
+  std::uint32_t generation = 0;
+  std::array<Step, kMaxSteps> path;
+  std::uint8_t steps = 0;
+  TcpState state{};
+  Role role = Role::kUnknown;
+  Began began = Began::kObserved;
+  Closer fin_closer = Closer::kUnknown;
+  OwnerSource owner_source = OwnerSource::kUnknown;
+  Verdict verdict = Verdict::kUndecided;
+  bool complete = true;
+  bool has_uid = false;
+  bool in_tree = false;
+  bool reset_received = false;
+  bool met = false;          // its tuple is known and its peer was looked for
+  bool entered_known = true; // the time at which `state` was entered is an event's, not a sighting's
+  std::uint32_t uid = 0;
+  std::uint32_t undecided_transitions = 0;  // counted once the verdict is kYes
+  std::uint32_t seen_in_snapshot = 0;       // number of the last snapshot that showed it
+  Process owner;
+  Process local_close;   // whose call sent the first FIN or RST of this end
+  Process remote_close;  // the same of the other end, when it is on this host
+  std::uint64_t cgroup_id = 0;
+  std::uint64_t peer_cookie = 0;
+  std::uint64_t last_ns = 0;  // of the last event or sighting
+
+  void enter(TcpState next, std::uint64_t boot_ns) {
+    if (steps < kMaxSteps)
+      path[steps++] = {boot_ns, next};
+    else
+      complete = false;
+    state = next;
+  }
+};
+
+struct Listener {
+  Tuple tuple;
+  std::uint32_t netns = 0;
+  Process owner;  // once closed: who closed it
+  OwnerSource owner_source = OwnerSource::kUnknown;
+  bool in_tree = false;
+  std::uint64_t since = 0;
+  std::uint64_t closed = 0;  // 0 = open
+  std::uint32_t seen_in_snapshot = 0;
+};
+
+}  // namespace tcptrail

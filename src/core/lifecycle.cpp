@@ -1,0 +1,665 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "core/lifecycle.h"
+
+#include <algorithm>
+#include <array>
+
+namespace tcptrail {
+namespace {
+
+using enum TcpState;
+
+// tcp_v4_send_reset() runs in the softirq that closed the socket; a hard
+// interrupt may come between.
+constexpr std::uint64_t kResetWindowNs = 5'000'000;
+constexpr std::size_t kGenerationsKept = 1U << 16;
+constexpr std::size_t kCgroupNamesKept = 4096;
+
+bool begins_connection(TcpState old, TcpState next) {
+  return (old == kClose && next == kSynSent) || (old == kListen && next == kSynRecv);
+}
+
+bool is_about_listener(TcpState old, TcpState next) {
+  return next == kListen || (next == kClose && (old == kListen || old == kClose));
+}
+
+// Calls that end the owner's interest: the descriptor is closed, or shut down for sending.
+bool is_closing_call(TcpState old, TcpState next) {
+  return next == kFinWait1 || next == kLastAck || next == old ||
+         (next == kClose && old != kFinWait2 && old != kClosing && old != kLastAck);
+}
+
+Process process_of(const Event& event) {
+  Process process{event.base.pid, {}};
+  if (event.kind() == TCPTRAIL_TRANSITION_END) process.comm = comm_of(event.end.comm);
+  if (event.kind() == TCPTRAIL_TRANSITION_OWNED) process.comm = comm_of(event.owned.comm);
+  return process;
+}
+
+}  // namespace
+
+Lifecycle::Lifecycle(LifecycleOptions options, RecordSink& sink)
+    : options_(std::move(options)), sink_(sink), no_filter_(match(options_.filters, {}) == Verdict::kYes),
+      older_sockets_possible_(true) {}
+
+void Lifecycle::apply(const Event& event) {
+  if (!waiting_.empty()) advance_to(event.boot_ns());
+  switch (event.kind()) {
+    case TCPTRAIL_TRANSITION:
+    case TCPTRAIL_TRANSITION_OWNED:
+    case TCPTRAIL_TRANSITION_END:
+      on_transition(event);
+      break;
+    case TCPTRAIL_RESET_SENT:
+    case TCPTRAIL_RESET_RECEIVED:
+      on_reset(event);
+      break;
+    case TCPTRAIL_ACCEPT:
+    case TCPTRAIL_SEEN_HOLDER:
+      on_holder(event);
+      break;
+    case TCPTRAIL_SEEN_SOCKET:
+      on_seen(event);
+      break;
+    case TCPTRAIL_DESTROY: {
+      // The address may belong to another socket from here on.
+      const std::uint32_t index = table_.find(event.cookie());
+      if (index != table_.kNone) {
+        write_vanished(event.cookie(), table_[index], event.boot_ns());
+        forget(event.cookie());
+      }
+      if (const std::uint32_t old = ended_generations_.find(event.cookie()); old != ended_generations_.kNone)
+        ended_generations_.erase(old);
+      break;
+    }
+    default:
+      break;
+  }
+}
+
+// ---- transitions ------------------------------------------------------------
+
+void Lifecycle::on_transition(const Event& event) {
+  const TcpState old = event.old_state();
+  const TcpState next = event.new_state();
+  if (is_about_listener(old, next)) return on_listener_transition(event);
+  if (event.has(TCPTRAIL_F_EARLY_CHILD)) {
+    // Identity and tuple are still the listener's: it counts, and its time is the child's beginning.
+    early_child_ns_ = event.boot_ns();
+    Conn child;
+    child.tuple = tuple_of(event.base);
+    child.netns = event.base.netns;
+    child.verdict = no_filter_ ? Verdict::kYes : Verdict::kUndecided;
+    put_transition(0, child, event, std::nullopt);
+    return;
+  }
+
+  const std::uint64_t cookie = event.cookie();
+  const std::uint32_t index = table_.find(cookie);
+  Conn* conn = nullptr;
+  std::optional<std::uint64_t> in_old_ns;
+  if (index != table_.kNone && !begins_connection(old, next)) {
+    conn = &table_[index];
+    if (conn->state != old)
+      repair_gap(*conn, event);
+    else if (conn->entered_known && conn->steps > 0)
+      in_old_ns = event.boot_ns() - conn->path[conn->steps - 1U].boot_ns;
+  } else {
+    if (index != table_.kNone) {  // its CLOSE was lost
+      write_vanished(cookie, table_[index], event.boot_ns());
+      forget(cookie);
+      wants_snapshot_ = true;
+    }
+    conn = next == kSynSent     ? &begin_active(event)
+           : old == kListen     ? &begin_passive(event)
+                                : &begin_in_the_middle(event);
+  }
+
+  learn(*conn, event);
+  const Closer closer = fin_closer_from(old, next, event.has(TCPTRAIL_F_FIN_SENT));
+  if (conn->fin_closer == Closer::kUnknown) conn->fin_closer = closer;
+  if (next != old) {
+    conn->enter(next, event.boot_ns());
+    conn->entered_known = true;
+  }
+  conn->last_ns = event.boot_ns();
+  learn_owner(*conn, event);
+  learn_closing_process(*conn, event);
+  if (!conn->met && next != kClose && conn->tuple.lport != 0 && conn->tuple.rport != 0) link_peer(cookie, *conn);
+
+  const Verdict verdict = judge(*conn, next == kClose);
+  if (verdict == Verdict::kYes && conn->undecided_transitions != 0) {
+    transitions_ += conn->undecided_transitions;
+    conn->undecided_transitions = 0;
+  }
+  if (verdict != Verdict::kUndecided && !held_.empty()) release_held(cookie, verdict == Verdict::kYes);
+  if (verdict != Verdict::kNo) put_transition(cookie, *conn, event, in_old_ns);
+
+  if (next == kClose) {
+    end(cookie, *conn, event.end);
+  } else if (verdict == Verdict::kNo && (!options_.filters.lports.empty() || options_.filters.uid)) {
+    // The programs drop the rest of this connection: nothing would end it here.
+    forget(cookie);
+  }
+}
+
+void Lifecycle::on_listener_transition(const Event& event) {
+  const std::uint64_t cookie = event.cookie();
+  Listener* listener = listeners_.find(cookie);
+  std::optional<std::uint64_t> in_old_ns;
+  Conn view;  // a listener is no connection, but its rows look the same
+  view.tuple = tuple_of(event.base);
+  view.netns = event.base.netns;
+  view.in_tree = event.has(TCPTRAIL_F_IN_TREE);
+
+  if (event.new_state() == kListen) {
+    listener = &listeners_.add(cookie, event.base.netns, view.tuple);
+    listener->since = event.boot_ns();
+    listener->in_tree = view.in_tree;
+    if (event.has(TCPTRAIL_F_OWN)) {
+      listener->owner = process_of(event);
+      listener->owner_source = OwnerSource::kListen;
+    }
+    view.owner = listener->owner;
+    view.owner_source = listener->owner_source;
+  } else {
+    // close() marks the socket shut down before this; a killer (ss -K) and shutdown() do not.
+    const bool closed_by_owner = event.kind() == TCPTRAIL_TRANSITION_END && event.has(TCPTRAIL_F_OWN) &&
+                                 (event.end.facts & (TCPTRAIL_END_SHUT_RCV | TCPTRAIL_END_SHUT_SEND)) != 0;
+    if (listener != nullptr) {
+      if (listener->since != 0 && event.old_state() == kListen) in_old_ns = event.boot_ns() - listener->since;
+      view.owner = listener->owner;
+      view.owner_source = listener->owner_source;
+      view.in_tree |= listener->in_tree;
+    }
+    if (closed_by_owner) {
+      view.owner = process_of(event);
+      view.owner_source = OwnerSource::kClose;
+      if (listener != nullptr) listener->owner = view.owner;
+    }
+    listeners_.close(cookie, event.boot_ns());
+  }
+
+  const Facts facts{.tuple = view.tuple,
+                    .netns = view.netns,
+                    .owner = view.owner,
+                    .owner_source = view.owner_source,
+                    .uid = std::nullopt,
+                    .cgroup_id = event.kind() == TCPTRAIL_TRANSITION_OWNED ? event.owned.cgroup_id : 0,
+                    .in_tree = view.in_tree,
+                    .listener = true,
+                    .ended = true};
+  view.verdict = no_filter_ ? Verdict::kYes : match(options_.filters, facts);
+  if (view.verdict == Verdict::kYes) put_transition(cookie, view, event, in_old_ns);
+}
+
+void Lifecycle::put_transition(std::uint64_t cookie, Conn& conn, const Event& event,
+                               std::optional<std::uint64_t> in_old_ns) {
+  if (conn.verdict == Verdict::kYes)
+    ++transitions_;
+  else
+    ++conn.undecided_transitions;
+  if (!options_.want_transitions) return;
+  const TransitionRecord record{.boot_ns = event.boot_ns(),
+                                .cookie = options_.cookie_is_address ? 0 : cookie,
+                                .generation = conn.generation,
+                                .netns = conn.netns,
+                                .tuple = conn.tuple,
+                                .old_state = event.old_state(),
+                                .new_state = event.new_state(),
+                                .in_old_ns = in_old_ns,
+                                .owner = conn.owner,
+                                .owner_source = conn.owner_source};
+  if (conn.verdict == Verdict::kYes)
+    sink_.on(record);
+  else if (cookie != 0)
+    held_[cookie].push_back(record);
+}
+
+Verdict Lifecycle::judge(Conn& conn, bool ended) {
+  if (conn.verdict != Verdict::kUndecided) return conn.verdict;
+  if (no_filter_) return conn.verdict = Verdict::kYes;
+  const Facts facts{.tuple = conn.tuple,
+                    .netns = conn.netns,
+                    .owner = conn.owner,
+                    .owner_source = conn.owner_source,
+                    .uid = conn.has_uid ? std::optional(conn.uid) : std::nullopt,
+                    .cgroup_id = conn.cgroup_id,
+                    .in_tree = conn.in_tree ? std::optional(true) : std::nullopt,
+                    .listener = false,
+                    .ended = ended};
+  return conn.verdict = match(options_.filters, facts);
+}
+
+void Lifecycle::release_held(std::uint64_t cookie, bool print) {
+  const auto it = held_.find(cookie);
+  if (it == held_.end()) return;
+  if (print)
+    for (const TransitionRecord& record : it->second) sink_.on(record);
+  held_.erase(it);
+}
+
+// ---- the beginnings ---------------------------------------------------------
+
+Conn& Lifecycle::create(std::uint64_t cookie, const Event& event) {
+  if (table_.size() >= options_.max_connections) {
+    const std::uint32_t oldest = table_.first();
+    const std::uint64_t victim = table_.key(oldest);
+    forget(victim);
+    ++evicted_;
+  }
+  Conn& conn = table_[table_.insert(cookie)];
+  conn.tuple = tuple_of(event.base);
+  conn.netns = event.base.netns;
+  conn.generation = take_generation(cookie);
+  return conn;
+}
+
+Conn& Lifecycle::begin_active(const Event& event) {
+  Conn& conn = create(event.cookie(), event);
+  conn.role = Role::kActive;
+  conn.enter(kClose, event.boot_ns());
+  return conn;
+}
+
+Conn& Lifecycle::begin_passive(const Event& event) {
+  Conn& conn = create(event.cookie(), event);
+  conn.role = Role::kPassive;
+  conn.enter(kListen, event.boot_ns());
+  return conn;
+}
+
+// The first event of a socket is not its first transition: it is older than the
+// trace, or events were lost.
+Conn& Lifecycle::begin_in_the_middle(const Event& event) {
+  Conn& conn = create(event.cookie(), event);
+  if (event.old_state() == kSynRecv && early_child_ns_ != 0) {
+    // Before Linux 6.14 this is where a child gets its identity.
+    conn.role = Role::kPassive;
+    conn.enter(kListen, early_child_ns_);
+    conn.enter(kSynRecv, early_child_ns_);
+    return conn;
+  }
+  if (event.old_state() == kSynSent) conn.role = Role::kActive;
+  if (older_sockets_possible_) {
+    conn.began = Began::kBeforeTrace;
+  } else {
+    conn.complete = false;
+    wants_snapshot_ = true;
+  }
+  conn.enter(event.old_state(), event.boot_ns());
+  conn.entered_known = false;
+  conn.fin_closer = fin_closer_in(event.old_state());
+  return conn;
+}
+
+// The state that the event leaves is not the one that the last event entered.
+// What lies between is lost; that the socket was in the state is a fact.
+void Lifecycle::repair_gap(Conn& conn, const Event& event) {
+  conn.complete = false;
+  wants_snapshot_ = true;
+  conn.enter(event.old_state(), event.boot_ns());
+  conn.entered_known = false;
+  if (conn.fin_closer == Closer::kUnknown) conn.fin_closer = fin_closer_in(event.old_state());
+}
+
+std::uint32_t Lifecycle::take_generation(std::uint64_t cookie) {
+  const std::uint32_t index = ended_generations_.find(cookie);
+  if (index == ended_generations_.kNone) return 0;
+  const std::uint32_t generation = ended_generations_[index] + 1;
+  ended_generations_.erase(index);
+  return generation;
+}
+
+void Lifecycle::remember_generation(std::uint64_t cookie, std::uint32_t generation) {
+  if (ended_generations_.find(cookie) != ended_generations_.kNone) return;
+  if (ended_generations_.size() >= kGenerationsKept) ended_generations_.erase(ended_generations_.first());
+  ended_generations_[ended_generations_.insert(cookie)] = generation;
+}
+
+void Lifecycle::forget(std::uint64_t cookie) {
+  const std::uint32_t index = table_.find(cookie);
+  Conn& conn = table_[index];
+  if (conn.met && conn.peer_cookie == 0) peers_.leave(cookie, conn.netns, conn.tuple);
+  if (!held_.empty()) held_.erase(cookie);
+  table_.erase(index);
+}
+
+// ---- what an event tells beside the state -------------------------------------
+
+void Lifecycle::learn(Conn& conn, const Event& event) {
+  // connect() chooses the port after CLOSE->SYN_SENT.
+  if (conn.tuple.lport == 0 && event.base.lport != 0) conn.tuple = tuple_of(event.base);
+  if (event.has(TCPTRAIL_F_IN_TREE)) conn.in_tree = true;
+  if (event.kind() == TCPTRAIL_TRANSITION_OWNED) {
+    conn.cgroup_id = event.owned.cgroup_id;
+    // Until accept() a child shows its listener's uid.
+    if (event.owned.has_socket != 0) {
+      conn.uid = event.owned.uid;
+      conn.has_uid = true;
+    }
+  }
+}
+
+void Lifecycle::learn_owner(Conn& conn, const Event& event) {
+  if (!event.has(TCPTRAIL_F_OWN)) return;
+  const TcpState old = event.old_state();
+  const TcpState next = event.new_state();
+  const Process process = process_of(event);
+  if (next == kSynSent) {
+    conn.owner = process;
+    conn.owner_source = OwnerSource::kConnect;
+  } else if (is_closing_call(old, next)) {
+    const bool other_than_known = conn.owner.pid != 0 && conn.owner.pid != process.pid;
+    const bool known_by_a_call = conn.owner_source != OwnerSource::kUnknown;
+    conn.owner = process;
+    conn.owner_source = other_than_known && known_by_a_call ? OwnerSource::kInherited
+                        : conn.owner_source == OwnerSource::kInherited ? OwnerSource::kInherited
+                                                                       : OwnerSource::kClose;
+  } else if (conn.owner.pid == 0) {
+    // Inside a call on the socket: it holds a descriptor, whatever the call was.
+    conn.owner = process;
+    conn.owner_source = OwnerSource::kSnapshot;
+  }
+}
+
+void Lifecycle::learn_closing_process(Conn& conn, const Event& event) {
+  if (conn.local_close.pid != 0 || !event.has(TCPTRAIL_F_OWN | TCPTRAIL_F_KILLER)) return;
+  const TcpState old = event.old_state();
+  const TcpState next = event.new_state();
+  if (next != kFinWait1 && next != kLastAck && !(next == kClose && is_closing_call(old, next))) return;
+  conn.local_close = process_of(event);
+  tell_peer(conn);
+}
+
+void Lifecycle::tell_peer(const Conn& conn) {
+  if (conn.peer_cookie == 0) return;
+  const std::uint32_t index = table_.find(conn.peer_cookie);
+  if (index != table_.kNone) table_[index].remote_close = conn.local_close;
+}
+
+void Lifecycle::link_peer(std::uint64_t cookie, Conn& conn) {
+  conn.met = true;
+  const std::uint64_t other_cookie = peers_.meet(cookie, conn.netns, conn.tuple);
+  if (other_cookie == 0) return;
+  const std::uint32_t index = table_.find(other_cookie);
+  if (index == table_.kNone) return;
+  Conn& other = table_[index];
+  conn.peer_cookie = other_cookie;
+  other.peer_cookie = cookie;
+  conn.remote_close = other.local_close;
+  other.remote_close = conn.local_close;
+}
+
+void Lifecycle::on_holder(const Event& event) {
+  const Process process{event.holder.pid, comm_of(event.holder.comm)};
+  const bool accepted = event.kind() == TCPTRAIL_ACCEPT;
+  const std::uint32_t index = table_.find(event.cookie());
+  if (index == table_.kNone) {
+    Listener* listener = listeners_.find(event.cookie());
+    if (listener != nullptr && listener->owner.pid == 0) {
+      listener->owner = process;
+      listener->owner_source = OwnerSource::kSnapshot;
+    }
+    return;
+  }
+  Conn& conn = table_[index];
+  if (event.has(TCPTRAIL_F_IN_TREE)) conn.in_tree = true;
+  if (accepted) {
+    conn.uid = event.holder.uid;
+    conn.has_uid = true;
+  }
+  const bool better = conn.owner.pid == 0 || (accepted && conn.owner_source == OwnerSource::kSnapshot);
+  if (better) {
+    conn.owner = process;
+    conn.owner_source = accepted ? OwnerSource::kAccept : OwnerSource::kSnapshot;
+  }
+  if (conn.verdict != Verdict::kUndecided) return;
+  const Verdict verdict = judge(conn, false);
+  if (verdict == Verdict::kUndecided) return;
+  if (verdict == Verdict::kYes) transitions_ += std::exchange(conn.undecided_transitions, 0);
+  release_held(event.cookie(), verdict == Verdict::kYes);
+}
+
+// ---- snapshots ----------------------------------------------------------------
+
+void Lifecycle::begin_snapshot(std::uint64_t boot_ns) {
+  ++snapshot_number_;
+  snapshot_began_ns_ = boot_ns;
+  wants_snapshot_ = false;
+}
+
+Conn& Lifecycle::begin_seen(const Event& event) {
+  Conn& conn = create(event.cookie(), event);
+  if (older_sockets_possible_)
+    conn.began = Began::kBeforeTrace;
+  else
+    conn.complete = false;
+  if (event.new_state() == kSynSent) conn.role = Role::kActive;
+  conn.enter(event.new_state(), event.boot_ns());
+  conn.entered_known = false;
+  conn.fin_closer = fin_closer_in(event.new_state());
+  conn.cgroup_id = event.owned.cgroup_id;
+  conn.uid = event.owned.uid;
+  conn.has_uid = event.owned.has_socket != 0;
+  if (conn.tuple.lport != 0 && conn.tuple.rport != 0) link_peer(event.cookie(), conn);
+  return conn;
+}
+
+void Lifecycle::on_seen(const Event& event) {
+  const TcpState state = event.new_state();
+  if (state == kTimeWait || state == kClose) return;
+  if (state == kListen) {
+    Listener* listener = listeners_.find(event.cookie());
+    if (listener == nullptr) listener = &listeners_.add(event.cookie(), event.base.netns, tuple_of(event.base));
+    listener->seen_in_snapshot = snapshot_number_;
+    return;
+  }
+  const std::uint32_t index = table_.find(event.cookie());
+  if (index == table_.kNone) {
+    Conn& conn = begin_seen(event);
+    conn.seen_in_snapshot = snapshot_number_;
+    conn.last_ns = event.boot_ns();
+    // Only what is decided for good may go; an owner is learned from the holders that follow.
+    if (judge(conn, false) == Verdict::kNo) forget(event.cookie());
+    return;
+  }
+  Conn& conn = table_[index];
+  conn.seen_in_snapshot = snapshot_number_;
+  conn.last_ns = event.boot_ns();
+  if (conn.state == state) return;
+  conn.complete = false;
+  conn.enter(state, event.boot_ns());
+  conn.entered_known = false;
+  if (conn.fin_closer == Closer::kUnknown) conn.fin_closer = fin_closer_in(state);
+}
+
+void Lifecycle::end_snapshot(std::uint64_t boot_ns, std::span<const std::uint32_t> netns_read) {
+  older_sockets_possible_ = false;
+  std::uint32_t next = CookieTable<Conn>::kNone;
+  for (std::uint32_t index = table_.first(); index != table_.kNone; index = next) {
+    next = table_.next(index);
+    Conn& conn = table_[index];
+    if (conn.seen_in_snapshot == snapshot_number_ || conn.last_ns >= snapshot_began_ns_) continue;
+    if (!std::binary_search(netns_read.begin(), netns_read.end(), conn.netns)) continue;
+    const std::uint64_t cookie = table_.key(index);
+    write_vanished(cookie, conn, boot_ns);
+    forget(cookie);
+  }
+  listeners_.keep_seen(snapshot_number_, snapshot_began_ns_);
+  infer_roles();
+}
+
+// A connection that is older than the trace: passive when a listener covers its
+// local end, active when its other end is passive.
+void Lifecycle::infer_roles() {
+  for (std::uint32_t index = table_.first(); index != table_.kNone; index = table_.next(index)) {
+    Conn& conn = table_[index];
+    if (conn.role == Role::kUnknown && listeners_.of_connection(conn.netns, conn.tuple) != nullptr)
+      conn.role = Role::kPassive;
+  }
+  for (std::uint32_t index = table_.first(); index != table_.kNone; index = table_.next(index)) {
+    Conn& conn = table_[index];
+    if (conn.role != Role::kUnknown || conn.peer_cookie == 0) continue;
+    const std::uint32_t peer = table_.find(conn.peer_cookie);
+    if (peer != table_.kNone && table_[peer].role == Role::kPassive) conn.role = Role::kActive;
+  }
+}
+
+// ---- the end --------------------------------------------------------------------
+
+void Lifecycle::on_reset(const Event& event) {
+  if (event.kind() == TCPTRAIL_RESET_RECEIVED) {
+    const std::uint32_t index = table_.find(event.cookie());
+    if (index != table_.kNone) table_[index].reset_received = true;
+    return;
+  }
+  if (!event.has(TCPTRAIL_F_SKB)) return;
+  const auto it = std::find_if(waiting_.begin(), waiting_.end(),
+                               [&](const Waiting& w) { return w.cookie == event.cookie(); });
+  if (it == waiting_.end()) return;
+  write(it->cookie, it->conn, it->end, ResetAfter::kYes);
+  waiting_.erase(it);
+}
+
+void Lifecycle::advance_to(std::uint64_t boot_ns) {
+  while (!waiting_.empty() && waiting_.front().end.base.ts_boot_ns + kResetWindowNs < boot_ns) {
+    Waiting& first = waiting_.front();
+    write(first.cookie, first.conn, first.end, ResetAfter::kNo);
+    waiting_.pop_front();
+  }
+}
+
+void Lifecycle::finish() {
+  advance_to(UINT64_MAX);
+}
+
+void Lifecycle::end(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end) {
+  if ((end.facts & TCPTRAIL_END_DEAD) == 0) remember_generation(cookie, conn.generation);
+  if (conn.verdict == Verdict::kYes) {
+    name_unaccepted(conn, end);
+    write(cookie, conn, end, options_.resets_traced ? ResetAfter::kNotYet : ResetAfter::kUntraced);
+  }
+  forget(cookie);
+}
+
+// A child that ends in the accept queue was never anybody's: what is known is whose listener it came through.
+void Lifecycle::name_unaccepted(Conn& conn, const tcptrail_end_record& end) {
+  const bool accepted = (end.facts & TCPTRAIL_END_NO_SOCKET) == 0 || (end.facts & TCPTRAIL_END_DEAD) != 0;
+  if (conn.role != Role::kPassive || accepted) return;
+  const Listener* listener = listeners_.of_connection(conn.netns, conn.tuple);
+  if (listener == nullptr || listener->owner.pid == 0) return;
+  if (conn.owner.pid == 0) {
+    conn.owner = listener->owner;
+    conn.owner_source = OwnerSource::kListen;
+  }
+  if (listener->closed != 0 && conn.local_close.pid == 0 && end.error == 0) {
+    conn.local_close = listener->owner;
+    tell_peer(conn);
+  }
+}
+
+void Lifecycle::write(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end, ResetAfter reset_after) {
+  const CloseVerdict verdict = close_verdict({.old_state = TcpState{end.base.old_state},
+                                              .fin_closer = conn.fin_closer,
+                                              .fin_sent = (end.base.flags & TCPTRAIL_F_FIN_SENT) != 0,
+                                              .own = (end.base.flags & TCPTRAIL_F_OWN) != 0,
+                                              .error = end.error,
+                                              .facts = end.facts,
+                                              .tw = end.tw,
+                                              .reset_received = conn.reset_received,
+                                              .reset_after = reset_after});
+  if (verdict.wait_for_reset) {
+    waiting_.push_back({conn, cookie, end});
+    return;
+  }
+
+  ConnectionRecord record;
+  record.boot_ns = end.base.ts_boot_ns;
+  record.end = end.base.ts_boot_ns;
+  record.closer = verdict.closer;
+  record.how = verdict.how;
+  record.error = verdict.error;
+  record.evidence = verdict.evidence;
+  switch (verdict.closer) {
+    case Closer::kLocal: record.closer_process = conn.local_close; break;
+    case Closer::kRemote: record.closer_process = conn.remote_close; break;
+    case Closer::kBoth: record.closer_process = conn.local_close.pid != 0 ? conn.local_close : conn.remote_close; break;
+    default: break;
+  }
+  record.counters = Counters{.tx_bytes = end.tx_bytes,
+                             .rx_bytes = end.rx_bytes,
+                             .tx_segs = end.tx_segs,
+                             .rx_segs = end.rx_segs,
+                             .retransmits = end.retransmits,
+                             .rtt_us = end.rtt_us == 0 ? std::nullopt : std::optional(end.rtt_us),
+                             .min_rtt_us = end.min_rtt_us == UINT32_MAX ? std::nullopt : std::optional(end.min_rtt_us),
+                             .mss = end.mss};
+  record.time_wait = time_wait_outcome(verdict, end);
+  if (record.time_wait.phase == TimeWaitPhase::kTimeWait) conn.path[conn.steps - 1U].state = kTimeWait;
+  put_connection(cookie, conn, record);
+}
+
+// Its end was not seen: everything that only the end tells stays unknown.
+void Lifecycle::write_vanished(std::uint64_t cookie, Conn& conn, std::uint64_t boot_ns) {
+  if (judge(conn, true) != Verdict::kYes) return;
+  transitions_ += std::exchange(conn.undecided_transitions, 0);
+  release_held(cookie, true);
+  conn.complete = false;
+  ConnectionRecord record;
+  record.boot_ns = boot_ns;
+  record.closer = conn.fin_closer;
+  record.evidence = "the end was not seen: events were lost";
+  put_connection(cookie, conn, record);
+}
+
+void Lifecycle::put_connection(std::uint64_t cookie, Conn& conn, ConnectionRecord& record) {
+  std::array<TcpState, kMaxSteps> path;
+  std::array<StateSpan, kMaxSteps> states;
+  std::size_t spans = 0;
+  for (std::size_t i = 0; i < conn.steps; ++i) {
+    path[i] = conn.path[i].state;
+    const bool was_left = i + 1 < conn.steps;
+    const bool origin = i == 0 && (path[i] == kClose || path[i] == kListen);
+    if (was_left && !origin) states[spans++] = {path[i], conn.path[i + 1].boot_ns - conn.path[i].boot_ns};
+    if (path[i] == kEstablished && i > 0 && path[i - 1] == kSynSent && conn.role == Role::kActive)
+      record.connect_ns = conn.path[i].boot_ns - conn.path[i - 1].boot_ns;
+  }
+  record.cookie = options_.cookie_is_address ? 0 : cookie;
+  record.peer_cookie = options_.cookie_is_address ? 0 : conn.peer_cookie;
+  record.generation = conn.generation;
+  record.netns = conn.netns;
+  record.tuple = conn.tuple;
+  record.role = conn.role;
+  record.owner = conn.owner;
+  record.owner_source = conn.owner_source;
+  if (conn.has_uid) record.uid = conn.uid;
+  record.cgroup_id = conn.cgroup_id;
+  if (conn.cgroup_id != 0 && options_.cgroup_path) {
+    if (cgroup_names_.size() >= kCgroupNamesKept) cgroup_names_.clear();
+    const auto [it, is_new] = cgroup_names_.try_emplace(conn.cgroup_id);
+    if (is_new) it->second = options_.cgroup_path(conn.cgroup_id);
+    record.cgroup = it->second;
+  }
+  record.began = conn.began;
+  record.start = conn.steps > 0 ? conn.path[0].boot_ns : record.boot_ns;
+  if (record.end) record.duration_ns = *record.end - record.start;
+  record.states = {states.data(), spans};
+  record.path = {path.data(), conn.steps};
+  record.complete = conn.complete;
+  if (conn.role == Role::kActive && conn.tuple.rport != 0) record.service_port = conn.tuple.rport;
+  if (conn.role == Role::kPassive && conn.tuple.lport != 0) record.service_port = conn.tuple.lport;
+  if (!no_filter_ && !match_final(options_.filters, record)) return;
+  ++connections_;
+  if (!record.complete) ++incomplete_;
+  sink_.on(record);
+}
+
+std::uint64_t Lifecycle::open() const {
+  std::uint64_t count = 0;
+  for (std::uint32_t index = table_.first(); index != table_.kNone; index = table_.next(index))
+    if (table_[index].verdict == Verdict::kYes) ++count;
+  return count;
+}
+
+}  // namespace tcptrail

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The model: events in, records out. It follows each socket through its states,
+// knows its owner, joins the two ends that live on this host, and writes one
+// record per transition and per finished connection.
+//
+// It has no clock, no I/O and no libbpf: the same events always give the same
+// records, live and in a replay. Called by src/run, which also tells it what a
+// stream of events cannot say: that a snapshot is complete, how far the time of
+// the stream has come, and what was lost.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/closer.h"
+#include "core/conn.h"
+#include "core/cookie_table.h"
+#include "core/event.h"
+#include "core/filter.h"
+#include "core/listeners.h"
+#include "core/peers.h"
+#include "core/record.h"
+
+namespace tcptrail {
+
+struct LifecycleOptions {
+  Filters filters;
+  bool want_transitions = true;     // transition records are printed
+  bool resets_traced = false;       // tcp_send_reset is attached
+  bool cookie_is_address = false;   // no cookie helper: identities are not to be printed
+  bool snapshot_expected = false;   // until end_snapshot(), unknown sockets are older than the trace
+  std::size_t max_connections = 1U << 20;
+  // Path of a cgroup below the cgroup2 root; may return "".
+  std::function<std::string(std::uint64_t)> cgroup_path;
+};
+
+class Lifecycle {
+ public:
+  Lifecycle(LifecycleOptions options, RecordSink& sink);
+
+  void apply(const Event& event);
+
+  // What is seen between these two belongs to one snapshot. At its end, what the
+  // kernel no longer has and no event ended is written as incomplete, in those
+  // namespaces that were read to their end (inode numbers, sorted).
+  void begin_snapshot(std::uint64_t boot_ns);
+  void end_snapshot(std::uint64_t boot_ns, std::span<const std::uint32_t> netns_read);
+
+  // No event before `boot_ns` will come any more: verdicts that waited for one are given.
+  void advance_to(std::uint64_t boot_ns);
+  // Whether advance_to() has something to do.
+  [[nodiscard]] bool waiting() const { return !waiting_.empty(); }
+  // The same at the end of the run.
+  void finish();
+
+  [[nodiscard]] std::uint64_t transitions() const { return transitions_; }
+  [[nodiscard]] std::uint64_t connections() const { return connections_; }
+  [[nodiscard]] std::uint64_t incomplete() const { return incomplete_; }
+  [[nodiscard]] std::uint64_t evicted() const { return evicted_; }
+  // Connections that pass the filter and have not ended.
+  [[nodiscard]] std::uint64_t open() const;
+  // A gap was found that only a snapshot can close.
+  [[nodiscard]] bool wants_snapshot() const { return wants_snapshot_; }
+
+ private:
+  // An ended connection whose verdict needs a RST that may still come.
+  struct Waiting {
+    Conn conn;
+    std::uint64_t cookie;
+    tcptrail_end_record end;
+  };
+
+  void on_transition(const Event& event);
+  void on_listener_transition(const Event& event);
+  void on_holder(const Event& event);
+  void on_reset(const Event& event);
+  void on_seen(const Event& event);
+
+  Conn& create(std::uint64_t cookie, const Event& event);
+  Conn& begin_active(const Event& event);
+  Conn& begin_passive(const Event& event);
+  Conn& begin_seen(const Event& event);
+  Conn& begin_in_the_middle(const Event& event);
+  void repair_gap(Conn& conn, const Event& event);
+  void learn(Conn& conn, const Event& event);
+  void learn_owner(Conn& conn, const Event& event);
+  void learn_closing_process(Conn& conn, const Event& event);
+  void tell_peer(const Conn& conn);
+  void link_peer(std::uint64_t cookie, Conn& conn);
+
+  void put_transition(std::uint64_t cookie, Conn& conn, const Event& event, std::optional<std::uint64_t> in_old_ns);
+  Verdict judge(Conn& conn, bool ended);
+  void release_held(std::uint64_t cookie, bool print);
+
+  void end(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end);
+  void write(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end, ResetAfter reset_after);
+  void write_vanished(std::uint64_t cookie, Conn& conn, std::uint64_t boot_ns);
+  void put_connection(std::uint64_t cookie, Conn& conn, ConnectionRecord& record);
+  void name_unaccepted(Conn& conn, const tcptrail_end_record& end);
+  void infer_roles();
+  void forget(std::uint64_t cookie);
+  std::uint32_t take_generation(std::uint64_t cookie);
+  void remember_generation(std::uint64_t cookie, std::uint32_t generation);
+
+  LifecycleOptions options_;
+  RecordSink& sink_;
+  bool no_filter_;
+
+  CookieTable<Conn> table_;
+  Listeners listeners_;
+  Peers peers_;
+  std::deque<Waiting> waiting_;
+  // Transitions of connections that the filter cannot judge yet.
+  std::unordered_map<std::uint64_t, std::vector<TransitionRecord>> held_;
+  // A socket that ended and is still open in its process may connect again.
+  CookieTable<std::uint32_t> ended_generations_;
+
+  bool older_sockets_possible_;
+  bool wants_snapshot_ = false;
+  std::uint32_t snapshot_number_ = 0;
+  std::uint64_t snapshot_began_ns_ = 0;
+  std::uint64_t early_child_ns_ = 0;
+  std::uint64_t transitions_ = 0;
+  std::uint64_t connections_ = 0;
+  std::uint64_t incomplete_ = 0;
+  std::uint64_t evicted_ = 0;
+  std::unordered_map<std::uint64_t, std::string> cgroup_names_;
+};
+
+}  // namespace tcptrail

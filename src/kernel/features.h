@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What this kernel and this process can do, found once at the start. Presence
+// decides, never a version number. Input: /sys, /proc and --deny-feature;
+// output: one state per feature with the reason when it is off. Used by plan().
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace tcptrail {
+
+enum class Feature : std::size_t {
+  kTpBtf,         // typed tracepoints
+  kCookie,        // bpf_get_socket_cookie() in tracing programs
+  kTimeWaitWalk,  // probe reads of kernel memory: the walk that finds the TIME_WAIT socket
+  kSendReset,
+  kReceiveReset,
+  kAccept,        // tracepoints at the return of accept(2)
+  kIterTcp,
+  kIterTaskFile,
+  kCount,
+};
+
+inline constexpr std::size_t kFeatureCount = static_cast<std::size_t>(Feature::kCount);
+
+struct FeatureState {
+  bool on = true;
+  std::string why_off;
+  std::string fix;
+};
+
+class Features {
+ public:
+  FeatureState& operator[](Feature f) { return states_[static_cast<std::size_t>(f)]; }
+  const FeatureState& operator[](Feature f) const { return states_[static_cast<std::size_t>(f)]; }
+  [[nodiscard]] bool on(Feature f) const { return (*this)[f].on; }
+  void turn_off(Feature f, std::string why, std::string fix = {}) { (*this)[f] = {false, std::move(why), std::move(fix)}; }
+
+ private:
+  std::array<FeatureState, kFeatureCount> states_;
+};
+
+// The names that --deny-feature takes and `startup` prints, in the order of Feature.
+std::span<const std::string_view> feature_names();
+std::string_view name_of(Feature feature);
+// What the tool knows because of it, one line for `doctor`.
+std::string_view purpose_of(Feature feature);
+
+Features probe_features(std::span<const std::string> denied);
+
+}  // namespace tcptrail

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "kernel/plan.h"
+
+namespace tcptrail {
+
+bool Plan::loads(std::string_view program) const {
+  for (const PlannedProgram& p : programs)
+    if (p.name == program) return p.load;
+  return false;
+}
+
+Plan make_plan(const Features& features, const PlanRequest& request) {
+  Plan plan;
+  plan.typed = features.on(Feature::kTpBtf);
+  plan.cookie = plan.typed && features.on(Feature::kCookie);
+  plan.probe_reads = features.on(Feature::kTimeWaitWalk);
+  plan.resets = plan.typed && features.on(Feature::kSendReset);
+  plan.snapshot = request.snapshot && features.on(Feature::kIterTcp);
+  plan.holders = plan.snapshot && features.on(Feature::kIterTaskFile);
+
+  const auto add = [&](std::string_view name, bool load, std::string why_not) {
+    plan.programs.push_back({name, load, load ? "" : std::move(why_not)});
+  };
+  const auto why = [&](Feature feature) { return features[feature].why_off; };
+
+  add("set_state", true, "");
+  add("destroy", !plan.cookie, "the cookie tells sockets apart");
+  add("accept4_return", features.on(Feature::kAccept), why(Feature::kAccept));
+  add("accept_return", features.on(Feature::kAccept), why(Feature::kAccept));
+  if (plan.typed) {
+    add("send_reset", plan.resets, why(Feature::kSendReset));
+    add("receive_reset", features.on(Feature::kReceiveReset), why(Feature::kReceiveReset));
+    add("process_fork", request.command_tree, "no command is traced");
+    add("seen_sockets", plan.snapshot, request.snapshot ? why(Feature::kIterTcp) : "no snapshot was asked for");
+    add("seen_holders", plan.holders, plan.snapshot ? why(Feature::kIterTaskFile) : "no snapshot is taken");
+  }
+
+  if (!plan.typed) plan.limits.push_back("events come from the classic tracepoint: no snapshot, and another tracer's programs can make ours miss events");
+  if (!plan.cookie) plan.limits.push_back("cookie and peer_cookie are not printed: a socket is known by its address while it lives");
+  if (!plan.probe_reads) plan.limits.push_back("TIME_WAIT is inferred from the states, its expiry is unknown");
+  if (!plan.resets) plan.limits.push_back("data after close() is reported as rst-received instead of rst-sent");
+  if (!features.on(Feature::kAccept)) plan.limits.push_back("a passive connection's owner is known when it closes, not when it is accepted");
+  if (request.snapshot && !plan.snapshot) plan.limits.push_back("connections older than the trace are known from their first event on");
+  else if (plan.snapshot && !plan.holders) plan.limits.push_back("owners of connections older than the trace are known when they close");
+  return plan;
+}
+
+}  // namespace tcptrail

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "kernel/session.h"
+
+#include <bpf/bpf.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdarg>
+#include <cstring>
+
+#include "kernel/diagnose.h"
+#include "kernel/machine.h"
+#include "kernel/netns.h"
+#include "kernel/tracefs.h"
+#include "tcptrail/event.h"
+#include "tcptrail_classic.skel.h"
+#include "tcptrail_typed.skel.h"
+
+namespace tcptrail {
+namespace {
+
+bool g_verbose = false;        // libbpf's print callback has no context argument
+std::string g_last_libbpf_line;
+
+int on_libbpf_print(libbpf_print_level level, const char* format, va_list arguments) {
+  if (level == LIBBPF_DEBUG && !g_verbose) return 0;
+  char line[512];
+  const int n = std::vsnprintf(line, sizeof line, format, arguments);
+  if (g_verbose) std::fputs(line, stderr);
+  if (level == LIBBPF_WARN && n > 0) {
+    std::string_view text(line, std::min<std::size_t>(static_cast<std::size_t>(n), sizeof line - 1));
+    while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
+    // The verifier's log is for -v; the sentence around it is enough otherwise.
+    if (text.find('\n') == std::string_view::npos) g_last_libbpf_line = text;
+  }
+  return n;
+}
+
+}  // namespace
+
+// The two skeletons differ only in type. This is what both have.
+class Session::Programs {
+ public:
+  using Typed = std::unique_ptr<tcptrail_typed, Deleter<tcptrail_typed__destroy>>;
+  using Classic = std::unique_ptr<tcptrail_classic, Deleter<tcptrail_classic__destroy>>;
+
+  explicit Programs(bool typed) {
+    if (typed)
+      typed_.reset(tcptrail_typed__open());
+    else
+      classic_.reset(tcptrail_classic__open());
+  }
+  [[nodiscard]] bool opened() const { return typed_ != nullptr || classic_ != nullptr; }
+  [[nodiscard]] bpf_object* object() const { return typed_ ? typed_->obj : classic_->obj; }
+  // Not bpf_object__load(): only the skeleton maps .bss to the kernel's memory.
+  int load() { return typed_ ? tcptrail_typed__load(typed_.get()) : tcptrail_classic__load(classic_.get()); }
+  [[nodiscard]] bpf_program* program(std::string_view name) const {
+    return bpf_object__find_program_by_name(object(), std::string(name).c_str());
+  }
+  template <class Set>
+  void configure(Set&& set) {
+    if (typed_)
+      set(*typed_->rodata);
+    else
+      set(*classic_->rodata);
+  }
+  [[nodiscard]] bpf_map* events() const { return typed_ ? typed_->maps.events : classic_->maps.events; }
+  [[nodiscard]] bpf_map* tree() const { return typed_ ? typed_->maps.tree : classic_->maps.tree; }
+  [[nodiscard]] volatile std::uint32_t* sleeping() const {
+    return typed_ ? &typed_->bss->consumer_sleeping : &classic_->bss->consumer_sleeping;
+  }
+  [[nodiscard]] std::uint64_t lost_ring() const {
+    return typed_ ? *const_cast<volatile __u64*>(&typed_->bss->lost_ring)
+                  : *const_cast<volatile __u64*>(&classic_->bss->lost_ring);
+  }
+
+ private:
+  Typed typed_;
+  Classic classic_;
+};
+
+namespace {
+
+template <std::size_t N>
+void set_ports(__u64 (&bits)[N], __u32& on, const PortSet& ports) {
+  on = ports.empty() ? 0 : 1;
+  for (const PortRange& range : ports.ranges)
+    for (unsigned port = range.first; port <= range.last; ++port) bits[port >> 6] |= 1ULL << (port & 63);
+}
+
+// More prefixes than the program looks at: the loader alone decides.
+template <class Slot, std::size_t N>
+void set_prefixes(Slot (&list)[N], __u32& count, const std::vector<Prefix>& prefixes) {
+  count = 0;
+  if (prefixes.size() > N) return;
+  for (const Prefix& prefix : prefixes) {
+    std::uint8_t value[16] = {};
+    std::uint8_t mask[16] = {};
+    for (unsigned bit = 0; bit < prefix.length; ++bit) mask[bit / 8] = static_cast<std::uint8_t>(mask[bit / 8] | (0x80U >> (bit % 8)));
+    for (std::size_t i = 0; i < 16; ++i) value[i] = prefix.address.bytes[i] & mask[i];
+    Slot& slot = list[count++];
+    std::memcpy(&slot.value[0], value, 8);
+    std::memcpy(&slot.value[1], value + 8, 8);
+    std::memcpy(&slot.mask[0], mask, 8);
+    std::memcpy(&slot.mask[1], mask + 8, 8);
+    slot.ipv4 = prefix.family == Family::kIpv4 ? 1 : 0;
+  }
+}
+
+template <class Rodata>
+void set_filters(Rodata& ro, const Filters& filters) {
+  ro.want_family = filters.family == FamilyFilter::kIpv4 ? 4 : filters.family == FamilyFilter::kIpv6 ? 6 : 0;
+  set_ports(ro.lport_bits, ro.lport_on, filters.lports);
+  set_ports(ro.rport_bits, ro.rport_on, filters.rports);
+  set_prefixes(ro.laddrs, ro.laddr_count, filters.laddrs);
+  set_prefixes(ro.raddrs, ro.raddr_count, filters.raddrs);
+  if (filters.netns.size() <= std::size(ro.want_netns)) {
+    ro.netns_count = static_cast<__u32>(filters.netns.size());
+    std::copy(filters.netns.begin(), filters.netns.end(), ro.want_netns);
+  }
+  if (filters.uid) {
+    ro.uid_on = 1;
+    ro.want_uid = *filters.uid;
+  }
+  if (filters.cgroup_ids.size() == 1) ro.want_cgroup = filters.cgroup_ids.front();
+}
+
+}  // namespace
+
+Session::~Session() = default;
+
+Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionOptions& options) {
+  g_verbose = options.verbose;
+  libbpf_set_print(on_libbpf_print);
+
+  std::unique_ptr<Session> session(new Session);
+  session->programs_ = std::make_unique<Programs>(plan.typed);
+  session->snapshot_ = plan.snapshot;
+  session->holders_ = plan.holders;
+  session->netns_wanted_ = options.filters.netns;
+  Programs& programs = *session->programs_;
+  if (!programs.opened()) return explain_load_failure(errno, g_last_libbpf_line);
+
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, programs.object())
+    bpf_program__set_autoload(program, plan.loads(bpf_program__name(program)));
+
+  programs.configure([&](auto& ro) {
+    set_filters(ro, options.filters);
+    ro.probe_reads = plan.probe_reads;
+    ro.have_cookie = plan.cookie;
+    ro.trace_tree = options.command_pid != 0;
+    ro.kernel_hz = kernel_hz();
+    ro.snapshot_high_water = options.ring_bytes / 2;
+  });
+  bpf_map__set_max_entries(programs.events(), static_cast<__u32>(options.ring_bytes));
+  if (options.command_pid == 0) bpf_map__set_max_entries(programs.tree(), 1);
+
+  if (const int error = programs.load(); error != 0) return explain_load_failure(-error, g_last_libbpf_line);
+
+  if (options.command_pid != 0) {
+    const __u8 one = 1;
+    bpf_map__update_elem(programs.tree(), &options.command_pid, sizeof options.command_pid, &one, sizeof one, BPF_ANY);
+  }
+  auto ring = RingSource::open(bpf_map__fd(programs.events()), options.ring_bytes, programs.sleeping());
+  if (!ring) return ring.error();
+  session->ring_ = std::make_unique<RingSource>(std::move(*ring));
+
+  struct Classic {
+    const char* program;
+    const char* category;
+    const char* name;
+    bool required;
+  };
+  static constexpr Classic kClassic[] = {{"set_state", "sock", "inet_sock_set_state", true},
+                                         {"destroy", "tcp", "tcp_destroy_sock", true},
+                                         {"accept4_return", "syscalls", "sys_exit_accept4", false},
+                                         {"accept_return", "syscalls", "sys_exit_accept", false}};
+  for (const Classic& c : kClassic) {
+    const bpf_program* classic = programs.program(c.program);
+    if (!plan.loads(c.program) || bpf_program__type(classic) != BPF_PROG_TYPE_TRACEPOINT) continue;
+    Result<BpfLink> link = attach_tracepoint(classic, c.category, c.name);
+    if (!link && c.required) return link.error();
+    if (!link)
+      session->warnings_.push_back(link.error().what + ": " + link.error().why);
+    else
+      session->links_.push_back(std::move(*link));
+  }
+  for (const char* name : {"send_reset", "receive_reset", "destroy", "process_fork", "set_state"}) {
+    const bpf_program* typed = programs.program(name);
+    if (typed == nullptr || !plan.loads(name) || bpf_program__type(typed) != BPF_PROG_TYPE_TRACING) continue;
+    bpf_link* link = bpf_program__attach_trace(typed);
+    if (link == nullptr) return explain_load_failure(errno, std::string("attaching ") + name);
+    session->links_.push_back(BpfLink(link));
+  }
+  return session;
+}
+
+void Session::detach() { links_.clear(); }
+
+std::uint64_t Session::lost_ring() const { return programs_->lost_ring(); }
+
+std::uint64_t Session::lost_nested() const {
+  bpf_prog_info info{};
+  __u32 size = sizeof info;
+  if (bpf_obj_get_info_by_fd(bpf_program__fd(programs_->program("set_state")), &info, &size) != 0) return 0;
+  return info.recursion_misses;
+}
+
+namespace {
+
+// Runs an iterator to its end in the namespace we are in.
+bool run_iterator(const bpf_program* program, const std::function<void()>& drain) {
+  const BpfLink link(bpf_program__attach_iter(program, nullptr));
+  if (!link) return false;
+  const Fd iterator(bpf_iter_create(bpf_link__fd(link.get())));
+  if (!iterator) return false;
+  char nothing[64];  // the records go into the ring
+  for (;;) {
+    const ssize_t n = ::read(iterator.get(), nothing, sizeof nothing);
+    if (n == 0) return true;
+    if (n < 0 && errno == EAGAIN)
+      drain();
+    else if (n < 0 && errno != EINTR)
+      return false;
+  }
+}
+
+}  // namespace
+
+std::vector<std::uint32_t> Session::snapshot(const std::function<void()>& drain) {
+  std::vector<std::uint32_t> read_to_end;
+  if (!snapshot_) return read_to_end;
+  for (const NetNamespace& netns : list_net_namespaces()) {
+    if (!netns_wanted_.empty() && std::find(netns_wanted_.begin(), netns_wanted_.end(), netns.inode) == netns_wanted_.end())
+      continue;
+    const NetNamespaceGuard inside(netns);
+    if (inside.ok() && run_iterator(programs_->program("seen_sockets"), drain)) read_to_end.push_back(netns.inode);
+  }
+  if (holders_) run_iterator(programs_->program("seen_holders"), drain);
+  std::sort(read_to_end.begin(), read_to_end.end());
+  return read_to_end;
+}
+
+}  // namespace tcptrail

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The programs in the kernel while a trace runs: load, attach, snapshot, loss
+// counters, detach. Inputs: a plan and the filters; output: the ring. Called by
+// src/run/live.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/filter.h"
+#include "kernel/features.h"
+#include "kernel/plan.h"
+#include "kernel/ring_source.h"
+#include "util/result.h"
+
+namespace tcptrail {
+
+struct SessionOptions {
+  Filters filters;
+  std::size_t ring_bytes = 0;  // a power of two
+  std::uint32_t command_pid = 0;  // -- CMD; 0 = none
+  bool verbose = false;           // libbpf's own messages to stderr
+};
+
+class Session {
+ public:
+  // Loads and attaches what the plan says. A program that the plan wants and the
+  // kernel refuses is an error that names it.
+  static Result<std::unique_ptr<Session>> start(const Plan& plan, const SessionOptions& options);
+  ~Session();
+
+  RingSource& ring() { return *ring_; }
+
+  // Writes a record into the ring for every socket and holder, namespace after
+  // namespace. `drain` is called whenever the ring fills, and must empty it.
+  // Returns the namespaces that were read to their end (sorted inode numbers).
+  std::vector<std::uint32_t> snapshot(const std::function<void()>& drain);
+
+  // No event comes after this; the ring still holds what came before.
+  void detach();
+
+  // Since the start.
+  [[nodiscard]] std::uint64_t lost_ring() const;
+  // Program runs that were skipped because the CPU was inside the program already.
+  [[nodiscard]] std::uint64_t lost_nested() const;
+  // Not attached although planned, with the reason: warnings, not errors.
+  [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
+
+ private:
+  class Programs;
+  Session() = default;
+
+  std::unique_ptr<Programs> programs_;
+  std::unique_ptr<RingSource> ring_;
+  std::vector<BpfLink> links_;
+  std::vector<std::string> warnings_;
+  std::vector<std::uint32_t> netns_wanted_;
+  bool snapshot_ = false;
+  bool holders_ = false;
+};
+
+}  // namespace tcptrail

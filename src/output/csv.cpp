@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The CSV sink, see csv.h. Cells are those of the text tables in full precision.
+#include "output/csv.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "output/put.h"
+
+namespace tcptrail {
+namespace {
+
+// Escaped names hold no line break, so only these three ask for quotes. A leading
+// or trailing space is quoted because many readers trim it.
+bool needs_quotes(std::string_view cell) {
+  return !cell.empty() &&
+         (cell.find_first_of(",\"\r\n") != std::string_view::npos || cell.front() == ' ' || cell.back() == ' ');
+}
+
+char* put_field(char* out, std::string_view cell) {
+  if (!needs_quotes(cell)) return put::text(out, cell);
+  *out++ = '"';
+  for (const char c : cell) {
+    if (c == '"') *out++ = '"';
+    *out++ = c;
+  }
+  *out++ = '"';
+  return out;
+}
+
+}  // namespace
+
+CsvSink::CsvSink(OutFile& out, WallClock& clock, const TableOptions& options)
+    : out_(out),
+      events_(options.events),
+      labels_(labels_cell(options.labels)),
+      table_(options.events.connection ? Table::kLife : Table::kTrace),
+      columns_(chosen_columns(table_, options)),
+      loss_(options.warn) {
+  context_.clock = &clock;
+  context_.labels = labels_;
+  context_.full = true;
+  // Text marks an incomplete connection behind HOW; here it is a column of its
+  // own, unless the user listed exactly what is to be there.
+  const std::vector<ColumnId> defaults = default_columns(table_);
+  const auto first = std::search(columns_.begin(), columns_.end(), defaults.begin(), defaults.end());
+  const bool has = std::find(columns_.begin(), columns_.end(), ColumnId::kComplete) != columns_.end();
+  if (table_ == Table::kLife && first != columns_.end() && !has) {
+    columns_.insert(first + static_cast<std::ptrdiff_t>(defaults.size()), ColumnId::kComplete);
+  }
+}
+
+void CsvSink::put_header() {
+  if (header_done_) return;
+  header_done_ = true;
+  char* p = out_.reserve(32 * (columns_.size() + 1));
+  for (const ColumnId id : columns_) {
+    p = put::text(p, column(table_, id).name);
+    *p++ = ',';
+  }
+  --p;
+  out_.commit(put::literal(p, "\r\n"));
+}
+
+template <class Record>
+void CsvSink::put_line(const Record& record) {
+  put_header();
+  const std::size_t room = cell_room(record, context_);
+  if (cell_.size() < room) cell_.resize(room);
+  char* p = out_.reserve((room * 2 + 4) * (columns_.size() + 1));
+  for (const ColumnId id : columns_) {
+    const char* end = put_cell(cell_.data(), id, record, context_);
+    const std::string_view cell(cell_.data(), static_cast<std::size_t>(end - cell_.data()));
+    // A record of one empty field would be an empty line, which readers skip.
+    p = cell.empty() && columns_.size() == 1 ? put::literal(p, R"("")") : put_field(p, cell);
+    *p++ = ',';
+  }
+  --p;
+  out_.commit(put::literal(p, "\r\n"));
+  ++printed_;
+}
+
+void CsvSink::on(const StartupRecord& record) {
+  context_.start_boot_ns = record.boot_ns;
+  put_header();
+}
+
+void CsvSink::on(const TransitionRecord& record) {
+  if (events_.transition && table_ == Table::kTrace) put_line(record);
+}
+
+void CsvSink::on(const ConnectionRecord& record) {
+  if (events_.connection) put_line(record);
+}
+
+void CsvSink::on(const TimeWaitRecord& record) {
+  if (events_.time_wait && table_ == Table::kTrace) put_line(record);
+}
+
+void CsvSink::on(const LossRecord& record) { loss_.on(record); }
+
+void CsvSink::on(const SummaryRecord&) { loss_.finish(); }
+
+}  // namespace tcptrail

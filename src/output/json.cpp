@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The JSON Lines sink, see json.h. Every record is written in one pass between
+// begin() and end(), which reserve the room and close the line. Tests compare
+// each record with schema.json.
+#include "output/json.h"
+
+#include <array>
+#include <cstring>
+
+#include "output/put.h"
+#include "util/escape.h"
+
+namespace tcptrail {
+namespace {
+
+// Sizes that begin() reserves: literals, numbers of 20 digits, names at their worst.
+constexpr std::size_t kFixedRoom = 3072;
+constexpr std::size_t kRoomPerState = 96;
+
+// `"ESTABLISHED"` in 16 bytes, so that it is one copy of a fixed size.
+struct StateText {
+  std::array<char, 16> text{};
+  std::uint8_t size = 0;
+};
+
+std::array<StateText, 256> state_table() {
+  std::array<StateText, 256> table{};
+  for (unsigned n = 0; n < table.size(); ++n) {
+    const std::string quoted = '"' + state_name(static_cast<TcpState>(n)) + '"';
+    std::memcpy(table[n].text.data(), quoted.data(), quoted.size());
+    table[n].size = static_cast<std::uint8_t>(quoted.size());
+  }
+  return table;
+}
+
+const std::array<StateText, 256> kStates = state_table();
+
+char* put_state(char* p, TcpState state) {
+  const StateText& text = kStates[static_cast<std::uint8_t>(state)];
+  std::memcpy(p, text.text.data(), text.text.size());
+  return p + text.size;
+}
+
+char* put_null(char* p) { return put::literal(p, "null"); }
+
+char* put_word(char* p, std::string_view word) {
+  *p++ = '"';
+  p = put::text(p, word);
+  *p++ = '"';
+  return p;
+}
+
+template <class T>
+char* put_optional(char* p, const std::optional<T>& value) {
+  return value ? put::number(p, *value) : put_null(p);
+}
+
+char* put_optional_us(char* p, const std::optional<std::uint64_t>& ns) {
+  return ns ? put::number(p, *ns / 1000) : put_null(p);
+}
+
+char* put_non_zero(char* p, std::uint64_t value) { return value != 0 ? put::number(p, value) : put_null(p); }
+
+char* put_bool(char* p, bool value) { return value ? put::literal(p, "true") : put::literal(p, "false"); }
+
+char* put_cookie(char* p, std::uint64_t cookie) {
+  if (cookie == 0) return put_null(p);
+  *p++ = '"';
+  p = put::hex(p, cookie);
+  *p++ = '"';
+  return p;
+}
+
+char* put_name(char* p, std::string_view name) {
+  if (name.empty()) return put_null(p);
+  *p++ = '"';
+  p = escape_name_json(p, name);
+  *p++ = '"';
+  return p;
+}
+
+char* put_text(char* p, std::string_view text) {
+  if (text.empty()) return put_null(p);
+  *p++ = '"';
+  p = escape_text_json(p, text);
+  *p++ = '"';
+  return p;
+}
+
+char* put_time(char* p, WallClock& clock, std::uint64_t boot_ns) {
+  *p++ = '"';
+  p = clock.put_rfc3339(p, boot_ns);
+  *p++ = '"';
+  return p;
+}
+
+char* put_optional_time(char* p, WallClock& clock, const std::optional<std::uint64_t>& boot_ns) {
+  return boot_ns ? put_time(p, clock, *boot_ns) : put_null(p);
+}
+
+char* put_comm(char* p, const Process& process) {
+  return process.pid == 0 ? put_null(p) : put_name(p, process.comm.view());
+}
+
+char* put_errno(char* p, int error) {
+  if (error == 0) return put_null(p);
+  *p++ = '"';
+  if (const char* name = strerrorname_np(error); name != nullptr) {
+    p = put::text(p, name);
+  } else {
+    p = put::number(put::literal(p, "errno-"), static_cast<unsigned>(error));
+  }
+  *p++ = '"';
+  return p;
+}
+
+// family, laddr, lport, raddr, rport; port 0 = not chosen, or none.
+char* put_tuple(char* p, const Tuple& tuple) {
+  p = tuple.family == Family::kIpv4 ? put::literal(p, R"(,"family":"ipv4","laddr":")")
+                                    : put::literal(p, R"(,"family":"ipv6","laddr":")");
+  p = format_address(p, tuple.laddr, tuple.family);
+  p = put_non_zero(put::literal(p, R"(","lport":)"), tuple.lport);
+  p = format_address(put::literal(p, R"(,"raddr":")"), tuple.raddr, tuple.family);
+  return put_non_zero(put::literal(p, R"(","rport":)"), tuple.rport);
+}
+
+char* put_netns(char* p, std::uint32_t netns) { return put_non_zero(put::literal(p, R"(,"netns":)"), netns); }
+
+char* put_loss(char* p, const Loss& loss) {
+  p = put::number(put::literal(p, R"("ring":)"), loss.ring);
+  p = put::number(put::literal(p, R"(,"nested":)"), loss.nested);
+  p = put::number(put::literal(p, R"(,"table":)"), loss.table);
+  p = put::number(put::literal(p, R"(,"malformed":)"), loss.malformed);
+  return put::number(put::literal(p, R"(,"total":)"), loss.total());
+}
+
+char* put_counters(char* p, const Counters& c) {
+  p = put::number(put::literal(p, R"(,"tx_bytes":)"), c.tx_bytes);
+  p = put::number(put::literal(p, R"(,"rx_bytes":)"), c.rx_bytes);
+  p = put::number(put::literal(p, R"(,"tx_segs":)"), c.tx_segs);
+  p = put::number(put::literal(p, R"(,"rx_segs":)"), c.rx_segs);
+  p = put::number(put::literal(p, R"(,"retransmits":)"), c.retransmits);
+  p = put_optional(put::literal(p, R"(,"rtt_us":)"), c.rtt_us);
+  p = put_optional(put::literal(p, R"(,"min_rtt_us":)"), c.min_rtt_us);
+  return put_non_zero(put::literal(p, R"(,"mss":)"), c.mss);
+}
+
+char* put_path(char* p, const ConnectionRecord& r) {
+  p = put::literal(p, R"(,"states":[)");
+  for (const StateSpan& span : r.states) {
+    p = put_state(put::literal(p, R"({"state":)"), span.state);
+    p = put::number(put::literal(p, R"(,"us":)"), span.ns / 1000);
+    p = put::literal(p, "},");
+  }
+  if (!r.states.empty()) --p;
+  p = put::literal(p, R"(],"path":[)");
+  for (const TcpState state : r.path) {
+    p = put_state(p, state);
+    *p++ = ',';
+  }
+  if (!r.path.empty()) --p;
+  *p++ = ']';
+  return p;
+}
+
+char* put_time_wait(char* p, WallClock& clock, const TimeWaitOutcome& outcome) {
+  p = put_word(put::literal(p, R"(,"time_wait":{"side":)"), to_string(outcome.side));
+  p = put_optional_time(put::literal(p, R"(,"entered":)"), clock, outcome.entered);
+  p = put::literal(p, R"(,"phase":)");
+  p = outcome.phase == TimeWaitPhase::kNone ? put_null(p) : put_word(p, to_string(outcome.phase));
+  p = put_optional_time(put::literal(p, R"(,"expected_end":)"), clock, outcome.expected_end);
+  *p++ = '}';
+  return p;
+}
+
+// Once per run: a string, because the number of features and filters is open.
+void append_string(std::string& out, std::string_view text) {
+  std::string inside(text.size() * kJsonEscapeGrowth, '\0');
+  inside.resize(static_cast<std::size_t>(escape_text_json(inside.data(), text) - inside.data()));
+  out += '"' + inside + '"';
+}
+
+void append_member(std::string& out, std::string_view key, std::string_view text) {
+  out += ",\"";
+  out += key;
+  out += "\":";
+  if (text.empty()) {
+    out += "null";
+  } else {
+    append_string(out, text);
+  }
+}
+
+std::string tail_text(const Labels& labels) {
+  if (labels.empty()) return "}\n";
+  std::string out = R"(,"labels":{)";
+  for (const auto& [key, value] : labels) {
+    append_string(out, key);
+    out += ':';
+    append_string(out, value);
+    out += ',';
+  }
+  out.back() = '}';
+  return out + "}\n";
+}
+
+}  // namespace
+
+// From `,"cookie"` to `"rport":N`, the same in every record of a connection.
+struct JsonSink::TupleText {
+  std::uint64_t cookie = 0;
+  std::uint32_t generation = 0;
+  std::uint32_t netns = 0;
+  Tuple tuple;
+  std::uint16_t size = 0;  // 0 = the entry is empty
+  char text[232];
+
+  [[nodiscard]] bool is(std::uint64_t c, std::uint32_t g, std::uint32_t n, const Tuple& t) const {
+    return size != 0 && cookie == c && generation == g && netns == n && tuple == t;
+  }
+};
+
+// Direct-mapped. An entry is compared with all it was made from, so a collision
+// or a port that became known costs time and never shows a wrong text.
+class JsonSink::TupleCache {
+ public:
+  TupleText& slot(std::uint64_t cookie, std::uint32_t generation) {
+    const std::uint64_t hash = (cookie + generation) * 0x9e3779b97f4a7c15ULL;
+    return entries_[hash >> (64 - kBits)];
+  }
+
+ private:
+  static constexpr unsigned kBits = 12;
+  std::array<TupleText, std::size_t{1} << kBits> entries_;
+};
+
+JsonSink::JsonSink(OutFile& out, WallClock& clock, const JsonOptions& options)
+    : out_(out), clock_(clock), events_(options.events), tail_(tail_text(options.labels)),
+      cache_(std::make_unique<TupleCache>()) {}
+
+JsonSink::~JsonSink() = default;
+
+// `head` is the line up to the value of `time`.
+template <std::size_t N>
+char* JsonSink::begin(std::size_t room, const char (&head)[N], std::uint64_t boot_ns) {
+  char* p = put::literal(out_.reserve(room + tail_.size()), head);
+  p = clock_.put_rfc3339(p, boot_ns);
+  return put::number(put::literal(p, R"(","boot_ns":)"), boot_ns);
+}
+
+void JsonSink::end(char* p) { out_.commit(put::text(p, tail_)); }
+
+const JsonSink::TupleText& JsonSink::identity_text(std::uint64_t cookie, std::uint32_t generation,
+                                                   std::uint32_t netns, const Tuple& tuple) {
+  TupleText& entry = cache_->slot(cookie, generation);
+  if (!entry.is(cookie, generation, netns, tuple)) [[unlikely]] {
+    entry.cookie = cookie;
+    entry.generation = generation;
+    entry.netns = netns;
+    entry.tuple = tuple;
+    char* p = put_cookie(put::literal(entry.text, R"(,"cookie":)"), cookie);
+    p = put::number(put::literal(p, R"(,"generation":)"), generation);
+    p = put_tuple(put_netns(p, netns), tuple);
+    entry.size = static_cast<std::uint16_t>(p - entry.text);
+  }
+  return entry;
+}
+
+void JsonSink::on(const TransitionRecord& r) {
+  if (!events_.transition) return;
+  char* p = begin(kFixedRoom, R"({"type":"transition","time":")", r.boot_ns);
+  const TupleText& identity = identity_text(r.cookie, r.generation, r.netns, r.tuple);
+  p = put::text(p, {identity.text, identity.size});
+  p = put_state(put::literal(p, R"(,"old":)"), r.old_state);
+  p = put_state(put::literal(p, R"(,"new":)"), r.new_state);
+  p = put_optional_us(put::literal(p, R"(,"in_old_us":)"), r.in_old_ns);
+  p = put_non_zero(put::literal(p, R"(,"pid":)"), r.owner.pid);
+  p = put_comm(put::literal(p, R"(,"comm":)"), r.owner);
+  p = put_word(put::literal(p, R"(,"owner_source":)"), to_string(r.owner_source));
+  end(p);
+  ++printed_;
+}
+
+void JsonSink::on(const ConnectionRecord& r) {
+  if (!events_.connection) return;
+  const std::size_t room = kFixedRoom + (r.cgroup.size() + r.evidence.size()) * kJsonEscapeGrowth +
+                           (r.states.size() + r.path.size()) * kRoomPerState;
+  char* p = begin(room, R"({"type":"connection","time":")", r.boot_ns);
+  const TupleText& identity = identity_text(r.cookie, r.generation, r.netns, r.tuple);
+  p = put::text(p, {identity.text, identity.size});
+  p = put_word(put::literal(p, R"(,"role":)"), to_string(r.role));
+  p = put_non_zero(put::literal(p, R"(,"pid":)"), r.owner.pid);
+  p = put_comm(put::literal(p, R"(,"comm":)"), r.owner);
+  p = put_optional(put::literal(p, R"(,"uid":)"), r.uid);
+  p = put_name(put::literal(p, R"(,"cgroup":)"), r.cgroup);
+  p = put_word(put::literal(p, R"(,"owner_source":)"), to_string(r.owner_source));
+  p = put_word(put::literal(p, R"(,"began":)"), to_string(r.began));
+  p = put_time(put::literal(p, R"(,"start":)"), clock_, r.start);
+  p = put_optional_time(put::literal(p, R"(,"end":)"), clock_, r.end);
+  p = put_optional_us(put::literal(p, R"(,"duration_us":)"), r.duration_ns);
+  p = put_optional_us(put::literal(p, R"(,"connect_us":)"), r.connect_ns);
+  p = put_path(p, r);
+  p = put_word(put::literal(p, R"(,"closer":)"), to_string(r.closer));
+  p = put_word(put::literal(p, R"(,"how":)"), to_string(r.how));
+  p = put_text(put::literal(p, R"(,"evidence":)"), r.evidence);
+  p = put_non_zero(put::literal(p, R"(,"closer_pid":)"), r.closer_process.pid);
+  p = put_comm(put::literal(p, R"(,"closer_comm":)"), r.closer_process);
+  p = put_errno(put::literal(p, R"(,"error":)"), r.error);
+  p = put_time_wait(p, clock_, r.time_wait);
+  p = r.counters ? put_counters(p, *r.counters)
+                 : put::literal(p, R"(,"tx_bytes":null,"rx_bytes":null,"tx_segs":null,"rx_segs":null,)"
+                                   R"("retransmits":null,"rtt_us":null,"min_rtt_us":null,"mss":null)");
+  p = put_bool(put::literal(p, R"(,"complete":)"), r.complete);
+  p = put_cookie(put::literal(p, R"(,"peer_cookie":)"), r.peer_cookie);
+  p = put_optional(put::literal(p, R"(,"service_port":)"), r.service_port);
+  end(p);
+  ++printed_;
+}
+
+void JsonSink::on(const TimeWaitRecord& r) {
+  if (!events_.time_wait) return;
+  const bool left = r.event == TimeWaitEvent::kLeave;
+  char* p = begin(kFixedRoom, R"({"type":"time_wait","time":")", r.boot_ns);
+  p = put_word(put::literal(p, R"(,"event":)"), to_string(r.event));
+  p = put::literal(p, R"(,"phase":)");
+  p = r.phase == TimeWaitPhase::kNone ? put_null(p) : put_word(p, to_string(r.phase));
+  p = put_cookie(put::literal(p, R"(,"cookie":)"), r.cookie);
+  p = put_tuple(put_netns(p, r.netns), r.tuple);
+  p = put_non_zero(put::literal(p, R"(,"pid":)"), r.owner.pid);
+  p = put_comm(put::literal(p, R"(,"comm":)"), r.owner);
+  p = put::literal(p, R"(,"reuseaddr":)");
+  p = r.reuseaddr ? put_bool(p, *r.reuseaddr) : put_null(p);
+  p = put::literal(p, R"(,"reuseport":)");
+  p = r.reuseport ? put_bool(p, *r.reuseport) : put_null(p);
+  p = put_optional(put::literal(p, R"(,"expires_in_ms":)"), r.expires_in_ms);
+  p = put::literal(p, R"(,"reason":)");
+  p = left ? put_word(p, to_string(r.reason)) : put_null(p);
+  p = put_optional_us(put::literal(p, R"(,"held_us":)"), r.held_ns);
+  end(p);
+  ++printed_;
+}
+
+void JsonSink::on(const LossRecord& r) {
+  char* p = begin(kFixedRoom, R"({"type":"loss","time":")", r.boot_ns);
+  *p++ = ',';
+  p = put_loss(p, r.loss);
+  end(put_time(put::literal(p, R"(,"since":)"), clock_, r.since));
+}
+
+void JsonSink::on(const SummaryRecord& r) {
+  char* p = begin(kFixedRoom, R"({"type":"summary","time":")", r.boot_ns);
+  p = put::number(put::literal(p, R"(,"events":)"), r.events);
+  p = put::number(put::literal(p, R"(,"transitions":)"), r.transitions);
+  p = put::number(put::literal(p, R"(,"connections":)"), r.connections);
+  p = put::number(put::literal(p, R"(,"open":)"), r.open);
+  p = put::number(put::literal(p, R"(,"incomplete":)"), r.incomplete);
+  p = put_loss(put::literal(p, R"(,"loss":{)"), r.loss);
+  end(put::number(put::literal(p, R"(},"duration_us":)"), r.duration_ns / 1000));
+}
+
+void JsonSink::on(const StartupRecord& r) {
+  std::string body = ",\"schema\":" + std::to_string(kJsonSchemaVersion);
+  append_member(body, "version", r.version);
+  append_member(body, "command", r.command);
+  append_member(body, "hostname", r.hostname);
+  append_member(body, "boot_id", r.boot_id);
+  append_member(body, "kernel", r.kernel);
+  body += R"(,"features":{)";
+  for (const auto& [name, on] : r.features) {
+    append_string(body, name);
+    body += on ? ":true," : ":false,";
+  }
+  if (body.back() == ',') body.pop_back();
+  body += R"(},"filters":{)";
+  for (const auto& [name, value] : r.filters) {
+    append_string(body, name);
+    body += ':';
+    append_string(body, value);
+    body += ',';
+  }
+  if (body.back() == ',') body.pop_back();
+  body += '}';
+  end(put::text(begin(kFixedRoom + body.size(), R"({"type":"startup","time":")", r.boot_ns), body));
+}
+
+}  // namespace tcptrail

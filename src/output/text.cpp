@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The text tables, see text.h. A value that is longer than its column pushes the
+// rest of its line and is never cut, but for COMM on a narrow terminal.
+#include "output/text.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "output/put.h"
+#include "util/escape.h"
+#include "util/message.h"
+
+namespace tcptrail {
+namespace {
+
+constexpr unsigned kWideAddress = 39;  // ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff
+constexpr unsigned kLeastComm = 8;
+constexpr std::size_t kPaint = 16;  // colour on and off
+
+constexpr std::string_view kRed = "\x1b[31m";
+constexpr std::string_view kYellow = "\x1b[33m";
+constexpr std::string_view kMagenta = "\x1b[35m";
+constexpr std::string_view kCyan = "\x1b[36m";
+constexpr std::string_view kDim = "\x1b[2m";
+constexpr std::string_view kReset = "\x1b[0m";
+
+std::string_view color_of(ColumnId id, std::string_view cell) {
+  if (cell == "-" || cell == "unknown") return kDim;
+  switch (id) {
+    case ColumnId::kCloser:
+      if (cell == "local") return kCyan;
+      if (cell == "remote") return kMagenta;
+      return cell == "both" ? kYellow : std::string_view{};
+    case ColumnId::kHow: return cell.starts_with("fin") ? std::string_view{} : kRed;
+    case ColumnId::kError: return kRed;
+    default: return {};
+  }
+}
+
+bool may_be_wide(ColumnId id) {
+  switch (id) {
+    case ColumnId::kComm:
+    case ColumnId::kCloserComm:
+    case ColumnId::kCgroup:
+    case ColumnId::kEvidence:
+    case ColumnId::kLabels: return true;
+    default: return false;
+  }
+}
+
+std::size_t shown_width(const char* cell, const char* end, ColumnId id) {
+  const std::string_view text(cell, static_cast<std::size_t>(end - cell));
+  return may_be_wide(id) ? display_width(text) : text.size();
+}
+
+// Keeps width-1 characters and marks the cut with +, as ps does.
+char* cut_cell(char* cell, char* end, std::size_t width) {
+  char* p = cell;
+  for (std::size_t shown = 0; p != end; ++p) {
+    const bool starts = (static_cast<unsigned char>(*p) & 0xc0U) != 0x80;
+    if (starts && shown++ == width - 1) break;
+  }
+  *p++ = '+';
+  return p;
+}
+
+template <class Layout>
+unsigned line_width(const Layout& layout) {
+  unsigned width = 0;
+  for (const auto& slot : layout) width += slot.width + 1;
+  return width == 0 ? 0 : width - 1;
+}
+
+}  // namespace
+
+std::vector<ColumnId> chosen_columns(Table table, const TableOptions& options) {
+  std::vector<ColumnId> ids = table == Table::kLife ? options.life_columns : options.trace_columns;
+  if (ids.empty()) ids = default_columns(table);
+  const auto add = [&ids](bool asked, ColumnId id, bool first) {
+    if (!asked || std::find(ids.begin(), ids.end(), id) != ids.end()) return;
+    ids.insert(first ? ids.begin() : ids.end(), id);
+  };
+  add(options.timestamps, ColumnId::kTimeS, true);
+  add(options.local_time, ColumnId::kTime, true);
+  add(!options.labels.empty(), ColumnId::kLabels, false);
+  return ids;
+}
+
+TextSink::TextSink(OutFile& out, WallClock& clock, TableOptions options)
+    : out_(out), options_(std::move(options)), labels_(labels_cell(options_.labels)), loss_(options_.warn) {
+  context_.clock = &clock;
+  context_.labels = labels_;
+  if (options_.events.connection) life_ = lay_out(Table::kLife);
+  if (options_.events.transition || options_.events.time_wait) trace_ = lay_out(Table::kTrace);
+}
+
+TextSink::Layout TextSink::lay_out(Table table) {
+  Layout layout;
+  const std::vector<ColumnId> ids = chosen_columns(table, options_);
+  for (const ColumnId id : ids) {
+    const Column& known = column(table, id);
+    const bool address = id == ColumnId::kLaddr || id == ColumnId::kRaddr;
+    if (id == ColumnId::kNewState && !layout.empty() && layout.back().id == ColumnId::kOldState) {
+      const Column& arrow = column(table, ColumnId::kArrow);
+      layout.push_back({arrow.id, arrow.width, arrow.header, false});
+    }
+    layout.push_back({id, options_.wide && address ? kWideAddress : known.width, known.header, false});
+  }
+  const bool by_user = !(table == Table::kLife ? options_.life_columns : options_.trace_columns).empty();
+  if (options_.terminal_width != 0 && !options_.wide && !by_user) fit(table, layout);
+  return layout;
+}
+
+// A line that wraps is not a table any more. COMM gives way first; then whole
+// columns go, those that can be looked up elsewhere first. What was left out is
+// said once on stderr.
+void TextSink::fit(Table table, Layout& layout) {
+  std::string dropped;
+  for (;;) {
+    const unsigned width = line_width(layout);
+    if (width <= options_.terminal_width) break;
+    const auto comm = std::find_if(layout.begin(), layout.end(), [](const Slot& s) { return s.id == ColumnId::kComm; });
+    const unsigned excess = width - options_.terminal_width;
+    if (comm != layout.end() && comm->width >= kLeastComm + excess) {
+      comm->width -= excess;
+      comm->cut = true;
+      break;
+    }
+    unsigned lowest = 0;
+    auto victim = layout.end();
+    for (auto slot = layout.begin(); slot != layout.end(); ++slot) {
+      const unsigned drop = column(table, slot->id).drop;
+      if (drop != 0 && (lowest == 0 || drop <= lowest)) {  // of equals the right one
+        lowest = drop;
+        victim = slot;
+      }
+    }
+    if (victim == layout.end()) {
+      if (comm != layout.end()) {
+        comm->width = kLeastComm;
+        comm->cut = true;
+      }
+      break;
+    }
+    dropped = std::string(victim->header) + (dropped.empty() ? "" : " ") + dropped;
+    layout.erase(victim);
+  }
+  if (dropped.empty()) return;
+  note_ += message_text("note", {.what = "the terminal is " + std::to_string(options_.terminal_width) +
+                                         " columns wide; not shown: " + dropped,
+                                 .fix = "a wider terminal, -w for every column, or --columns to choose"});
+}
+
+void TextSink::put_headers() {
+  if (header_done_) return;
+  header_done_ = true;
+  if (!note_.empty() && options_.warn) options_.warn(note_);
+  if (!life_.empty()) put_header(life_);
+  if (!trace_.empty()) put_header(trace_);
+}
+
+void TextSink::put_header(const Layout& layout) {
+  char* p = out_.reserve(line_width(layout) + 32 * layout.size());
+  for (const Slot& slot : layout) {
+    char* const cell = p;
+    p = put::text(p, slot.header);
+    if (&slot == &layout.back()) break;
+    while (p - cell < static_cast<std::ptrdiff_t>(slot.width)) *p++ = ' ';
+    *p++ = ' ';
+  }
+  *p++ = '\n';
+  out_.commit(p);
+}
+
+char* TextSink::paint(char* cell, char* end, ColumnId id) const {
+  const auto size = static_cast<std::size_t>(end - cell);
+  const std::string_view color = color_of(id, {cell, size});
+  if (color.empty()) return end;
+  std::memmove(cell + color.size(), cell, size);
+  std::memcpy(cell, color.data(), color.size());
+  return put::text(cell + color.size() + size, kReset);
+}
+
+template <class Record>
+void TextSink::put_line(const Layout& layout, const Record& record) {
+  put_headers();
+  // Names count once for each column they can fill; widths cover the padding.
+  const std::size_t room = (cell_room(record, context_) + kWideAddress + kPaint) * (layout.size() + 1);
+  char* p = out_.reserve(room);
+  for (const Slot& slot : layout) {
+    char* const cell = p;
+    p = put_cell(p, slot.id, record, context_);
+    std::size_t shown = shown_width(cell, p, slot.id);
+    if (slot.cut && shown > slot.width) {
+      p = cut_cell(cell, p, slot.width);
+      shown = slot.width;
+    }
+    if (options_.color) p = paint(cell, p, slot.id);
+    if (&slot == &layout.back()) break;
+    const std::size_t padding = shown < slot.width ? slot.width - shown + 1 : 1;
+    std::memset(p, ' ', padding);
+    p += padding;
+  }
+  *p++ = '\n';
+  out_.commit(p);
+  ++printed_;
+}
+
+void TextSink::on(const StartupRecord& record) {
+  context_.start_boot_ns = record.boot_ns;
+  put_headers();
+}
+
+void TextSink::on(const TransitionRecord& record) {
+  if (options_.events.transition) put_line(trace_, record);
+}
+
+void TextSink::on(const ConnectionRecord& record) {
+  if (options_.events.connection) put_line(life_, record);
+}
+
+void TextSink::on(const TimeWaitRecord& record) {
+  if (options_.events.time_wait) put_line(trace_, record);
+}
+
+void TextSink::on(const LossRecord& record) { loss_.on(record); }
+
+void TextSink::on(const SummaryRecord&) { loss_.finish(); }
+
+}  // namespace tcptrail

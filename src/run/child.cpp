@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "run/child.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "run/signals.h"
+
+namespace tcptrail {
+
+Result<Child> Child::prepare(const std::vector<std::string>& command) {
+  int gate[2];
+  int result[2];
+  if (::pipe2(gate, O_CLOEXEC) != 0 || ::pipe2(result, O_CLOEXEC) != 0)
+    return Error{"cannot start " + command[0], std::strerror(errno)};
+  std::vector<char*> argv;
+  for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+
+  const pid_t pid = ::fork();
+  if (pid < 0) return Error{"cannot start " + command[0], std::strerror(errno)};
+  if (pid == 0) {
+    ::close(gate[1]);
+    char go = 0;
+    if (::read(gate[0], &go, 1) != 1) ::_exit(0);
+    Signals::restore_in_child();
+    ::execvp(argv[0], argv.data());
+    const int error = errno;
+    [[maybe_unused]] const ssize_t n = ::write(result[1], &error, sizeof error);
+    ::_exit(127);
+  }
+  ::close(gate[0]);
+  ::close(result[1]);
+  Child child;
+  child.pid_ = pid;
+  child.name_ = command[0];
+  child.gate_ = Fd(gate[1]);
+  child.result_ = Fd(result[0]);
+  return child;
+}
+
+Child::~Child() {
+  if (pid_ <= 0 || !gate_ || ended_) return;
+  if (released_) return;
+  gate_ = Fd();
+  ::waitpid(pid_, nullptr, 0);
+}
+
+Result<void> Child::release() {
+  released_ = true;
+  [[maybe_unused]] const ssize_t written = ::write(gate_.get(), "g", 1);
+  int error = 0;
+  // EOF: the descriptor was closed by a successful exec.
+  if (::read(result_.get(), &error, sizeof error) != sizeof error) return {};
+  ::waitpid(pid_, nullptr, 0);
+  ended_ = true;
+  return Error{"cannot run " + name_, std::strerror(error), "give a program that is in PATH after `--`", 2};
+}
+
+bool Child::ended() {
+  int status = 0;
+  if (!ended_ && ::waitpid(pid_, &status, WNOHANG) == pid_) {
+    ended_ = true;
+    status_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+  return ended_;
+}
+
+void Child::send(int signal) const {
+  if (!ended_) ::kill(pid_, signal);
+}
+
+}  // namespace tcptrail

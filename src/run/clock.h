@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The two clocks that a run looks at.
+#pragma once
+
+#include <cstdint>
+
+namespace tcptrail {
+
+// CLOCK_BOOTTIME, the clock of every event.
+std::uint64_t boot_now_ns();
+
+// CLOCK_REALTIME minus CLOCK_BOOTTIME, from the narrowest of several readings of
+// the one between two of the other (tens of nanoseconds wide).
+std::int64_t realtime_offset_ns();
+
+}  // namespace tcptrail

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "run/live.h"
+
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <optional>
+
+#include "cli/version.h"
+#include "core/event.h"
+#include "core/lifecycle.h"
+#include "kernel/cgroup.h"
+#include "kernel/diagnose.h"
+#include "kernel/machine.h"
+#include "kernel/netns.h"
+#include "kernel/session.h"
+#include "output/csv.h"
+#include "output/json.h"
+#include "output/text.h"
+#include "run/child.h"
+#include "run/clock.h"
+#include "run/signals.h"
+#include "util/message.h"
+#include "util/out_file.h"
+
+namespace tcptrail {
+namespace {
+
+constexpr std::uint64_t kMs = 1'000'000;
+// Records are drained in batches while there is work: one wakeup then serves
+// thousands of events, and a record still reaches stdout within tens of ms.
+constexpr std::uint64_t kBatchNs = 5 * kMs;
+// A record older than this is in the ring already, whatever CPU wrote it.
+constexpr std::uint64_t kRingDelayNs = 100'000;
+constexpr std::uint64_t kLossCheckNs = 100 * kMs;
+constexpr std::uint64_t kClockCheckNs = 10'000 * kMs;
+constexpr std::uint64_t kRescanNs = 1'000 * kMs;
+constexpr std::size_t kDefaultRingBytes = 8U << 20;
+
+void print_error(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
+
+std::unique_ptr<RecordSink> make_sink(const Options& options, OutFile& out, WallClock& clock) {
+  if (options.format == Format::kJson) return std::make_unique<JsonSink>(out, clock, JsonOptions{options.events, options.labels});
+  TableOptions table;
+  table.events = options.events;
+  table.life_columns = options.life_columns;
+  table.trace_columns = options.trace_columns;
+  table.local_time = options.local_time;
+  table.timestamps = options.timestamps;
+  table.wide = options.wide;
+  table.labels = options.labels;
+  table.warn = print_error;
+  if (options.format == Format::kCsv) return std::make_unique<CsvSink>(out, clock, std::move(table));
+  table.color = use_color(options.color, out.is_terminal(), std::getenv("NO_COLOR"), std::getenv("TERM"));
+  winsize size{};
+  if (out.is_terminal() && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) table.terminal_width = size.ws_col;
+  return std::make_unique<TextSink>(out, clock, std::move(table));
+}
+
+// Counts what is printed for --count, and passes on.
+class CountingSink final : public RecordSink {
+ public:
+  CountingSink(RecordSink& next, const EventSet& events, std::optional<std::uint64_t> limit)
+      : next_(next), events_(events), left_(limit.value_or(UINT64_MAX)) {}
+  [[nodiscard]] bool full() const { return left_ == 0; }
+  void on(const StartupRecord& r) override { next_.on(r); }
+  void on(const LossRecord& r) override { next_.on(r); }
+  void on(const SummaryRecord& r) override { next_.on(r); }
+  void on(const TransitionRecord& r) override { pass(r, events_.transition); }
+  void on(const ConnectionRecord& r) override { pass(r, events_.connection); }
+  void on(const TimeWaitRecord& r) override { pass(r, events_.time_wait); }
+
+ private:
+  template <class Record>
+  void pass(const Record& record, bool printed) {
+    if (!printed || left_ == 0) return;
+    --left_;
+    next_.on(record);
+  }
+  RecordSink& next_;
+  EventSet events_;
+  std::uint64_t left_;
+};
+
+class LiveRun {
+ public:
+  explicit LiveRun(Options options) : options_(std::move(options)) {}
+  Result<int> run();
+
+ private:
+  Result<void> resolve_filters();
+  Result<void> start_session();
+  void start_model();
+  void print_startup();
+  void take_snapshot();
+  void loop();
+  void drain();
+  bool wait();
+  void check_signals();
+  void check_loss(bool now);
+  void finish();
+  [[nodiscard]] int exit_code() const;
+
+  Options options_;
+  Signals signals_;
+  Cgroups cgroups_;
+  Features features_;
+  Plan plan_;
+  std::optional<Child> child_;
+  std::unique_ptr<Session> session_;
+  std::optional<OutFile> out_;
+  WallClock clock_;
+  std::unique_ptr<RecordSink> sink_;
+  std::unique_ptr<CountingSink> counting_;
+  std::unique_ptr<Lifecycle> model_;
+
+  bool stop_ = false;
+  bool signalled_ = false;
+  std::uint64_t started_ns_ = 0;
+  std::uint64_t deadline_ns_ = UINT64_MAX;
+  std::uint64_t events_ = 0;
+  std::uint64_t malformed_ = 0;
+  std::uint64_t next_loss_check_ns_ = 0;
+  std::uint64_t next_clock_check_ns_ = 0;
+  std::uint64_t next_rescan_ns_ = 0;
+  std::size_t drained_ = 0;
+  Loss loss_;
+  std::uint64_t loss_since_ns_ = 0;
+};
+
+Result<void> LiveRun::resolve_filters() {
+  for (const std::string& text : options_.netns) {
+    const Result<std::uint32_t> inode = resolve_netns(text);
+    if (!inode) return inode.error();
+    options_.filters.netns.push_back(*inode);
+  }
+  if (!options_.cgroup.empty()) {
+    const Result<std::uint64_t> id = cgroups_.id_of(options_.cgroup);
+    if (!id) return id.error();
+    options_.filters.cgroup_ids.push_back(*id);
+  }
+  options_.filters.in_tree = !options_.child.empty();
+  return {};
+}
+
+Result<void> LiveRun::start_session() {
+  if (const auto obstacle = find_obstacle()) return *obstacle;
+  features_ = probe_features(options_.denied_features);
+  const PlanRequest request{.snapshot = !options_.no_snapshot, .command_tree = !options_.child.empty()};
+  plan_ = make_plan(features_, request);
+  SessionOptions session;
+  session.filters = options_.filters;
+  session.ring_bytes = static_cast<std::size_t>(options_.ring_bytes.value_or(kDefaultRingBytes));
+  session.command_pid = child_ ? static_cast<std::uint32_t>(child_->pid()) : 0;
+  session.verbose = options_.verbose > 0;
+  Result<std::unique_ptr<Session>> started = Session::start(plan_, session);
+  if (!started) return started.error();
+  session_ = std::move(*started);
+  for (const std::string& warning : session_->warnings()) print_error(warning_text({warning}));
+  for (const std::string& limit : plan_.limits) print_error(warning_text({limit, "", "`tcptrail doctor` says why"}));
+  return {};
+}
+
+void LiveRun::start_model() {
+  LifecycleOptions model;
+  model.filters = options_.filters;
+  model.want_transitions = options_.events.transition;
+  model.resets_traced = plan_.resets;
+  model.cookie_is_address = !plan_.cookie;
+  model.snapshot_expected = plan_.snapshot;
+  model.cgroup_path = [this](std::uint64_t id) { return cgroups_.path_of(id); };
+  model_ = std::make_unique<Lifecycle>(std::move(model), *counting_);
+}
+
+void LiveRun::print_startup() {
+  StartupRecord startup;
+  startup.boot_ns = started_ns_;
+  startup.version = TCPTRAIL_VERSION;
+  startup.command = to_string(options_.command);
+  startup.hostname = host_name();
+  startup.boot_id = boot_id();
+  startup.kernel = kernel_release();
+  for (std::size_t i = 0; i < kFeatureCount; ++i)
+    startup.features.emplace_back(name_of(static_cast<Feature>(i)), features_.on(static_cast<Feature>(i)));
+  startup.filters = options_.given_filters;
+  sink_->on(startup);
+}
+
+void LiveRun::take_snapshot() {
+  drain();
+  model_->begin_snapshot(boot_now_ns());
+  const std::vector<std::uint32_t> read = session_->snapshot([this] { drain(); });
+  drain();
+  model_->end_snapshot(boot_now_ns(), read);
+  next_rescan_ns_ = boot_now_ns() + kRescanNs;
+}
+
+void LiveRun::drain() {
+  const std::uint64_t complete_until = boot_now_ns() - kRingDelayNs;
+  Event event{};
+  const std::size_t n = session_->ring().drain([&](std::span<const std::byte> bytes) {
+    ++events_;
+    if (decode(bytes, event))
+      model_->apply(event);
+    else
+      ++malformed_;
+    return !counting_->full();
+  });
+  drained_ += n;
+  // Nothing that is older can still come, so verdicts that waited for it are due.
+  if (model_->waiting()) model_->advance_to(complete_until);
+}
+
+// Sleeps until there is something to do. False when the run is over.
+bool LiveRun::wait() {
+  const std::uint64_t now = boot_now_ns();
+  std::uint64_t wake = deadline_ns_;
+  const bool idle = drained_ == 0 && !model_->waiting() && session_->ring().prepare_to_sleep();
+  if (!idle) wake = std::min(wake, now + kBatchNs);
+  drained_ = 0;
+
+  std::array<pollfd, 4> fds{{{signals_.stop_fd(), POLLIN, 0},
+                             {signals_.other_fd(), POLLIN, 0},
+                             {out_->watch_fd(), 0, 0},
+                             {idle ? session_->ring().fd() : -1, POLLIN, 0}}};
+  timespec timeout{};
+  if (wake != UINT64_MAX) {
+    const std::uint64_t left = wake > now ? wake - now : 0;
+    timeout = {static_cast<time_t>(left / 1'000'000'000), static_cast<long>(left % 1'000'000'000)};
+  }
+  ::ppoll(fds.data(), fds.size(), wake == UINT64_MAX ? nullptr : &timeout, nullptr);
+  session_->ring().awake();
+
+  if (fds[0].revents != 0 || fds[1].revents != 0) check_signals();
+  if ((fds[2].revents & (POLLERR | POLLHUP)) != 0) stop_ = true;  // the reader has gone
+  if (boot_now_ns() >= deadline_ns_) stop_ = true;
+  return !stop_;
+}
+
+void LiveRun::check_signals() {
+  while (const int signal = Signals::take(signals_.other_fd())) {
+    if (signal == SIGHUP) {
+      if (const Result<void> reopened = out_->reopen(); !reopened) print_error(error_text(reopened.error()));
+    } else if (signal == SIGCHLD && child_ && child_->ended()) {
+      stop_ = true;
+    }
+  }
+  while (const int signal = Signals::take(signals_.stop_fd())) {
+    // A command of ours is asked to end first; its end, or a second signal, ends us.
+    if (child_ && !child_->ended() && !signalled_)
+      child_->send(signal);
+    else
+      stop_ = true;
+    signalled_ = true;
+  }
+}
+
+void LiveRun::check_loss(bool now) {
+  const std::uint64_t boot_ns = boot_now_ns();
+  if (!now && boot_ns < next_loss_check_ns_) return;
+  next_loss_check_ns_ = boot_ns + kLossCheckNs;
+  const Loss loss{.ring = session_->lost_ring(),
+                  .nested = session_->lost_nested(),
+                  .table = model_->evicted(),
+                  .malformed = malformed_};
+  if (!(loss == loss_)) {
+    sink_->on(LossRecord{boot_ns, loss, loss_since_ns_});
+    loss_since_ns_ = boot_ns;
+    loss_ = loss;
+  }
+  // Connections whose end was lost are found by looking at what still exists.
+  if (!now && plan_.snapshot && model_->wants_snapshot() && boot_ns >= next_rescan_ns_) take_snapshot();
+}
+
+void LiveRun::loop() {
+  do {
+    drain();
+    check_loss(false);
+    if (const std::uint64_t boot_ns = boot_now_ns(); boot_ns >= next_clock_check_ns_) {
+      clock_.set_offset(realtime_offset_ns());
+      next_clock_check_ns_ = boot_ns + kClockCheckNs;
+    }
+    if (counting_->full()) return;
+    if (!out_->flush()) return;
+  } while (wait());
+}
+
+void LiveRun::finish() {
+  session_->detach();
+  drain();
+  if (plan_.snapshot && model_->wants_snapshot() && !counting_->full()) take_snapshot();
+  model_->finish();
+  check_loss(true);
+  const std::uint64_t now = boot_now_ns();
+  SummaryRecord summary;
+  summary.boot_ns = now;
+  summary.events = events_;
+  summary.transitions = model_->transitions();
+  summary.connections = model_->connections();
+  summary.open = model_->open();
+  summary.incomplete = model_->incomplete();
+  summary.loss = loss_;
+  summary.duration_ns = now - started_ns_;
+  sink_->on(summary);
+  out_->request_stop();
+  out_->flush();
+}
+
+int LiveRun::exit_code() const {
+  if (out_->state() == OutFile::State::kFailed || out_->state() == OutFile::State::kGaveUp) {
+    print_error(error_text(out_->failure()));
+    return 1;
+  }
+  if (options_.fail_on_loss && loss_.total() != 0) return 3;
+  return child_ ? child_->exit_status() : 0;
+}
+
+Result<int> LiveRun::run() {
+  if (const Result<void> resolved = resolve_filters(); !resolved) return resolved.error();
+  if (options_.output.empty()) {
+    out_.emplace(OutFile::on_descriptor(STDOUT_FILENO, "standard output"));
+  } else {
+    Result<OutFile> file = OutFile::open(options_.output);
+    if (!file) return file.error();
+    out_.emplace(std::move(*file));
+  }
+  out_->set_stop_fd(signals_.stop_fd());
+  if (!options_.child.empty()) {
+    Result<Child> child = Child::prepare(options_.child);
+    if (!child) return child.error();
+    child_.emplace(std::move(*child));
+  }
+
+  clock_.set_offset(realtime_offset_ns());
+  sink_ = make_sink(options_, *out_, clock_);
+  counting_ = std::make_unique<CountingSink>(*sink_, options_.events, options_.count);
+  if (const Result<void> started = start_session(); !started) return started.error();
+  start_model();
+  started_ns_ = loss_since_ns_ = boot_now_ns();
+  next_clock_check_ns_ = started_ns_ + kClockCheckNs;
+  print_startup();
+  take_snapshot();
+  out_->flush();
+  if (options_.run_for_ns) deadline_ns_ = boot_now_ns() + *options_.run_for_ns;
+  print_error("tcptrail: ready\n");
+
+  if (child_)
+    if (const Result<void> released = child_->release(); !released) return released.error();
+  loop();
+  finish();
+  if (child_ && !child_->ended()) {  // stopped before it: a second signal, --for, --count, a closed pipe
+    child_->send(SIGTERM);
+    return exit_code();
+  }
+  return exit_code();
+}
+
+}  // namespace
+
+Result<int> run_live(Options options) { return LiveRun(std::move(options)).run(); }
+
+}  // namespace tcptrail

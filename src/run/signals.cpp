@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "run/signals.h"
+
+#include <sys/signalfd.h>
+
+#include <initializer_list>
+
+namespace tcptrail {
+namespace {
+
+sigset_t set_of(std::initializer_list<int> signals) {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int signal : signals) ::sigaddset(&set, signal);
+  return set;
+}
+
+}  // namespace
+
+Signals::Signals() {
+  const sigset_t all = set_of({SIGINT, SIGTERM, SIGHUP, SIGCHLD});
+  ::sigprocmask(SIG_BLOCK, &all, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
+  const sigset_t stop = set_of({SIGINT, SIGTERM});
+  const sigset_t other = set_of({SIGHUP, SIGCHLD});
+  stop_ = Fd(::signalfd(-1, &stop, SFD_NONBLOCK | SFD_CLOEXEC));
+  other_ = Fd(::signalfd(-1, &other, SFD_NONBLOCK | SFD_CLOEXEC));
+}
+
+int Signals::take(int fd) {
+  signalfd_siginfo info{};
+  return ::read(fd, &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo) : 0;
+}
+
+void Signals::restore_in_child() {
+  ::signal(SIGPIPE, SIG_DFL);
+  ::signal(SIGXFSZ, SIG_DFL);
+  const sigset_t none = set_of({});
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+}  // namespace tcptrail
