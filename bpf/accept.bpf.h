@@ -18,22 +18,32 @@ struct sys_exit_args { /* events/syscalls/sys_exit_accept4/format */
 	long ret;
 };
 
+static __always_inline struct file **current_fd_array(void)
+{
+#ifdef TCPTRAIL_CLASSIC
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return BPF_CORE_READ(task, files, fdt, fd);
+#else
+	return bpf_get_current_task_btf()->files->fdt->fd;
+#endif
+}
+
+/* This runs for every connection of a server: each probe read of a field costs some 20 ns. */
 static __always_inline int on_accept_return(struct sys_exit_args *ctx)
 {
 	struct tcptrail_holder_record *r;
-	struct task_struct *task;
 	struct socket *socket;
 	struct file **slot;
 	struct file *file;
 	struct sock *sk;
 	long fd = ctx->ret;
 	__u64 cookie;
-	__u32 netns;
+	__u32 netns = 0;
 
 	if (fd < 0)
 		return 0;
-	task = (void *)bpf_get_current_task();
-	slot = BPF_CORE_READ(task, files, fdt, fd) + fd;
+	slot = current_fd_array() + fd;
 	if (bpf_probe_read_kernel(&file, sizeof(file), slot) || !file)
 		return 0;
 	socket = BPF_CORE_READ(file, private_data);
@@ -46,15 +56,19 @@ static __always_inline int on_accept_return(struct sys_exit_args *ctx)
 	/* The child's first transition generated the cookie, if we trace at all. */
 	cookie = have_cookie ? (__u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) :
 			       (__u64)(unsigned long)sk;
-	netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
-	if (!cookie || !netns_passes(netns))
+	if (!cookie)
 		return 0;
+	if (netns_count) {
+		netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+		if (!netns_passes(netns))
+			return 0;
+	}
 
 	r = TCPTRAIL_RESERVE(struct tcptrail_holder_record);
 	if (!r)
 		return 0;
 	r->cookie = cookie;
-	r->netns = netns;
+	r->netns = netns; /* 0 unless filtered: the socket's transitions carry it */
 	r->pid = bpf_get_current_pid_tgid() >> 32;
 	tcptrail_leader_comm(r->comm);
 	r->cgroup_id = 0;

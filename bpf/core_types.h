@@ -137,11 +137,12 @@ struct kernfs_node {
 };
 
 struct cgroup_subsys_state {
+	struct cgroup *cgroup;
 	struct cgroup_subsys_state *parent;
 };
 
 struct cgroup {
-	struct cgroup_subsys_state self; /* first member: a css of the hierarchy is its cgroup */
+	struct cgroup_subsys_state self;
 	struct kernfs_node *kn;
 };
 

@@ -48,8 +48,9 @@ static __always_inline bool netns_passes(__u32 netns)
 
 static __always_inline bool cgroup_passes(struct sock *sk)
 {
-	struct cgroup *cgroup;
+	struct cgroup_subsys_state *parent;
 	struct kernfs_node *kn;
+	struct cgroup *cgroup;
 	int i;
 
 	if (!bpf_core_field_exists(sk->sk_cgrp_data.cgroup))
@@ -59,36 +60,50 @@ static __always_inline bool cgroup_passes(struct sock *sk)
 		kn = GET(cgroup, kn);
 		if (kn && GET(kn, id) == want_cgroup)
 			return true;
-		cgroup = (struct cgroup *)GET(cgroup, self.parent);
+		parent = GET(cgroup, self.parent);
+		cgroup = parent ? GET(parent, cgroup) : NULL;
 	}
 	return false;
 }
 
-/* r holds netns, tuple and states. */
-static __always_inline bool tcptrail_passes(const struct tcptrail_record *r, struct sock *sk)
+/* Whether any filter looks at the tuple: otherwise it is read only once, into the ring. */
+static __always_inline bool tuple_filter(void)
 {
-	bool ipv4 = r->flags & TCPTRAIL_F_IPV4;
+	return want_family || lport_on || rport_on || laddr_count || raddr_count;
+}
 
-	if (!netns_passes(r->netns))
-		return false;
-	/* Listeners are few, and their owners explain connections that do pass. */
-	if (r->old_state == TCP_LISTEN ? r->new_state == TCP_CLOSE : r->new_state == TCP_LISTEN)
-		return true;
+static __always_inline bool tuple_passes(struct sock *sk, struct tcp_sock *tp, int old, int new)
+{
+	struct tcptrail_record r = { .old_state = old, .new_state = new };
+	bool ipv4 = tcptrail_read_tuple(&r, tp, sk) & TCPTRAIL_F_IPV4;
+
 	if (want_family && want_family != (ipv4 ? 4 : 6))
 		return false;
-	if (lport_on && r->lport && r->old_state != TCP_SYN_SENT && !port_in(lport_bits, r->lport))
+	/* The event that shows connect()'s choice always passes: it decides about the one before. */
+	if (lport_on && r.lport && old != TCP_SYN_SENT && !port_in(lport_bits, r.lport))
 		return false;
-	if (laddr_count && !(r->flags & TCPTRAIL_F_EARLY_CHILD) &&
-	    !address_in(laddrs, laddr_count, r->laddr, ipv4))
+	if (old == TCP_LISTEN && !r.rport) /* an early child: no peer yet, the listener's address */
+		return true;
+	if (rport_on && !port_in(rport_bits, r.rport))
 		return false;
-	if (!(r->flags & TCPTRAIL_F_EARLY_CHILD)) {
-		if (rport_on && !port_in(rport_bits, r->rport))
-			return false;
-		if (raddr_count && !address_in(raddrs, raddr_count, r->raddr, ipv4))
-			return false;
-	}
+	if (laddr_count && !address_in(laddrs, laddr_count, r.laddr, ipv4))
+		return false;
+	if (raddr_count && !address_in(raddrs, raddr_count, r.raddr, ipv4))
+		return false;
+	return true;
+}
+
+static __always_inline bool tcptrail_passes(struct sock *sk, struct tcp_sock *tp, int old, int new)
+{
+	if (netns_count && !netns_passes(tcptrail_netns(sk)))
+		return false;
+	/* Listeners are few, and their owners explain connections that do pass. */
+	if (old == TCP_LISTEN ? new == TCP_CLOSE : new == TCP_LISTEN)
+		return true;
+	if (tuple_filter() && !tuple_passes(sk, tp, old, new))
+		return false;
 	/* accept() gives the socket the uid of the accepting process. */
-	if (uid_on && GET(sk, sk_socket) && r->new_state != TCP_CLOSE && GET(sk, sk_uid.val) != want_uid)
+	if (uid_on && new != TCP_CLOSE && GET(sk, sk_socket) && GET(sk, sk_uid.val) != want_uid)
 		return false;
 	if (want_cgroup && !cgroup_passes(sk))
 		return false;

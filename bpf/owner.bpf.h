@@ -39,23 +39,23 @@ static __always_inline bool in_tree(__u32 pid)
 	return trace_tree && bpf_map_lookup_elem(&tree, &pid);
 }
 
-/* Sets pid and the flags that say what it is worth. */
-static __always_inline void tcptrail_read_owner(struct tcptrail_record *r, struct sock *sk)
+/* The flags that say what *pid is worth; 0 and no pid when current is nobody. */
+static __always_inline __u8 tcptrail_owner(struct sock *sk, int new, __u32 *pid)
 {
-	r->pid = 0;
+	__u8 flags = TCPTRAIL_F_OWN;
+
 	if (!GET(sk, sk_lock.owned))
-		return;
+		return 0;
 	/* Deferred fput and the MPTCP worker hold the lock for somebody else. */
 	if (current_is_kernel_thread())
-		return;
-	r->pid = bpf_get_current_pid_tgid() >> 32;
+		return 0;
+	*pid = bpf_get_current_pid_tgid() >> 32;
 	/* tcp_abort() runs in the task that asked for it, ss -K: never the owner. */
-	if (r->new_state == TCP_CLOSE && GET(sk, sk_err) == ECONNABORTED)
-		r->flags |= TCPTRAIL_F_KILLER;
-	else
-		r->flags |= TCPTRAIL_F_OWN;
-	if (in_tree(r->pid))
-		r->flags |= TCPTRAIL_F_IN_TREE;
+	if (new == TCP_CLOSE && GET(sk, sk_err) == ECONNABORTED)
+		flags = TCPTRAIL_F_KILLER;
+	if (in_tree(*pid))
+		flags |= TCPTRAIL_F_IN_TREE;
+	return flags;
 }
 
 #endif

@@ -44,11 +44,15 @@ static __always_inline bool v4mapped(const __be32 *a)
 	return !a[0] && !a[1] && a[2] == bpf_htonl(0xffff);
 }
 
-/* The family is that of the packets: an AF_INET6 socket with a mapped peer is IPv4. */
-static __always_inline void tcptrail_read_tuple(struct tcptrail_record *r, struct tcp_sock *tp,
+/*
+ * The family is that of the packets: an AF_INET6 socket with a mapped peer is IPv4.
+ * new_state must be set. Returns the flags F_IPV4 and F_INET6.
+ */
+static __always_inline __u8 tcptrail_read_tuple(struct tcptrail_record *r, struct tcp_sock *tp,
 						struct sock *sk)
 {
 	__be32 *l = (__be32 *)r->laddr, *p = (__be32 *)r->raddr;
+	__u8 flags = TCPTRAIL_F_IPV4;
 
 	/*
 	 * skc_num is already 0 at CLOSE (inet_put_port), inet_sport is still valid. When
@@ -60,7 +64,6 @@ static __always_inline void tcptrail_read_tuple(struct tcptrail_record *r, struc
 	r->rport = bpf_ntohs(GET(sk, __sk_common.skc_dport));
 
 	if (GET(sk, __sk_common.skc_family) == AF_INET6) {
-		r->flags |= TCPTRAIL_F_INET6;
 		p[0] = GET(sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[0]);
 		p[1] = GET(sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[1]);
 		p[2] = GET(sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[2]);
@@ -70,12 +73,13 @@ static __always_inline void tcptrail_read_tuple(struct tcptrail_record *r, struc
 		l[2] = GET(sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[2]);
 		l[3] = GET(sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[3]);
 		if (!v4mapped(p))
-			return;
+			return TCPTRAIL_F_INET6;
+		flags |= TCPTRAIL_F_INET6;
 	}
-	r->flags |= TCPTRAIL_F_IPV4;
 	p[0] = GET(sk, __sk_common.skc_daddr);
 	l[0] = GET(sk, __sk_common.skc_rcv_saddr);
 	p[1] = p[2] = p[3] = l[1] = l[2] = l[3] = 0;
+	return flags;
 }
 
 static __always_inline __u64 tcptrail_cgroup_id(struct sock *sk)

@@ -28,7 +28,7 @@ static __always_inline int show_full_socket(struct tcp_sock *tp, struct sock_com
 	r->base.kind = TCPTRAIL_SEEN_SOCKET;
 	r->base.new_state = r->base.old_state = skc->skc_state;
 	r->base.netns = tcptrail_netns(sk);
-	tcptrail_read_tuple(&r->base, tp, sk);
+	r->base.flags = tcptrail_read_tuple(&r->base, tp, sk);
 	r->base.cookie = tcptrail_cookie(sk);
 	if (tp->snd_nxt == tp->write_seq)
 		r->base.flags |= TCPTRAIL_F_FIN_SENT;

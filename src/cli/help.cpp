@@ -10,26 +10,27 @@ namespace {
 constexpr const char* kCommands =
     R"(Usage: tcptrail [COMMAND] [FLAGS] [-- CMD ARGS...]
 
-Shows each TCP connection of this machine: whose it is, how it lived, which side closed it first.
+Shows each TCP connection of this machine: who owns it, how it lived, and which
+side closed it first.
 
 Commands:
   life      one line per finished connection (the default)
   trace     one line per state transition, TIME_WAIT enter and leave included
-  doctor    what this machine supports, what is switched off and why, how to fix it
+  doctor    what this machine supports, what is off and why, how to fix it
   schema    the JSON schema of --json
 )";
 
 constexpr const char* kShortFlags = R"(
 Flags used most:
-  -p PID[,PID]       only these processes          -L PORTS  only these local ports
-  --comm GLOB        only processes so named       -D PORTS  only these remote ports
-  --netns NAME       only this network namespace   -4, -6    only IPv4, only IPv6
-  --closed-by SIDE   local, remote, both or none   --errors  only what ended badly
-  --json             JSON Lines                    -T, -t    local time; seconds since start
-  -s                 CSV                           -w        wide: room for IPv6
-  --columns LIST     which columns                 -o FILE   write to FILE
-  --for DURATION     stop after, e.g. 10s          -v        say more
-  -- CMD ARGS        run CMD; trace only it and its children
+  -p PID[,PID]      only these processes        -L PORTS  only these local ports
+  --comm GLOB       only processes so named     -D PORTS  ... remote ports
+  --netns NAME      only this namespace         -4, -6    only IPv4, only IPv6
+  --closed-by SIDE  local, remote, both, none   --errors  only what ended badly
+  --json            JSON Lines                  -T, -t    local time; seconds
+  -s                CSV                         -w        wide: room for IPv6
+  --columns LIST    which columns               -o FILE   write to FILE
+  --for DURATION    stop after it, e.g. 10s     -v        say more
+  -- CMD ARGS       run CMD; trace only it and its children
 
 Examples:
   tcptrail -L 443                  connections to our port 443

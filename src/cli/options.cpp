@@ -46,30 +46,31 @@ struct Raw {
 struct ValueFlag {
   const char* names;
   Values Raw::*values;
-  const char* filter;  // its key in startup.filters; null = not a filter
+  const char* filter;   // its key in startup.filters; null = not a filter
+  const char* example;  // of a value
 };
 constexpr ValueFlag kValueFlags[] = {
-    {"-p,--pid", &Raw::pid, "pid"},
-    {"-L,--lport,--localport", &Raw::lport, "lport"},
-    {"-D,--rport,--remoteport", &Raw::rport, "rport"},
-    {"--comm", &Raw::comm, "comm"},
-    {"--laddr", &Raw::laddr, "laddr"},
-    {"--raddr", &Raw::raddr, "raddr"},
-    {"--netns", &Raw::netns, "netns"},
-    {"--cgroup", &Raw::cgroup, "cgroup"},
-    {"--uid", &Raw::uid, "uid"},
-    {"--closed-by", &Raw::closed_by, "closed_by"},
-    {"--how", &Raw::how, "how"},
-    {"--min-ms", &Raw::min_ms, "min_ms"},
-    {"--events", &Raw::events, nullptr},
-    {"-o,--output", &Raw::output, nullptr},
-    {"--for", &Raw::run_for, nullptr},
-    {"--count", &Raw::count, nullptr},
-    {"--columns", &Raw::columns, nullptr},
-    {"--color", &Raw::color, nullptr},
-    {"--label", &Raw::label, nullptr},
-    {"--ring-size", &Raw::ring_size, nullptr},
-    {"--deny-feature", &Raw::deny, nullptr},
+    {"-p,--pid", &Raw::pid, "pid", "1234"},
+    {"-L,--lport,--localport", &Raw::lport, "lport", "80,443"},
+    {"-D,--rport,--remoteport", &Raw::rport, "rport", "443"},
+    {"--comm", &Raw::comm, "comm", "'nginx*'"},
+    {"--laddr", &Raw::laddr, "laddr", "10.0.0.0/8"},
+    {"--raddr", &Raw::raddr, "raddr", "10.0.0.0/8"},
+    {"--netns", &Raw::netns, "netns", "blue"},
+    {"--cgroup", &Raw::cgroup, "cgroup", "/system.slice/nginx.service"},
+    {"--uid", &Raw::uid, "uid", "1000"},
+    {"--closed-by", &Raw::closed_by, "closed_by", "remote"},
+    {"--how", &Raw::how, "how", "rst-received"},
+    {"--min-ms", &Raw::min_ms, "min_ms", "500"},
+    {"--events", &Raw::events, nullptr, "transition"},
+    {"-o,--output", &Raw::output, nullptr, "FILE"},
+    {"--for", &Raw::run_for, nullptr, "10s"},
+    {"--count", &Raw::count, nullptr, "100"},
+    {"--columns", &Raw::columns, nullptr, "+UID"},
+    {"--color", &Raw::color, nullptr, "never"},
+    {"--label", &Raw::label, nullptr, "site=fra1"},
+    {"--ring-size", &Raw::ring_size, nullptr, "16M"},
+    {"--deny-feature", &Raw::deny, nullptr, "NAME"},
 };
 
 struct BoolFlag {
@@ -117,6 +118,8 @@ std::string joined(const Values& values) {
 }
 
 Error unknown_word(const std::string& word) {
+  // What CLI11 leaves of `-T=1`.
+  if (word.starts_with("-=")) return usage("a flag that takes no value was given " + word.substr(1), "", "leave it out");
   if (!word.starts_with('-')) {
     return usage("unexpected argument " + word, "", "to run a command: tcptrail ... -- " + word);
   }
@@ -259,9 +262,24 @@ void convert_output(const Raw& raw, Options& o, Converter& c) {
   convert_columns(raw, o, c);
 }
 
-// CLI11's texts name the flag but not what to do.
+// CLI11's texts ("--for: 1 required TEXT missing", "Could not convert: --json =
+// pretty") hold the flag's name, and not what to do.
 Error parse_failure(const CLI::ParseError& error) {
-  return usage(error.what(), "", "a flag and its value: --for 10s or --for=10s; tcptrail --help lists all flags");
+  const std::string text = error.what();
+  for (const ValueFlag& flag : kValueFlags) {
+    const std::vector<std::string_view> names = split_list(flag.names);
+    for (const std::string_view name : names) {
+      if (!text.starts_with(std::string(name) + ":")) continue;
+      return usage(std::string(name) + " needs a value", "", std::string(name) + " " + flag.example);
+    }
+  }
+  const std::size_t from = text.find("--");
+  const std::size_t to = text.find(" = ");
+  if (from != std::string::npos && to != std::string::npos && from < to) {
+    const std::string name = text.substr(from, to - from);
+    return usage(name + " takes no value", "", name + " alone");
+  }
+  return usage(text, "", "tcptrail --help lists all flags");
 }
 
 }  // namespace

@@ -30,14 +30,13 @@
 namespace tcptrail {
 
 struct LifecycleOptions {
-  Filters filters;
+  Filters filters{};
   bool want_transitions = true;     // transition records are printed
   bool resets_traced = false;       // tcp_send_reset is attached
   bool cookie_is_address = false;   // no cookie helper: identities are not to be printed
-  bool snapshot_expected = false;   // until end_snapshot(), unknown sockets are older than the trace
   std::size_t max_connections = 1U << 20;
   // Path of a cgroup below the cgroup2 root; may return "".
-  std::function<std::string(std::uint64_t)> cgroup_path;
+  std::function<std::string(std::uint64_t)> cgroup_path{};
 };
 
 class Lifecycle {
@@ -48,7 +47,8 @@ class Lifecycle {
 
   // What is seen between these two belongs to one snapshot. At its end, what the
   // kernel no longer has and no event ended is written as incomplete, in those
-  // namespaces that were read to their end (inode numbers, sorted).
+  // namespaces that were read to their end (inode numbers, sorted). Until the first
+  // one has ended, a socket that was never seen to begin is older than the trace.
   void begin_snapshot(std::uint64_t boot_ns);
   void end_snapshot(std::uint64_t boot_ns, std::span<const std::uint32_t> netns_read);
 

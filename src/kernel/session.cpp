@@ -24,9 +24,14 @@ std::string g_last_libbpf_line;
 
 int on_libbpf_print(libbpf_print_level level, const char* format, va_list arguments) {
   if (level == LIBBPF_DEBUG && !g_verbose) return 0;
+  if (g_verbose) {
+    va_list copy;
+    va_copy(copy, arguments);
+    std::vfprintf(stderr, format, copy);
+    va_end(copy);
+  }
   char line[512];
   const int n = std::vsnprintf(line, sizeof line, format, arguments);
-  if (g_verbose) std::fputs(line, stderr);
   if (level == LIBBPF_WARN && n > 0) {
     std::string_view text(line, std::min<std::size_t>(static_cast<std::size_t>(n), sizeof line - 1));
     while (!text.empty() && text.back() == '\n') text.remove_suffix(1);

@@ -10,11 +10,12 @@
 namespace tcptrail {
 namespace {
 
-// Escaped names hold no line break, so only these three ask for quotes. A leading
-// or trailing space is quoted because many readers trim it.
+// Escaped names hold no line break, so that two characters are left of RFC 4180's
+// four. A leading or trailing space is quoted because many readers trim it.
 bool needs_quotes(std::string_view cell) {
-  return !cell.empty() &&
-         (cell.find_first_of(",\"\r\n") != std::string_view::npos || cell.front() == ' ' || cell.back() == ' ');
+  if (cell.empty()) return false;
+  const bool special = std::any_of(cell.begin(), cell.end(), [](char c) { return c == ',' || c == '"'; });
+  return special || cell.front() == ' ' || cell.back() == ' ';
 }
 
 char* put_field(char* out, std::string_view cell) {

@@ -24,8 +24,8 @@ inline constexpr unsigned kJsonSchemaVersion = 1;
 using Labels = std::vector<std::pair<std::string, std::string>>;
 
 struct JsonOptions {
-  EventSet events;  // startup, loss and summary are always written
-  Labels labels;
+  EventSet events{};  // startup, loss and summary are always written
+  Labels labels{};
 };
 
 class JsonSink final : public RecordSink {

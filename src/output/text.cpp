@@ -4,6 +4,7 @@
 #include "output/text.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <utility>
 
@@ -17,6 +18,14 @@ namespace {
 constexpr unsigned kWideAddress = 39;  // ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff
 constexpr unsigned kLeastComm = 8;
 constexpr std::size_t kPaint = 16;  // colour on and off
+
+// One copy of a fixed size is cheaper than filling as many as are needed.
+constexpr std::size_t kWidest = 40;  // no column is wider
+constexpr std::array<char, kWidest + 1> kSpaces = [] {
+  std::array<char, kWidest + 1> spaces{};
+  spaces.fill(' ');
+  return spaces;
+}();
 
 constexpr std::string_view kRed = "\x1b[31m";
 constexpr std::string_view kYellow = "\x1b[33m";
@@ -185,8 +194,7 @@ char* TextSink::paint(char* cell, char* end, ColumnId id) const {
 template <class Record>
 void TextSink::put_line(const Layout& layout, const Record& record) {
   put_headers();
-  // Names count once for each column they can fill; widths cover the padding.
-  const std::size_t room = (cell_room(record, context_) + kWideAddress + kPaint) * (layout.size() + 1);
+  const std::size_t room = (cell_room(record, context_) + kSpaces.size() + kPaint) * (layout.size() + 1);
   char* p = out_.reserve(room);
   for (const Slot& slot : layout) {
     char* const cell = p;
@@ -198,9 +206,8 @@ void TextSink::put_line(const Layout& layout, const Record& record) {
     }
     if (options_.color) p = paint(cell, p, slot.id);
     if (&slot == &layout.back()) break;
-    const std::size_t padding = shown < slot.width ? slot.width - shown + 1 : 1;
-    std::memset(p, ' ', padding);
-    p += padding;
+    std::memcpy(p, kSpaces.data(), kSpaces.size());
+    p += shown < slot.width ? slot.width - shown + 1 : 1;
   }
   *p++ = '\n';
   out_.commit(p);

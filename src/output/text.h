@@ -22,9 +22,9 @@
 namespace tcptrail {
 
 struct TableOptions {
-  EventSet events;  // connection → life table; transition and time_wait → trace table
-  std::vector<ColumnId> life_columns;   // empty = default
-  std::vector<ColumnId> trace_columns;  // empty = default
+  EventSet events{};  // connection → life table; transition and time_wait → trace table
+  std::vector<ColumnId> life_columns{};   // empty = default
+  std::vector<ColumnId> trace_columns{};  // empty = default
   bool local_time = false;              // -T
   bool timestamps = false;              // -t
   bool wide = false;                    // -w
@@ -32,8 +32,8 @@ struct TableOptions {
   // Of the terminal; 0 = not a terminal, or unknown: nothing is dropped. Ignored
   // with `wide` and where the user chose the columns.
   unsigned terminal_width = 0;
-  Labels labels;
-  std::function<void(std::string_view)> warn;  // gets whole lines for stderr
+  Labels labels{};
+  std::function<void(std::string_view)> warn{};  // gets whole lines for stderr
 };
 
 // The columns of a table for these options: -T and -t first, labels last.

@@ -173,7 +173,6 @@ void LiveRun::start_model() {
   model.want_transitions = options_.events.transition;
   model.resets_traced = plan_.resets;
   model.cookie_is_address = !plan_.cookie;
-  model.snapshot_expected = plan_.snapshot;
   model.cgroup_path = [this](std::uint64_t id) { return cgroups_.path_of(id); };
   model_ = std::make_unique<Lifecycle>(std::move(model), *counting_);
 }
@@ -193,6 +192,7 @@ void LiveRun::print_startup() {
 }
 
 void LiveRun::take_snapshot() {
+  if (!plan_.snapshot) return;
   drain();
   model_->begin_snapshot(boot_now_ns());
   const std::vector<std::uint32_t> read = session_->snapshot([this] { drain(); });
@@ -275,7 +275,7 @@ void LiveRun::check_loss(bool now) {
     loss_ = loss;
   }
   // Connections whose end was lost are found by looking at what still exists.
-  if (!now && plan_.snapshot && model_->wants_snapshot() && boot_ns >= next_rescan_ns_) take_snapshot();
+  if (!now && model_->wants_snapshot() && boot_ns >= next_rescan_ns_) take_snapshot();
 }
 
 void LiveRun::loop() {
@@ -294,7 +294,7 @@ void LiveRun::loop() {
 void LiveRun::finish() {
   session_->detach();
   drain();
-  if (plan_.snapshot && model_->wants_snapshot() && !counting_->full()) take_snapshot();
+  if (model_->wants_snapshot() && !counting_->full()) take_snapshot();
   model_->finish();
   check_loss(true);
   const std::uint64_t now = boot_now_ns();

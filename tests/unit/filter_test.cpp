@@ -22,8 +22,12 @@ PortSet ports(std::vector<PortRange> ranges) { return PortSet{std::move(ranges)}
 
 TEST(PortSet, FindsPortsAtTheEdgesOfRanges) {
   const PortSet set = ports({{80, 80}, {443, 443}, {8000, 8099}});
-  for (const std::uint16_t port : {80, 443, 8000, 8050, 8099}) EXPECT_TRUE(set.contains(port)) << port;
-  for (const std::uint16_t port : {0, 79, 81, 442, 444, 7999, 8100, 65535}) EXPECT_FALSE(set.contains(port)) << port;
+  for (const int port : {80, 443, 8000, 8050, 8099}) {
+    EXPECT_TRUE(set.contains(static_cast<std::uint16_t>(port))) << port;
+  }
+  for (const int port : {0, 79, 81, 442, 444, 7999, 8100, 65535}) {
+    EXPECT_FALSE(set.contains(static_cast<std::uint16_t>(port))) << port;
+  }
   EXPECT_FALSE(PortSet{}.contains(80));
 }
 

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace tcptrail::test {
 namespace {
@@ -20,6 +21,13 @@ Address ipv6(const char* text) {
   Address address;
   inet_pton(AF_INET6, text, address.bytes.data());
   return address;
+}
+
+// The vectors move with their arrays, so the spans stay good.
+OwnedConnection whole(OwnedConnection c) {
+  c.record.states = c.states;
+  c.record.path = c.path;
+  return c;
 }
 
 }  // namespace
@@ -113,7 +121,7 @@ OwnedConnection server_closed_first() {
   r.counters = Counters{120, 120, 5, 6, 0, 45, 30, 65483};
   r.peer_cookie = 0x1a2b;
   r.service_port = 19999;
-  return c;
+  return whole(std::move(c));
 }
 
 OwnedConnection client_of_it() {
@@ -135,7 +143,7 @@ OwnedConnection client_of_it() {
   r.time_wait = {TimeWaitSide::kRemote, std::nullopt, TimeWaitPhase::kNone, std::nullopt};
   r.counters->retransmits = 2;
   r.peer_cookie = 0x2001;
-  return c;
+  return whole(std::move(c));
 }
 
 OwnedConnection refused_v6() {
@@ -163,7 +171,7 @@ OwnedConnection refused_v6() {
   r.time_wait.side = TimeWaitSide::kNone;
   r.counters = Counters{0, 0, 1, 1, 0, std::nullopt, std::nullopt, 1428};
   r.service_port = 8443;
-  return c;
+  return whole(std::move(c));
 }
 
 OwnedConnection nothing_known() {
@@ -174,7 +182,7 @@ OwnedConnection nothing_known() {
   r.began = Began::kBeforeTrace;
   r.error = 9999;
   r.complete = false;
-  return c;
+  return whole(std::move(c));
 }
 
 TimeWaitRecord time_wait_entered() {

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Every program and every plan on the running kernel: compiling proves nothing
+// about loading. And the in-kernel decisions with chosen inputs.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "core/event.h"
+#include "kernel/diagnose.h"
+#include "kernel/features.h"
+#include "kernel/plan.h"
+#include "kernel/session.h"
+
+namespace tcptrail {
+namespace {
+
+constexpr std::size_t kRing = 256 * 1024;
+
+class Load : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (const auto obstacle = find_obstacle()) GTEST_SKIP() << obstacle->what << ": " << obstacle->why;
+  }
+
+  static std::unique_ptr<Session> start(const std::vector<std::string>& denied, const PlanRequest& request,
+                                        const SessionOptions& options) {
+    const Plan plan = make_plan(probe_features(denied), request);
+    auto session = Session::start(plan, options);
+    if (!session) {
+      ADD_FAILURE() << session.error().what << "\n" << session.error().why;
+      return nullptr;
+    }
+    for (const std::string& warning : (*session)->warnings()) ADD_FAILURE() << warning;
+    return std::move(*session);
+  }
+};
+
+TEST_F(Load, EveryProgramLoadsAndAttaches) {
+  EXPECT_NE(start({"cookie"}, {.snapshot = true, .command_tree = true}, {.filters = {}, .ring_bytes = kRing, .command_pid = 1}), nullptr)
+      << "without the cookie `destroy` loads too";
+}
+
+TEST_F(Load, EveryPlanWithOneFeatureDeniedLoads) {
+  for (const std::string_view feature : feature_names()) {
+    SCOPED_TRACE(feature);
+    EXPECT_NE(start({std::string(feature)}, {}, {.filters = {}, .ring_bytes = kRing}), nullptr);
+  }
+}
+
+TEST_F(Load, ThePlanWithEverythingDeniedStillTraces) {
+  std::vector<std::string> all(feature_names().begin(), feature_names().end());
+  EXPECT_NE(start(all, {}, {.filters = {}, .ring_bytes = kRing}), nullptr);
+}
+
+TEST_F(Load, EveryFilterLoads) {
+  SessionOptions options{.filters = {}, .ring_bytes = kRing};
+  options.filters.lports.ranges = {{80, 80}, {8000, 8099}};
+  options.filters.rports.ranges = {{443, 443}};
+  options.filters.family = FamilyFilter::kIpv4;
+  for (int i = 0; i < 8; ++i) {
+    options.filters.laddrs.push_back(*parse_prefix("10.0.0.0/8"));
+    options.filters.raddrs.push_back(*parse_prefix("fd00::/8"));
+  }
+  options.filters.netns = {1, 2, 3};
+  options.filters.uid = 0;
+  options.filters.cgroup_ids = {1};
+  for (const std::vector<std::string>& denied : {std::vector<std::string>{}, std::vector<std::string>{"tp_btf"}})
+    EXPECT_NE(start(denied, {}, options), nullptr);
+}
+
+TEST_F(Load, ASnapshotShowsSocketsAndHoldersAndReadsItsOwnNamespaceToTheEnd) {
+  const auto session = start({}, {}, {.filters = {}, .ring_bytes = kRing});
+  ASSERT_NE(session, nullptr);
+  std::size_t malformed = 0;
+  Event event{};
+  const auto drain = [&] {
+    session->ring().drain([&](std::span<const std::byte> bytes) {
+      if (!decode(bytes, event)) ++malformed;
+      return true;
+    });
+  };
+  const std::vector<std::uint32_t> read = session->snapshot(drain);
+  drain();
+  EXPECT_FALSE(read.empty());
+  EXPECT_EQ(malformed, 0U);
+}
+
+}  // namespace
+}  // namespace tcptrail

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The sinks must not allocate per record: this file counts every operator new of
+// the test program.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "output/csv.h"
+#include "output/json.h"
+#include "output/text.h"
+#include "sample_records.h"
+
+namespace {
+std::atomic<std::size_t> allocations{0};
+}  // namespace
+
+// Both pairs, so that sanitizers see matching functions.
+void* operator new(std::size_t size) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  if (void* p = std::malloc(size == 0 ? 1 : size)) return p;
+  throw std::bad_alloc();
+}
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+
+namespace tcptrail {
+namespace {
+
+constexpr EventSet kAll{true, true, true, true};
+
+// Allocations of 10,000 rounds after one round that fills caches.
+template <class Sink, class Record>
+std::size_t allocations_of(Sink& sink, const Record& record) {
+  sink.on(record);
+  const std::size_t before = allocations.load();
+  for (int i = 0; i < 10000; ++i) sink.on(record);
+  return allocations.load() - before;
+}
+
+TEST(Allocation, CounterCounts) {
+  const std::size_t before = allocations.load();
+  auto* p = new int(1);
+  EXPECT_EQ(allocations.load() - before, 1U);
+  delete p;
+}
+
+TEST(Allocation, JsonSinkDoesNotAllocatePerRecord) {
+  WallClock clock;
+  OutFile out = *OutFile::open("/dev/null");
+  JsonSink sink(out, clock, {kAll, {{"site", "fra1"}}});
+  const test::OwnedConnection connection = test::server_closed_first();
+  EXPECT_EQ(allocations_of(sink, test::established_v6()), 0U);
+  EXPECT_EQ(allocations_of(sink, test::odd_transition()), 0U);
+  EXPECT_EQ(allocations_of(sink, connection.record), 0U);
+  EXPECT_EQ(allocations_of(sink, test::time_wait_left()), 0U);
+}
+
+TEST(Allocation, TextSinkDoesNotAllocatePerLine) {
+  WallClock clock;
+  OutFile out = *OutFile::open("/dev/null");
+  TextSink sink(out, clock, {.events = kAll});
+  const test::OwnedConnection connection = test::server_closed_first();
+  EXPECT_EQ(allocations_of(sink, test::established_v6()), 0U);
+  EXPECT_EQ(allocations_of(sink, connection.record), 0U);
+  EXPECT_EQ(allocations_of(sink, test::time_wait_left()), 0U);
+}
+
+TEST(Allocation, CsvSinkDoesNotAllocatePerLine) {
+  WallClock clock;
+  OutFile out = *OutFile::open("/dev/null");
+  CsvSink sink(out, clock, {.events = {.connection = true}});
+  const test::OwnedConnection connection = test::server_closed_first();
+  EXPECT_EQ(allocations_of(sink, connection.record), 0U);
+}
+
+}  // namespace
+}  // namespace tcptrail

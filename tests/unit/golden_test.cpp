@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The three sinks over one stream, byte for byte against tests/golden. When an
+// output is meant to change: tools/update_golden BINARY, and read the diff.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "memory_output.h"
+#include "output/csv.h"
+#include "output/json.h"
+#include "output/text.h"
+#include "sample_records.h"
+#include "schema_check.h"
+
+namespace tcptrail {
+namespace {
+
+constexpr EventSet kLife{.connection = true, .blocked = true};
+constexpr EventSet kTrace{.transition = true, .time_wait = true, .blocked = true};
+constexpr EventSet kAll{true, true, true, true};
+
+void compare(const char* name, const std::string& printed) {
+  const std::string path = test::source_dir() + "/tests/golden/" + name;
+  if (std::getenv("TCPTRAIL_UPDATE_GOLDEN") != nullptr) {
+    std::ofstream(path, std::ios::binary) << printed;
+    return;
+  }
+  std::ostringstream golden;
+  golden << std::ifstream(path, std::ios::binary).rdbuf();
+  EXPECT_EQ(printed, golden.str()) << path << "; if this is meant: tools/update_golden";
+}
+
+template <class Sink, class Options>
+std::string stream(const Options& options) {
+  WallClock clock;
+  clock.set_offset(test::kOffset);
+  test::MemoryOutput memory;
+  Sink sink(memory.file(), clock, options);
+  test::send_all(sink);
+  return memory.text();
+}
+
+TEST(Golden, LifeText) { compare("life.txt", stream<TextSink>(TableOptions{.events = kLife})); }
+TEST(Golden, LifeTextWide) { compare("life_wide.txt", stream<TextSink>(TableOptions{.events = kLife, .wide = true})); }
+TEST(Golden, LifeTextNarrow) {
+  compare("life_80.txt", stream<TextSink>(TableOptions{.events = kLife, .terminal_width = 80}));
+}
+TEST(Golden, TraceText) {
+  compare("trace.txt", stream<TextSink>(TableOptions{.events = kTrace, .timestamps = true}));
+}
+TEST(Golden, LifeCsv) { compare("life.csv", stream<CsvSink>(TableOptions{.events = kLife})); }
+TEST(Golden, TraceCsv) { compare("trace.csv", stream<CsvSink>(TableOptions{.events = kTrace})); }
+TEST(Golden, Json) { compare("stream.jsonl", stream<JsonSink>(JsonOptions{kAll, {}})); }
+TEST(Golden, JsonWithLabels) {
+  compare("labels.jsonl", stream<JsonSink>(JsonOptions{kLife, {{"site", "fra1"}, {"run", "a \"b\""}}}));
+}
+
+}  // namespace
+}  // namespace tcptrail

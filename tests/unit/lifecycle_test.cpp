@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The model, event by event.
+#include "core/lifecycle.h"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+
+#include "events.h"
+
+namespace tcptrail::test {
+namespace {
+
+constexpr std::uint16_t kOrderly = TCPTRAIL_END_DONE | TCPTRAIL_END_DEAD;
+
+// A client that connects, closes first and is left in TIME_WAIT.
+void active_life(Model& model, std::uint64_t cookie = 1) {
+  model.feed({by(10, ev(cookie, 1 * kMs, kClose, kSynSent, {0, 80})),
+              ev(cookie, 2 * kMs, kSynSent, kEstablished),
+              by(10, ev(cookie, 5 * kMs, kEstablished, kFinWait1)),
+              ev(cookie, 6 * kMs, kFinWait1, kFinWait2),
+              closing(ev(cookie, 7 * kMs, kFinWait2, kClose), kOrderly, 0, TCPTRAIL_TW_TIME_WAIT)});
+}
+
+void passive_life(Model& model, std::uint64_t cookie = 2) {
+  const Ends server{80, 40000};
+  model.feed({ev(cookie, 2'100 * kUs, kListen, kSynRecv, server), ev(cookie, 2'200 * kUs, kSynRecv, kEstablished, server),
+              accept_of(cookie, 2'300 * kUs, 20), ev(cookie, 5'100 * kUs, kEstablished, kCloseWait, server),
+              by(20, ev(cookie, 6'500 * kUs, kCloseWait, kLastAck, server), "srv"),
+              closing(ev(cookie, 6'900 * kUs, kLastAck, kClose, server), kOrderly | TCPTRAIL_END_ALL_ACKED)});
+}
+
+TEST(Lifecycle, LocalFinFirstMeansLocalClosedFirst) {
+  Model model;
+  active_life(model);
+  const KeptConnection& c = model.only();
+  EXPECT_EQ(c.closer, Closer::kLocal);
+  EXPECT_EQ(c.how, How::kFin);
+  EXPECT_EQ(c.role, Role::kActive);
+  EXPECT_EQ(c.owner.pid, 10U);
+  EXPECT_EQ(c.owner_source, OwnerSource::kClose);
+  EXPECT_EQ(c.closer_process.pid, 10U);
+  EXPECT_TRUE(c.complete);
+  EXPECT_EQ(c.service_port, 80);
+}
+
+TEST(Lifecycle, ThePortThatConnectChoseLaterIsTheConnections) {
+  Model model;
+  active_life(model);
+  EXPECT_EQ(model.only().tuple.lport, 40000);
+  EXPECT_EQ(model.sink.transitions.at(0).tuple.lport, 0) << "not chosen yet at CLOSE->SYN_SENT";
+}
+
+TEST(Lifecycle, TimesAreThoseOfTheEvents) {
+  Model model;
+  active_life(model);
+  const KeptConnection& c = model.only();
+  EXPECT_EQ(c.start, 1 * kMs);
+  EXPECT_EQ(c.connect_ns, 1 * kMs);
+  EXPECT_EQ(c.duration_ns, 6 * kMs);
+  ASSERT_EQ(c.states_kept.size(), 4U);
+  EXPECT_EQ(c.states_kept[1].state, kEstablished);
+  EXPECT_EQ(c.states_kept[1].ns, 3 * kMs);
+  EXPECT_EQ(model.sink.transitions.at(2).in_old_ns, 3 * kMs);
+}
+
+TEST(Lifecycle, ThePathEndsWithTimeWaitWhenThisEndEnteredIt) {
+  Model model;
+  active_life(model);
+  EXPECT_EQ(model.only().path_kept, (std::vector{kClose, kSynSent, kEstablished, kFinWait1, kFinWait2, kTimeWait}));
+}
+
+TEST(Lifecycle, APassiveCloseIsTheRemoteSidesAndTheOwnerIsWhoClosed) {
+  Model model;
+  passive_life(model);
+  const KeptConnection& c = model.only();
+  EXPECT_EQ(c.closer, Closer::kRemote);
+  EXPECT_EQ(c.role, Role::kPassive);
+  EXPECT_EQ(c.owner.pid, 20U);
+  EXPECT_EQ(c.owner.comm.view(), "srv");
+  EXPECT_EQ(c.service_port, 80);
+  EXPECT_EQ(c.path_kept.back(), kClose);
+}
+
+TEST(Lifecycle, TheTwoEndsOnOneHostNameEachOtherAndTheClosingProcess) {
+  Model model;
+  model.feed({by(10, ev(1, 1 * kMs, kClose, kSynSent, {0, 80})), ev(1, 2 * kMs, kSynSent, kEstablished),
+              ev(2, 3 * kMs, kListen, kSynRecv, {80, 40000}), ev(2, 3 * kMs, kSynRecv, kEstablished, {80, 40000}),
+              by(10, ev(1, 4 * kMs, kEstablished, kFinWait1)), ev(2, 4 * kMs, kEstablished, kCloseWait, {80, 40000}),
+              by(20, ev(2, 5 * kMs, kCloseWait, kLastAck, {80, 40000})), ev(1, 5 * kMs, kFinWait1, kFinWait2),
+              closing(ev(1, 5 * kMs, kFinWait2, kClose), kOrderly, 0, TCPTRAIL_TW_TIME_WAIT),
+              closing(ev(2, 6 * kMs, kLastAck, kClose, {80, 40000}), kOrderly | TCPTRAIL_END_ALL_ACKED)});
+  ASSERT_EQ(model.sink.connections.size(), 2U);
+  EXPECT_EQ(model.sink.connections[0].peer_cookie, 2U);
+  EXPECT_EQ(model.sink.connections[1].peer_cookie, 1U);
+  EXPECT_EQ(model.sink.connections[1].closer, Closer::kRemote);
+  EXPECT_EQ(model.sink.connections[1].closer_process.pid, 10U) << "the client's call closed first";
+}
+
+TEST(Lifecycle, WhoClosesWithoutHavingAcceptedHasInheritedTheDescriptor) {
+  Model model;
+  const Ends server{80, 40000};
+  model.feed({ev(2, 1, kListen, kSynRecv, server), ev(2, 2, kSynRecv, kEstablished, server), accept_of(2, 3, 20),
+              by(21, ev(2, 4, kEstablished, kFinWait1, server)), ev(2, 5, kFinWait1, kFinWait2, server),
+              closing(ev(2, 6, kFinWait2, kClose, server), kOrderly, 0, TCPTRAIL_TW_TIME_WAIT)});
+  EXPECT_EQ(model.only().owner.pid, 21U);
+  EXPECT_EQ(model.only().owner_source, OwnerSource::kInherited);
+}
+
+TEST(Lifecycle, AKillerIsTheCloserAndNeverTheOwner) {
+  Model model;
+  Event killed = closing(by(99, ev(1, 9, kEstablished, kClose), "ss"), 0, ECONNABORTED);
+  killed.base.flags = static_cast<std::uint8_t>((killed.base.flags & ~TCPTRAIL_F_OWN) | TCPTRAIL_F_KILLER);
+  model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished), killed});
+  EXPECT_EQ(model.only().how, How::kAborted);
+  EXPECT_EQ(model.only().owner.pid, 10U);
+  EXPECT_EQ(model.only().closer_process.pid, 99U);
+}
+
+TEST(Lifecycle, AnUnacceptedChildBelongsToItsListener) {
+  Model model;
+  const Ends server{80, 40000};
+  model.feed({by(30, ev(5, 1, kClose, kListen, {80, 0}), "lsn"), ev(2, 2, kListen, kSynRecv, server),
+              ev(2, 3, kSynRecv, kEstablished, server),
+              closing(by(30, ev(5, 4, kListen, kClose, {80, 0}), "lsn"), TCPTRAIL_END_SHUT_RCV | TCPTRAIL_END_SHUT_SEND),
+              closing(ev(2, 5, kEstablished, kClose, server), TCPTRAIL_END_NO_SOCKET)});
+  const KeptConnection& c = model.only();
+  EXPECT_EQ(c.owner.pid, 30U);
+  EXPECT_EQ(c.owner_source, OwnerSource::kListen);
+  EXPECT_EQ(c.how, How::kRstSent);
+  EXPECT_EQ(c.closer_process.pid, 30U);
+}
+
+TEST(Lifecycle, ASocketThatConnectsTwiceGivesTwoGenerations) {
+  Model model;
+  model.feed({by(10, ev(1, 1, kClose, kSynSent)), closing(ev(1, 2, kSynSent, kClose), 0, ECONNREFUSED),
+              by(10, ev(1, 3, kClose, kSynSent)), closing(ev(1, 4, kSynSent, kClose), 0, ECONNREFUSED)});
+  ASSERT_EQ(model.sink.connections.size(), 2U);
+  EXPECT_EQ(model.sink.connections[0].generation, 0U);
+  EXPECT_EQ(model.sink.connections[1].generation, 1U);
+}
+
+TEST(Lifecycle, CloseAfterShutdownRepeatsTheStateAndBreaksNoChain) {
+  Model model;
+  model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished),
+              by(10, ev(1, 3, kEstablished, kFinWait1)), ev(1, 4, kFinWait1, kFinWait2),
+              by(10, ev(1, 5, kFinWait2, kFinWait2)),
+              closing(by(10, ev(1, 6, kFinWait2, kClose)), TCPTRAIL_END_DEAD, 0, TCPTRAIL_TW_FIN_WAIT2)});
+  EXPECT_TRUE(model.only().complete);
+  EXPECT_EQ(model.only().path_kept.size(), 6U);
+  EXPECT_EQ(model.sink.transitions.size(), 6U);
+}
+
+// ---- loss ----------------------------------------------------------------------
+
+TEST(Lifecycle, AGapInTheChainIsMarkedAndTheCloserIsStillWhatTheStatesProve) {
+  Model model;
+  model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished),
+              closing(ev(1, 9, kFinWait2, kClose), kOrderly, 0, TCPTRAIL_TW_TIME_WAIT)});
+  EXPECT_FALSE(model.only().complete);
+  EXPECT_EQ(model.only().closer, Closer::kLocal) << "FIN_WAIT2 means that our FIN was acknowledged";
+  EXPECT_TRUE(model.lifecycle.wants_snapshot());
+  EXPECT_EQ(model.lifecycle.incomplete(), 1U);
+}
+
+TEST(Lifecycle, AConnectionWhoseBeginningWasLostIsIncomplete) {
+  Model model;
+  model.feed({ev(1, 5, kEstablished, kCloseWait), by(10, ev(1, 6, kCloseWait, kLastAck)),
+              closing(ev(1, 7, kLastAck, kClose), kOrderly | TCPTRAIL_END_ALL_ACKED)});
+  EXPECT_FALSE(model.only().complete);
+  EXPECT_EQ(model.only().began, Began::kObserved);
+  EXPECT_EQ(model.only().role, Role::kUnknown);
+  EXPECT_FALSE(model.only().service_port.has_value());
+}
+
+TEST(Lifecycle, ALostCloseIsFoundByTheNextSnapshot) {
+  Model model;
+  model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished)});
+  model.lifecycle.begin_snapshot(100);
+  model.lifecycle.end_snapshot(200, std::vector<std::uint32_t>{kNetns});
+  const KeptConnection& c = model.only();
+  EXPECT_FALSE(c.complete);
+  EXPECT_FALSE(c.end.has_value());
+  EXPECT_FALSE(c.counters.has_value());
+  EXPECT_EQ(c.closer, Closer::kUnknown);
+  EXPECT_EQ(model.lifecycle.open(), 0U);
+}
+
+TEST(Lifecycle, ANamespaceThatCouldNotBeReadEndsNothing) {
+  Model model;
+  model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished)});
+  model.lifecycle.begin_snapshot(100);
+  model.lifecycle.end_snapshot(200, std::vector<std::uint32_t>{kNetns + 1});
+  EXPECT_TRUE(model.sink.connections.empty());
+}
+
+TEST(Lifecycle, AFullTableEvictsTheOldestAndCountsIt) {
+  LifecycleOptions options;
+  options.max_connections = 2;
+  Model model(std::move(options));
+  for (std::uint64_t cookie = 1; cookie <= 3; ++cookie) model.feed({by(10, ev(cookie, cookie, kClose, kSynSent))});
+  EXPECT_EQ(model.lifecycle.evicted(), 1U);
+  model.feed({closing(ev(1, 10, kSynSent, kClose), 0, ECONNREFUSED)});
+  EXPECT_FALSE(model.only().complete) << "the evicted one comes back without its beginning";
+}
+
+// ---- older than the trace --------------------------------------------------------
+
+TEST(Lifecycle, ASeenConnectionBeganBeforeTheTraceAndIsComplete) {
+  KeepingSink sink;
+  Lifecycle lifecycle({}, sink);
+  lifecycle.begin_snapshot(1);
+  lifecycle.apply(seen(9, 2, kListen, {80, 0}));
+  lifecycle.apply(seen(1, 3, kEstablished, {80, 40000}));
+  lifecycle.apply(accept_of(1, 4, 77, TCPTRAIL_SEEN_HOLDER));
+  lifecycle.end_snapshot(5, std::vector<std::uint32_t>{kNetns});
+  lifecycle.apply(ev(1, 6, kEstablished, kCloseWait, {80, 40000}));
+  lifecycle.apply(closing(ev(1, 7, kCloseWait, kClose, {80, 40000}), TCPTRAIL_END_DONE, EPIPE));
+  ASSERT_EQ(sink.connections.size(), 1U);
+  EXPECT_EQ(sink.connections[0].began, Began::kBeforeTrace);
+  EXPECT_TRUE(sink.connections[0].complete);
+  EXPECT_EQ(sink.connections[0].role, Role::kPassive) << "a listener covers its local end";
+  EXPECT_EQ(sink.connections[0].owner.pid, 77U);
+  EXPECT_EQ(sink.connections[0].owner_source, OwnerSource::kSnapshot);
+  EXPECT_FALSE(sink.transitions.at(0).in_old_ns.has_value()) << "when it entered ESTABLISHED is not known";
+}
+
+TEST(Lifecycle, AnEventBeforeTheSnapshotRecordOfItsSocketIsNoGap) {
+  KeepingSink sink;
+  Lifecycle lifecycle({}, sink);
+  lifecycle.apply(ev(1, 1, kEstablished, kCloseWait));
+  lifecycle.begin_snapshot(2);
+  lifecycle.apply(seen(1, 3, kCloseWait));
+  lifecycle.end_snapshot(4, std::vector<std::uint32_t>{kNetns});
+  lifecycle.apply(by(5, ev(1, 5, kCloseWait, kLastAck)));
+  lifecycle.apply(closing(ev(1, 6, kLastAck, kClose), kOrderly | TCPTRAIL_END_ALL_ACKED));
+  EXPECT_TRUE(sink.connections.at(0).complete);
+  EXPECT_EQ(sink.connections.at(0).began, Began::kBeforeTrace);
+}
+
+// ---- data after close ---------------------------------------------------------------
+
+void close_with_data_after(Model& model) {
+  model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished),
+              by(10, ev(1, 3, kEstablished, kFinWait1)), reset(1, 4, TCPTRAIL_RESET_RECEIVED),
+              closing(ev(1, 5, kFinWait1, kClose), TCPTRAIL_END_DEAD | TCPTRAIL_END_SHUT_RCV, ECONNRESET)});
+}
+
+TEST(Lifecycle, ARecordWaitsForTheResetThatDecidesItsEnding) {
+  Model model({.resets_traced = true});
+  close_with_data_after(model);
+  EXPECT_TRUE(model.sink.connections.empty());
+  EXPECT_TRUE(model.lifecycle.waiting());
+  model.feed({reset(1, 6, TCPTRAIL_RESET_SENT, TCPTRAIL_F_SKB)});
+  EXPECT_EQ(model.only().how, How::kRstSent);
+  EXPECT_FALSE(model.lifecycle.waiting());
+}
+
+TEST(Lifecycle, TheWaitEndsWithTheTimeOfTheStream) {
+  Model model({.resets_traced = true});
+  close_with_data_after(model);
+  model.lifecycle.advance_to(6);
+  EXPECT_TRUE(model.sink.connections.empty());
+  model.lifecycle.advance_to(100 * kMs);
+  EXPECT_EQ(model.only().how, How::kRstReceived);
+}
+
+TEST(Lifecycle, NothingWaitsWhereResetsAreNotTraced) {
+  Model model({.resets_traced = false});
+  close_with_data_after(model);
+  EXPECT_EQ(model.only().how, How::kRstReceived);
+}
+
+// ---- filters ------------------------------------------------------------------------
+
+TEST(Lifecycle, AFilterOnTheLocalPortKeepsTheFirstEventThatDidNotKnowIt) {
+  LifecycleOptions options;
+  options.filters.lports.ranges = {{40000, 40000}};
+  Model model(std::move(options));
+  active_life(model);
+  EXPECT_EQ(model.sink.transitions.size(), 5U);
+  EXPECT_EQ(model.sink.transitions.at(0).new_state, kSynSent);
+  EXPECT_EQ(model.lifecycle.transitions(), 5U);
+}
+
+TEST(Lifecycle, AFilterOnAnotherLocalPortPrintsNothingAndKeepsNothing) {
+  LifecycleOptions options;
+  options.filters.lports.ranges = {{5, 5}};
+  Model model(std::move(options));
+  active_life(model);
+  EXPECT_TRUE(model.sink.transitions.empty());
+  EXPECT_TRUE(model.sink.connections.empty());
+  EXPECT_EQ(model.lifecycle.transitions(), 0U);
+}
+
+TEST(Lifecycle, AFilterOnThePidShowsAPassiveConnectionFromItsFirstTransition) {
+  LifecycleOptions options;
+  options.filters.pids = {20};
+  Model model(std::move(options));
+  passive_life(model);
+  EXPECT_EQ(model.sink.transitions.size(), 5U);
+  EXPECT_EQ(model.sink.transitions.at(0).old_state, kListen);
+  EXPECT_EQ(model.sink.connections.size(), 1U);
+}
+
+TEST(Lifecycle, AFilterOnAnotherPidShowsNothing) {
+  LifecycleOptions options;
+  options.filters.pids = {21};
+  Model model(std::move(options));
+  passive_life(model);
+  EXPECT_TRUE(model.sink.transitions.empty());
+  EXPECT_TRUE(model.sink.connections.empty());
+}
+
+TEST(Lifecycle, OnlyTheCommandsOwnConnectionsPassWithACommand) {
+  LifecycleOptions options;
+  options.filters.in_tree = true;
+  Model model(std::move(options));
+  active_life(model, 1);
+  Event inside = by(11, ev(3, 10 * kMs, kClose, kSynSent));
+  inside.base.flags |= TCPTRAIL_F_IN_TREE;
+  model.feed({inside, closing(ev(3, 11 * kMs, kSynSent, kClose), 0, ECONNREFUSED)});
+  ASSERT_EQ(model.sink.connections.size(), 1U);
+  EXPECT_EQ(model.only().cookie, 3U);
+}
+
+TEST(Lifecycle, AnAddressIsNoCookieAndIsNotPrinted) {
+  Model model({.cookie_is_address = true});
+  active_life(model);
+  EXPECT_EQ(model.only().cookie, 0U);
+}
+
+}  // namespace
+}  // namespace tcptrail::test

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The parts of the model: decode, the table, the peers, the listeners.
+#include <gtest/gtest.h>
+
+#include <random>
+#include <unordered_map>
+
+#include "core/cookie_table.h"
+#include "core/event.h"
+#include "core/listeners.h"
+#include "core/peers.h"
+#include "events.h"
+
+namespace tcptrail::test {
+namespace {
+
+std::span<const std::byte> bytes_of(const Event& event, std::size_t size) {
+  return {reinterpret_cast<const std::byte*>(&event), size};
+}
+
+TEST(Decode, TakesEachKindInItsOwnSizeOnly) {
+  for (std::uint8_t kind = 0; kind < 255; ++kind) {
+    Event in{};
+    in.base.kind = kind;
+    Event out{};
+    const bool small = decode(bytes_of(in, 64), out);
+    const bool large = decode(bytes_of(in, 128), out);
+    const bool known = kind >= TCPTRAIL_TRANSITION && kind <= TCPTRAIL_DESTROY;
+    EXPECT_EQ(small || large, known) << unsigned{kind};
+    EXPECT_FALSE(small && large) << unsigned{kind};
+  }
+}
+
+TEST(Decode, RefusesShortAndOddLengths) {
+  Event in{};
+  in.base.kind = TCPTRAIL_TRANSITION;
+  Event out{};
+  for (std::size_t size = 0; size <= sizeof in; ++size)
+    EXPECT_EQ(decode(bytes_of(in, size), out), size == 64) << size;
+}
+
+TEST(CookieTable, AgreesWithAStandardMapThroughGrowthAndChurn) {
+  std::mt19937_64 random(7);
+  CookieTable<std::uint64_t> table;
+  std::unordered_map<std::uint64_t, std::uint64_t> oracle;
+  for (int i = 0; i < 300'000; ++i) {
+    const std::uint64_t key = random() % 50'000;
+    const std::uint32_t index = table.find(key);
+    ASSERT_EQ(index != table.kNone, oracle.contains(key));
+    if (index == table.kNone) {
+      table[table.insert(key)] = key * 3;
+      oracle[key] = key * 3;
+    } else {
+      ASSERT_EQ(table[index], oracle[key]);
+      if (random() % 3 == 0) {
+        table.erase(index);
+        oracle.erase(key);
+      }
+    }
+    ASSERT_EQ(table.size(), oracle.size());
+  }
+}
+
+TEST(CookieTable, WalksInOrderOfInsertion) {
+  CookieTable<int> table;
+  for (std::uint64_t key = 1; key <= 10'000; ++key) table.insert(key);
+  for (std::uint64_t key = 2; key <= 10'000; key += 2) table.erase(table.find(key));
+  std::uint64_t expected = 1;
+  for (std::uint32_t i = table.first(); i != table.kNone; i = table.next(i), expected += 2)
+    ASSERT_EQ(table.key(i), expected);
+  EXPECT_EQ(expected, 10'001U);
+}
+
+Tuple tuple(std::uint8_t l, std::uint16_t lport, std::uint8_t r, std::uint16_t rport) {
+  Tuple t;
+  t.laddr.bytes = {10, 0, 0, l};
+  t.raddr.bytes = {10, 0, 0, r};
+  t.lport = lport;
+  t.rport = rport;
+  return t;
+}
+
+Tuple loopback(std::uint16_t lport, std::uint16_t rport) {
+  Tuple t = tuple(1, lport, 1, rport);
+  t.laddr.bytes[0] = t.raddr.bytes[0] = 127;
+  return t;
+}
+
+TEST(Peers, TheSecondEndFindsTheFirst) {
+  Peers peers;
+  EXPECT_EQ(peers.meet(1, 5, loopback(40000, 80)), 0U);
+  EXPECT_EQ(peers.meet(2, 5, loopback(80, 40000)), 1U);
+}
+
+TEST(Peers, LoopbackDoesNotLeaveItsNamespace) {
+  Peers peers;
+  peers.meet(1, 5, loopback(40000, 80));
+  EXPECT_EQ(peers.meet(2, 6, loopback(80, 40000)), 0U);
+}
+
+TEST(Peers, OtherAddressesMeetAcrossNamespaces) {
+  Peers peers;
+  peers.meet(1, 5, tuple(1, 40000, 2, 80));
+  EXPECT_EQ(peers.meet(2, 6, tuple(2, 80, 1, 40000)), 1U);
+}
+
+TEST(Peers, TwoConnectionsWithOneTupleNameNobody) {
+  Peers peers;
+  peers.meet(1, 5, tuple(1, 40000, 2, 80));
+  peers.meet(3, 7, tuple(1, 40000, 2, 80));
+  EXPECT_EQ(peers.meet(2, 6, tuple(2, 80, 1, 40000)), 0U);
+}
+
+TEST(Peers, AnEndThatHasLeftIsNotFound) {
+  Peers peers;
+  peers.meet(1, 5, loopback(40000, 80));
+  peers.leave(1, 5, loopback(40000, 80));
+  EXPECT_EQ(peers.meet(2, 5, loopback(80, 40000)), 0U);
+}
+
+TEST(Listeners, TheExactAddressGoesBeforeTheWildcard) {
+  Listeners listeners;
+  Tuple wildcard;
+  wildcard.lport = 80;
+  Tuple exact = tuple(1, 80, 0, 0);
+  exact.raddr = {};
+  listeners.add(1, 5, wildcard).owner.pid = 100;
+  listeners.add(2, 5, exact).owner.pid = 200;
+  EXPECT_EQ(listeners.of_connection(5, tuple(1, 80, 9, 40000))->owner.pid, 200U);
+  EXPECT_EQ(listeners.of_connection(5, tuple(3, 80, 9, 40000))->owner.pid, 100U);
+  EXPECT_EQ(listeners.of_connection(6, tuple(1, 80, 9, 40000)), nullptr) << "another namespace";
+}
+
+TEST(Listeners, AClosedOneStillExplainsItsChildren) {
+  Listeners listeners;
+  Tuple wildcard;
+  wildcard.lport = 80;
+  listeners.add(1, 5, wildcard).owner.pid = 100;
+  listeners.close(1, 777);
+  const Listener* listener = listeners.of_connection(5, tuple(1, 80, 9, 40000));
+  ASSERT_NE(listener, nullptr);
+  EXPECT_EQ(listener->closed, 777U);
+}
+
+}  // namespace
+}  // namespace tcptrail::test

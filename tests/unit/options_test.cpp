@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The command line: what each flag means, and what each mistake is answered with.
+#include "cli/options.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+
+#include "cli/help.h"
+#include "util/message.h"
+
+namespace tcptrail {
+namespace {
+
+constexpr std::array<std::string_view, 3> kFeatures = {"tp_btf", "ehash_walk", "iter_tcp"};
+
+Result<CommandLine> parse(std::vector<const char*> words) {
+  words.insert(words.begin(), "tcptrail");
+  return parse_command_line(static_cast<int>(words.size()), words.data(), kFeatures);
+}
+
+Options good(std::vector<const char*> words) {
+  Result<CommandLine> line = parse(std::move(words));
+  EXPECT_TRUE(line.ok()) << (line.ok() ? "" : error_text(line.error()));
+  return line.ok() ? line->options : Options{};
+}
+
+std::string bad(std::vector<const char*> words) {
+  const Result<CommandLine> line = parse(std::move(words));
+  EXPECT_FALSE(line.ok());
+  if (line.ok()) return "";
+  EXPECT_EQ(line.error().exit_code, 2);
+  return error_text(line.error());
+}
+
+using Strings = std::vector<std::string>;
+
+TEST(Options, NoCommandIsLife) {
+  const Options o = good({});
+  EXPECT_EQ(o.command, Command::kLife);
+  EXPECT_EQ(o.format, Format::kText);
+  EXPECT_EQ(o.events, (EventSet{.connection = true, .blocked = true}));
+  EXPECT_TRUE(o.given_filters.empty());
+  EXPECT_FALSE(o.filters.in_tree);
+}
+
+TEST(Options, CommandMayStandBeforeBetweenAndAfterFlags) {
+  for (const auto& words : {std::vector<const char*>{"trace", "-p", "1", "-4"}, {"-p", "1", "trace", "-4"},
+                            {"-4", "-p", "1", "trace"}}) {
+    const Options o = good(words);
+    EXPECT_EQ(o.command, Command::kTrace);
+    EXPECT_EQ(o.filters.pids, std::vector<std::uint32_t>{1});
+    EXPECT_EQ(o.filters.family, FamilyFilter::kIpv4);
+  }
+  EXPECT_EQ(good({"doctor"}).command, Command::kDoctor);
+  EXPECT_EQ(good({"schema"}).command, Command::kSchema);
+}
+
+TEST(Options, LettersOfTcplifeKeepTheirMeaning) {
+  const Options o = good({"-p", "12,7", "-L", "80,443,8000-8099", "-D", "5432", "-6", "-T", "-t", "-w", "-s"});
+  EXPECT_EQ(o.filters.pids, (std::vector<std::uint32_t>{7, 12}));
+  EXPECT_EQ(o.filters.lports.ranges, (std::vector<PortRange>{{80, 80}, {443, 443}, {8000, 8099}}));
+  EXPECT_EQ(o.filters.rports.ranges, (std::vector<PortRange>{{5432, 5432}}));
+  EXPECT_EQ(o.filters.family, FamilyFilter::kIpv6);
+  EXPECT_TRUE(o.local_time && o.timestamps && o.wide);
+  EXPECT_EQ(o.format, Format::kCsv);
+}
+
+TEST(Options, ShortFlagsCanBeJoined) {
+  const Options o = good({"-tTw4", "-p12", "-L80"});
+  EXPECT_TRUE(o.local_time && o.timestamps && o.wide);
+  EXPECT_EQ(o.filters.pids, std::vector<std::uint32_t>{12});
+  EXPECT_EQ(o.filters.family, FamilyFilter::kIpv4);
+}
+
+TEST(Options, BothFamiliesAreBoth) { EXPECT_EQ(good({"-4", "-6"}).filters.family, FamilyFilter::kBoth); }
+
+TEST(Options, ListsAccumulate) {
+  const Options o = good({"-p", "1", "-p", "3,2", "--label", "a=1", "--label", "b=x=y", "--label", "a=2", "--netns",
+                          "blue,red", "--netns", "4026531840", "--deny-feature", "tp_btf", "--deny-feature",
+                          "iter_tcp,ehash_walk"});
+  EXPECT_EQ(o.filters.pids, (std::vector<std::uint32_t>{1, 2, 3}));
+  EXPECT_EQ(o.labels, (std::vector<std::pair<std::string, std::string>>{{"b", "x=y"}, {"a", "2"}}));
+  EXPECT_EQ(o.netns, (Strings{"blue", "red", "4026531840"}));
+  EXPECT_EQ(o.denied_features, (Strings{"tp_btf", "iter_tcp", "ehash_walk"}));
+}
+
+TEST(Options, TheLastOfAScalarCounts) { EXPECT_EQ(good({"--count", "1", "--count", "5"}).count, 5U); }
+
+TEST(Options, FiltersAreConverted) {
+  const Options o = good({"--comm", "ngin*", "--laddr", "10.0.0.0/8", "--raddr", "::1", "--uid", "1000", "--closed-by",
+                          "remote", "--how", "rst-sent,timeout", "--min-ms", "1.5", "--errors", "--cgroup", "/a/b"});
+  EXPECT_EQ(o.filters.comm_glob, "ngin*");
+  EXPECT_EQ(o.filters.laddrs.at(0).length, 8U);
+  EXPECT_EQ(o.filters.raddrs.at(0).family, Family::kIpv6);
+  EXPECT_EQ(o.filters.uid, 1000U);
+  EXPECT_EQ(o.filters.closed_by, std::vector<Closer>{Closer::kRemote});
+  EXPECT_EQ(o.filters.how, (std::vector<How>{How::kRstSent, How::kTimeout}));
+  EXPECT_EQ(o.filters.min_duration_ns, 1'500'000U);
+  EXPECT_TRUE(o.filters.errors_only);
+  EXPECT_EQ(o.cgroup, "/a/b");
+}
+
+TEST(Options, GlobInBracketsIsNotTakenForAList) { EXPECT_EQ(good({"--comm", "[a,b]"}).filters.comm_glob, "[a,b]"); }
+
+TEST(Options, FiltersAreKeptAsGivenForTheStartupRecord) {
+  const Options o = good({"-L", "80", "-L", "443", "-6", "--closed-by", "local", "--errors", "--for", "1s"});
+  EXPECT_EQ(o.given_filters, (std::vector<std::pair<std::string, std::string>>{
+                                 {"lport", "80,443"}, {"closed_by", "local"}, {"family", "ipv6"}, {"errors", "true"}}));
+}
+
+TEST(Options, RunFlagsAreConverted) {
+  const Options o = good({"--for", "500ms", "--count", "10", "--ring-size", "4M", "--fail-on-loss", "--no-snapshot",
+                          "-v", "-v", "-o", "out.jsonl", "--json", "--color", "never"});
+  EXPECT_EQ(o.run_for_ns, 500'000'000U);
+  EXPECT_EQ(o.count, 10U);
+  EXPECT_EQ(o.ring_bytes, 4U << 20U);
+  EXPECT_TRUE(o.fail_on_loss && o.no_snapshot);
+  EXPECT_EQ(o.verbose, 2U);
+  EXPECT_EQ(o.output, "out.jsonl");
+  EXPECT_EQ(o.format, Format::kJson);
+  EXPECT_EQ(o.color, ColorMode::kNever);
+}
+
+TEST(Options, EverythingAfterTheDashesIsTheCommandUntouched) {
+  const Options o = good({"trace", "--json", "--", "curl", "--json", "-p", "--", "-h", "--nonsense"});
+  EXPECT_EQ(o.child, (Strings{"curl", "--json", "-p", "--", "-h", "--nonsense"}));
+  EXPECT_TRUE(o.filters.in_tree);
+  EXPECT_EQ(o.format, Format::kJson);
+  EXPECT_TRUE(o.filters.pids.empty());
+}
+
+TEST(Options, EventsReplaceWhatTheCommandPrints) {
+  EXPECT_EQ(good({"trace"}).events, (EventSet{.transition = true, .time_wait = true, .blocked = true}));
+  EXPECT_EQ(good({"--events", "transition,connection"}).events, (EventSet{.transition = true, .connection = true}));
+  EXPECT_EQ(good({"--json", "--events", "all"}).events, (EventSet{true, true, true, true}));
+}
+
+TEST(Options, ColumnsAreCheckedAgainstTheTableOfTheView) {
+  EXPECT_EQ(good({"--columns", "PID,CLOSER"}).life_columns,
+            (std::vector<ColumnId>{ColumnId::kPid, ColumnId::kCloser}));
+  EXPECT_EQ(good({"trace", "--columns", "PID,NEWSTATE"}).trace_columns.size(), 2U);
+  EXPECT_EQ(good({"--columns", "+UID"}).life_columns.size(), 13U);
+  EXPECT_NE(bad({"trace", "--columns", "PID,CLOSER"}).find("unknown column CLOSER"), std::string::npos);
+}
+
+TEST(OptionsError, MistypedFlagSuggestsTheRightOne) {
+  EXPECT_EQ(bad({"--jsno"}), "tcptrail: error: unknown flag --jsno\n  fix: did you mean --json?\n");
+  EXPECT_NE(bad({"--lports", "80"}).find("did you mean --lport?"), std::string::npos);
+  EXPECT_NE(bad({"--colour=always"}).find("unknown flag --colour\n  fix: did you mean --color?"), std::string::npos);
+  EXPECT_NE(bad({"-json"}).find("did you mean --json?"), std::string::npos);
+  EXPECT_NE(bad({"-x"}).find("unknown flag -x\n  fix: tcptrail --help"), std::string::npos);
+}
+
+TEST(OptionsError, MistypedCommandSuggestsTheRightOne) {
+  EXPECT_EQ(bad({"trcae"}), "tcptrail: error: unknown command trcae\n  fix: did you mean trace?\n");
+  EXPECT_NE(bad({"curl"}).find("tcptrail -- curl"), std::string::npos);
+}
+
+TEST(OptionsError, SecondWordIsNotTakenForAValue) {
+  EXPECT_NE(bad({"life", "curl", "example.org"}).find("unexpected argument curl"), std::string::npos);
+}
+
+TEST(OptionsError, MissingValueNamesTheFlag) {
+  EXPECT_EQ(bad({"--for"}), "tcptrail: error: --for needs a value\n  fix: --for 10s\n");
+  EXPECT_EQ(bad({"-L"}), "tcptrail: error: --lport needs a value\n  fix: --lport 80,443\n");
+  EXPECT_NE(bad({"-p", "-4"}).find("--pid"), std::string::npos);
+}
+
+TEST(OptionsError, ValueForAFlagWithoutOneIsRefused) {
+  EXPECT_EQ(bad({"--json=pretty"}), "tcptrail: error: --json takes no value\n  fix: --json alone\n");
+  EXPECT_NE(bad({"-T=1"}).find("given =1"), std::string::npos);
+}
+
+TEST(OptionsError, BadValuesNameFlagValueAndExample) {
+  EXPECT_EQ(bad({"-L", "80,http"}),
+            "tcptrail: error: bad value for --lport: 80,http\n  why: http is not a port or a range of ports\n"
+            "  fix: ports and ranges of 1 to 65535, for example 80,443,8000-8099\n");
+  EXPECT_NE(bad({"--how", "rst"}).find("fin rst-sent"), std::string::npos);
+  EXPECT_NE(bad({"--closed-by", "locl"}).find("did you mean local?"), std::string::npos);
+  EXPECT_NE(bad({"--deny-feature", "tp_bft"}).find("did you mean tp_btf?"), std::string::npos);
+  EXPECT_NE(bad({"--color", "sometimes"}).find("auto always never"), std::string::npos);
+  EXPECT_NE(bad({"--events", "connections"}).find("did you mean connection?"), std::string::npos);
+}
+
+TEST(OptionsError, FormatsExcludeEachOther) {
+  EXPECT_NE(bad({"--json", "-s"}).find("--json and --csv"), std::string::npos);
+  EXPECT_NE(bad({"--json", "--columns", "PID"}).find("JSON Lines always carry every key"), std::string::npos);
+  EXPECT_NE(bad({"-s", "--events", "all"}).find("one header line"), std::string::npos);
+}
+
+TEST(OptionsError, CommandToRunIsChecked) {
+  EXPECT_NE(bad({"life", "--"}).find("nothing follows --"), std::string::npos);
+  EXPECT_NE(bad({"doctor", "--", "true"}).find("doctor runs no command"), std::string::npos);
+}
+
+std::string text_of(std::vector<const char*> words) {
+  Result<CommandLine> line = parse(std::move(words));
+  return line.ok() ? line->text : "";
+}
+
+TEST(Help, ShortHelpFitsAScreen) {
+  const std::string text = text_of({"-h"});
+  EXPECT_LT(std::count(text.begin(), text.end(), '\n'), 30);
+  EXPECT_EQ(text, short_help());
+  for (const char* word : {"life", "trace", "doctor", "schema", "--json", "-L PORTS", "--help"}) {
+    EXPECT_NE(text.find(word), std::string::npos) << word;
+  }
+}
+
+TEST(Help, FullHelpNamesEveryFlag) {
+  const std::string text = text_of({"--help"});
+  for (const std::string& flag : known_flags()) {
+    EXPECT_NE(text.find(flag), std::string::npos) << flag;
+  }
+}
+
+TEST(Help, LinesFitEightyColumnsInShortHelp) {
+  const std::string text = short_help();
+  std::size_t from = 0;
+  for (std::size_t newline = text.find('\n'); newline != std::string::npos; newline = text.find('\n', from)) {
+    EXPECT_LE(newline - from, 80U) << text.substr(from, newline - from);
+    from = newline + 1;
+  }
+}
+
+TEST(Help, IsShownWhateverElseIsWrong) {
+  EXPECT_EQ(text_of({"--nonsense", "-h"}), short_help());
+  EXPECT_EQ(text_of({"trace", "--help"}), full_help());
+  EXPECT_EQ(text_of({"help"}), full_help());
+  EXPECT_TRUE(text_of({"--version"}).starts_with("tcptrail "));
+  EXPECT_EQ(text_of({"--", "ls", "--help"}), "");
+}
+
+TEST(Color, NoColorAndDumbTerminalsAreRespected) {
+  EXPECT_TRUE(use_color(ColorMode::kAuto, true, nullptr, "xterm"));
+  EXPECT_TRUE(use_color(ColorMode::kAuto, true, "", "xterm"));
+  EXPECT_FALSE(use_color(ColorMode::kAuto, true, "1", "xterm"));
+  EXPECT_FALSE(use_color(ColorMode::kAuto, true, nullptr, "dumb"));
+  EXPECT_FALSE(use_color(ColorMode::kAuto, true, nullptr, nullptr));
+  EXPECT_FALSE(use_color(ColorMode::kAuto, false, nullptr, "xterm"));
+  EXPECT_TRUE(use_color(ColorMode::kAlways, false, "1", nullptr));
+  EXPECT_FALSE(use_color(ColorMode::kNever, true, nullptr, "xterm"));
+}
+
+}  // namespace
+}  // namespace tcptrail

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Features in, programs out: no kernel needed.
+#include "kernel/plan.h"
+
+#include <gtest/gtest.h>
+
+namespace tcptrail {
+namespace {
+
+Features without(std::initializer_list<Feature> off) {
+  Features features;
+  for (const Feature feature : off) features.turn_off(feature, "denied");
+  return features;
+}
+
+const PlannedProgram& program(const Plan& plan, std::string_view name) {
+  for (const PlannedProgram& p : plan.programs)
+    if (p.name == name) return p;
+  throw std::out_of_range(std::string(name));
+}
+
+TEST(Plan, WithEverythingOnlyWhatNobodyAskedForStaysOff) {
+  const Plan plan = make_plan({}, {.snapshot = true, .command_tree = false});
+  EXPECT_TRUE(plan.typed);
+  EXPECT_TRUE(plan.limits.empty());
+  for (const char* name : {"set_state", "accept4_return", "accept_return", "send_reset", "receive_reset", "seen_sockets", "seen_holders"})
+    EXPECT_TRUE(plan.loads(name)) << name;
+  EXPECT_FALSE(plan.loads("destroy"));
+  EXPECT_FALSE(plan.loads("process_fork"));
+}
+
+TEST(Plan, EachProgramThatStaysOffHasAReason) {
+  for (std::size_t i = 0; i < kFeatureCount; ++i) {
+    const Plan plan = make_plan(without({static_cast<Feature>(i)}), {.snapshot = false, .command_tree = false});
+    for (const PlannedProgram& p : plan.programs) EXPECT_EQ(p.load, p.why_not.empty()) << p.name;
+  }
+}
+
+TEST(Plan, EachMissingFeatureSaysWhatIsLessTrue) {
+  for (const Feature feature : {Feature::kTpBtf, Feature::kCookie, Feature::kTimeWaitWalk, Feature::kSendReset, Feature::kAccept,
+                                Feature::kIterTcp, Feature::kIterTaskFile})
+    EXPECT_FALSE(make_plan(without({feature}), {}).limits.empty()) << name_of(feature);
+}
+
+TEST(Plan, WithoutTypedTracepointsTheClassicObjectTracesAlone) {
+  const Plan plan = make_plan(without({Feature::kTpBtf, Feature::kCookie, Feature::kSendReset, Feature::kReceiveReset,
+                                       Feature::kIterTcp, Feature::kIterTaskFile}),
+                              {});
+  EXPECT_FALSE(plan.typed);
+  EXPECT_FALSE(plan.cookie);
+  EXPECT_FALSE(plan.snapshot);
+  EXPECT_TRUE(plan.loads("set_state"));
+  EXPECT_TRUE(plan.loads("destroy")) << "an address is an identity only until its socket is destroyed";
+}
+
+TEST(Plan, WithoutCookiesDestroyEndsIdentities) {
+  EXPECT_TRUE(make_plan(without({Feature::kCookie}), {}).loads("destroy"));
+}
+
+TEST(Plan, ACommandNeedsTheForkTracepoint) {
+  EXPECT_TRUE(make_plan({}, {.snapshot = true, .command_tree = true}).loads("process_fork"));
+  EXPECT_EQ(program(make_plan({}, {}), "process_fork").why_not, "no command is traced");
+}
+
+TEST(Plan, NoSnapshotMeansNoIterators) {
+  const Plan plan = make_plan({}, {.snapshot = false, .command_tree = false});
+  EXPECT_FALSE(plan.loads("seen_sockets"));
+  EXPECT_FALSE(plan.loads("seen_holders"));
+  EXPECT_TRUE(plan.limits.empty()) << "it was asked for";
+}
+
+}  // namespace
+}  // namespace tcptrail
