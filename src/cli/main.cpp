@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The program: a command line in, an exit code out. What each command is made
 // of stands in its own file.
-#include <fmt/core.h>
+#include <fcntl.h>
 
 #include <cstdio>
 
@@ -20,10 +20,18 @@ int report(const tcptrail::Error& error) {
   return error.exit_code;
 }
 
+// A descriptor that the caller closed would be the next one that is opened: data
+// for stdout would go into a BPF map. In its place stands one that refuses.
+void occupy_standard_descriptors() {
+  for (const int fd : {0, 1, 2})
+    if (::fcntl(fd, F_GETFD) < 0) [[maybe_unused]] const int opened = ::open("/dev/null", fd == 2 ? O_WRONLY : O_RDONLY);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   using namespace tcptrail;
+  occupy_standard_descriptors();
   Result<CommandLine> line = parse_command_line(argc, argv, feature_names());
   if (!line) return report(line.error());
   if (!line->text.empty()) {

@@ -119,7 +119,9 @@ std::string joined(const Values& values) {
 
 Error unknown_word(const std::string& word) {
   // What CLI11 leaves of `-T=1`.
-  if (word.starts_with("-=")) return usage("a flag that takes no value was given " + word.substr(1), "", "leave it out");
+  if (word.starts_with("-=")) {
+    return usage("a flag that takes no value was given " + word.substr(1), "", "leave it out");
+  }
   if (!word.starts_with('-')) {
     return usage("unexpected argument " + word, "", "to run a command: tcptrail ... -- " + word);
   }

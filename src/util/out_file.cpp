@@ -25,7 +25,7 @@ namespace {
 
 std::uint64_t now_ms() {
   timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
+  clock_gettime(CLOCK_BOOTTIME, &now);
   return static_cast<std::uint64_t>(now.tv_sec) * 1000 + static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
 }
 
@@ -95,6 +95,7 @@ OutFile::OutFile(OutFile&& other) noexcept
       state_(other.state_),
       errno_(other.errno_),
       grace_ms_(other.grace_ms_),
+      stop_at_ms_(other.stop_at_ms_),
       quiet_since_ms_(other.quiet_since_ms_),
       bytes_written_(other.bytes_written_),
       bytes_dropped_(other.bytes_dropped_),
@@ -202,14 +203,16 @@ std::ptrdiff_t OutFile::write_some(const char* data, std::size_t size) const {
 // False when a stop was asked for and the reader has taken nothing since for the grace time.
 bool OutFile::wait_writable() {
   for (;;) {
-    int timeout = -1;
+    const std::uint64_t now = now_ms();
+    if (now >= stop_at_ms_) stopping_ = true;
+    std::uint64_t left = stop_at_ms_ - now;
     if (stopping_) {
-      const std::uint64_t now = now_ms();
       if (quiet_since_ms_ == 0) quiet_since_ms_ = now;
       const std::uint64_t waited = now - quiet_since_ms_;
       if (waited >= grace_ms_) return false;
-      timeout = static_cast<int>(std::min<std::uint64_t>(grace_ms_ - waited, INT_MAX));
+      left = grace_ms_ - waited;
     }
+    int timeout = left > INT_MAX ? -1 : static_cast<int>(left);
     // A terminal can be called writable while it has no room for the next
     // character and its carriage return: then time has to pass, not only poll().
     const bool again = std::exchange(ready_before_, false) && kind_ == Kind::kTerminal;

@@ -60,6 +60,9 @@ class OutFile {
   // signalfd of SIGINT and SIGTERM, an eventfd, or an epoll descriptor of
   // several). It is polled, never read.
   void set_stop_fd(int fd) { stop_fd_ = fd; }
+  // The run is to stop at this CLOCK_BOOTTIME time (--for), also while we wait for
+  // a slow reader.
+  void set_stop_at(std::uint64_t boot_ns) { stop_at_ms_ = boot_ns / 1'000'000; }
   // The same by a call: from now on a reader that takes nothing for the grace
   // time ends the output.
   void request_stop() { stopping_ = true; }
@@ -106,7 +109,8 @@ class OutFile {
   State state_ = State::kOpen;
   int errno_ = 0;
   std::uint64_t grace_ms_ = kDefaultGraceMs;
-  std::uint64_t quiet_since_ms_ = 0;  // CLOCK_MONOTONIC; 0 = not waiting
+  std::uint64_t stop_at_ms_ = UINT64_MAX;  // CLOCK_BOOTTIME, as the next
+  std::uint64_t quiet_since_ms_ = 0;       // 0 = not waiting
   std::uint64_t bytes_written_ = 0;
   std::uint64_t bytes_dropped_ = 0;
   std::string name_;
