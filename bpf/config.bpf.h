@@ -16,6 +16,7 @@
 #define MAX_PREFIXES 8
 #define MAX_NETNS 16
 #define MAX_CGROUP_DEPTH 24
+#define MAX_PIDNS_DEPTH 8
 
 /* Filters. A count or switch of 0 is "all". */
 const volatile __u32 want_family = 0; /* 4, 6 */
@@ -38,6 +39,7 @@ const volatile bool probe_reads = true;	  /* bpf_probe_read_kernel(): off under 
 const volatile bool have_cookie = true;	  /* bpf_get_socket_cookie() in tracing programs (5.12) */
 const volatile bool trace_tree = false;	  /* -- CMD: mark what its processes do */
 const volatile __u32 kernel_hz = 250;	  /* jiffies per second */
+const volatile __u32 pid_namespace = 0;	  /* inode of the tracer's, 0 = the initial one */
 const volatile __u64 snapshot_high_water = 0; /* bytes in the ring at which the snapshot waits for the reader */
 
 /* The reader sets this before it sleeps; the first event after that wakes it. */

@@ -20,6 +20,34 @@ static __always_inline bool current_is_kernel_thread(void)
 #endif
 }
 
+/* The process's number in the tracer's pid namespace; 0 for one that is outside it. */
+static __always_inline __u32 tcptrail_tgid(struct task_struct *task)
+{
+	struct upid *numbers;
+	struct pid *pid;
+	__u32 level, i;
+
+	if (!pid_namespace)
+		return BPF_CORE_READ(task, tgid);
+	pid = BPF_CORE_READ(task, group_leader, thread_pid);
+	level = BPF_CORE_READ(pid, level);
+	numbers = (void *)pid + bpf_core_field_offset(struct pid, numbers);
+	for (i = 0; i < MAX_PIDNS_DEPTH && i <= level; i++) {
+		struct upid *number = (void *)numbers + i * bpf_core_type_size(struct upid);
+
+		if (BPF_CORE_READ(number, ns, ns.inum) == pid_namespace)
+			return BPF_CORE_READ(number, nr);
+	}
+	return 0;
+}
+
+static __always_inline __u32 tcptrail_current_tgid(void)
+{
+	if (!pid_namespace)
+		return bpf_get_current_pid_tgid() >> 32;
+	return tcptrail_tgid((void *)bpf_get_current_task());
+}
+
 /* comm is the thread's own; a process is called by its leader's. */
 static __always_inline void tcptrail_leader_comm(char comm[TCPTRAIL_COMM_LEN])
 {
@@ -49,7 +77,9 @@ static __always_inline __u8 tcptrail_owner(struct sock *sk, int new, __u32 *pid)
 	/* Deferred fput and the MPTCP worker hold the lock for somebody else. */
 	if (current_is_kernel_thread())
 		return 0;
-	*pid = bpf_get_current_pid_tgid() >> 32;
+	*pid = tcptrail_current_tgid();
+	if (!*pid)
+		return 0;
 	/* tcp_abort() runs in the task that asked for it, ss -K: never the owner. */
 	if (new == TCP_CLOSE && GET(sk, sk_err) == ECONNABORTED)
 		flags = TCPTRAIL_F_KILLER;

@@ -136,7 +136,7 @@ int seen_holders(struct bpf_iter__task_file *ctx)
 	__builtin_memset(r, 0, sizeof(*r));
 	r->cookie = tcptrail_cookie(sk);
 	r->netns = tcptrail_netns(sk);
-	r->pid = task->tgid;
+	r->pid = probe_reads ? tcptrail_tgid(task) : task->tgid;
 	if (probe_reads)
 		BPF_CORE_READ_STR_INTO(&r->comm, task, group_leader, comm);
 	r->cgroup_id = tcptrail_cgroup_id(sk);

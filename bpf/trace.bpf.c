@@ -214,7 +214,7 @@ int BPF_PROG(destroy, struct sock *sk)
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child)
 {
-	__u32 parent_tgid = parent->tgid, tgid = child->tgid;
+	__u32 parent_tgid = tcptrail_tgid(parent), tgid = tcptrail_tgid(child);
 	__u8 one = 1;
 
 	if (child->pid != child->tgid)

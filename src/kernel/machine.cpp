@@ -34,10 +34,21 @@ Capabilities effective_capabilities() {
           .sys_ptrace = has(CAP_SYS_PTRACE)};
 }
 
-bool in_initial_user_namespace() {
-  constexpr ino_t kUserInitIno = 0xEFFFFFFDU;  // PROC_USER_INIT_INO, include/linux/proc_ns.h
+std::uint32_t inode_of(const std::string& path) {
   struct stat info {};
-  return ::stat("/proc/self/ns/user", &info) != 0 || info.st_ino == kUserInitIno;
+  return ::stat(path.c_str(), &info) == 0 ? static_cast<std::uint32_t>(info.st_ino) : 0;
+}
+
+bool in_initial_user_namespace() {
+  constexpr std::uint32_t kUserInitIno = 0xEFFFFFFDU;  // PROC_USER_INIT_INO, include/linux/proc_ns.h
+  const std::uint32_t inode = inode_of("/proc/self/ns/user");
+  return inode == 0 || inode == kUserInitIno;
+}
+
+std::uint32_t foreign_pid_namespace() {
+  constexpr std::uint32_t kPidInitIno = 0xEFFFFFFCU;  // PROC_PID_INIT_INO
+  const std::uint32_t inode = inode_of("/proc/self/ns/pid");
+  return inode == kPidInitIno ? 0 : inode;
 }
 
 std::string lockdown_mode() {
@@ -66,9 +77,5 @@ std::uint32_t kernel_hz() {
   return static_cast<std::uint32_t>(std::lround(1e9 / static_cast<double>(tick.tv_nsec)));
 }
 
-std::uint32_t netns_of_path(const std::string& path) {
-  struct stat info {};
-  return ::stat(path.c_str(), &info) == 0 ? static_cast<std::uint32_t>(info.st_ino) : 0;
-}
 
 }  // namespace tcptrail

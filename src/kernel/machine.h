@@ -22,6 +22,9 @@ Capabilities effective_capabilities();
 // Root in a user namespace has every capability and none that counts for BPF.
 bool in_initial_user_namespace();
 
+// Inode number of our pid namespace when it is not the initial one, else 0.
+std::uint32_t foreign_pid_namespace();
+
 // "none", "integrity", "confidentiality"; empty where the kernel has no lockdown.
 std::string lockdown_mode();
 
@@ -33,7 +36,7 @@ std::string boot_id();
 std::uint32_t kernel_hz();
 
 // Inode number of a namespace file, 0 when it cannot be read.
-std::uint32_t netns_of_path(const std::string& path);
+std::uint32_t inode_of(const std::string& path);
 
 std::string first_line(const std::string& path);
 

@@ -29,7 +29,7 @@ std::vector<NetNamespace> list_net_namespaces() {
   std::vector<NetNamespace> all;
   std::unordered_set<std::uint32_t> known;
   const auto add = [&](const std::string& path) {
-    const std::uint32_t inode = netns_of_path(path);
+    const std::uint32_t inode = inode_of(path);
     if (inode != 0 && known.insert(inode).second) all.push_back({inode, path});
   };
   add(kOwn);
@@ -42,7 +42,7 @@ std::vector<NetNamespace> list_net_namespaces() {
 
 Result<std::uint32_t> resolve_netns(const std::string& text) {
   if (is_number(text)) {
-    if (const std::uint32_t inode = netns_of_path("/proc/" + text + "/ns/net")) return inode;
+    if (const std::uint32_t inode = inode_of("/proc/" + text + "/ns/net")) return inode;
     std::uint32_t number = 0;
     const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (status == std::errc{} && number >= 0xF0000000U) return number;  // PROC_DYNAMIC_FIRST: where their inodes begin
@@ -50,7 +50,7 @@ Result<std::uint32_t> resolve_netns(const std::string& text) {
                  "`ip netns list` shows names, `readlink /proc/PID/ns/net` a number", 2};
   }
   const std::string path = text.find('/') == std::string::npos ? std::string(kNamed) + "/" + text : text;
-  if (const std::uint32_t inode = netns_of_path(path)) return inode;
+  if (const std::uint32_t inode = inode_of(path)) return inode;
   return Error{"unknown network namespace " + text, path + " cannot be read", "`ip netns list` shows the names", 2};
 }
 

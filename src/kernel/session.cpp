@@ -156,6 +156,7 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
     ro.have_cookie = plan.cookie;
     ro.trace_tree = options.command_pid != 0;
     ro.kernel_hz = kernel_hz();
+    ro.pid_namespace = plan.probe_reads ? foreign_pid_namespace() : 0;
     ro.snapshot_high_water = options.ring_bytes / 2;
   });
   bpf_map__set_max_entries(programs.events(), static_cast<__u32>(options.ring_bytes));
