@@ -64,13 +64,13 @@ static __always_inline int on_accept_return(struct sys_exit_args *ctx)
 			return 0;
 	}
 
-	r = TCPTRAIL_RESERVE(struct tcptrail_holder_record);
+	r = TCPTRAIL_RESERVE(struct tcptrail_holder_record, lost_other);
 	if (!r)
 		return 0;
 	r->cookie = cookie;
 	r->netns = netns; /* 0 unless filtered: the socket's transitions carry it */
 	r->pid = tcptrail_current_tgid();
-	tcptrail_leader_comm(r->comm);
+	tcptrail_leader_comm(&r->comm);
 	r->cgroup_id = 0;
 	r->uid = BPF_CORE_READ(sk, sk_uid.val);
 	r->fd = fd;

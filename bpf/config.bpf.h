@@ -45,8 +45,12 @@ const volatile __u64 snapshot_high_water = 0; /* bytes in the ring at which the 
 /* The reader sets this before it sleeps; the first event after that wakes it. */
 volatile __u32 consumer_sleeping = 0;
 
-/* Records that found the ring full. */
+/* Transitions that found the ring full, and other records (accepted, RST, destroyed) that did. */
 volatile __u64 lost_ring = 0;
+volatile __u64 lost_other = 0;
+
+/* Transitions that set_state_again found not done: recovered ones, and duplicates. */
+volatile __u64 recovered = 0;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -15,11 +15,11 @@
 
 #define TCPTRAIL_TRY_RESERVE(type) ((type *)bpf_ringbuf_reserve(&events, sizeof(type), 0))
 
-#define TCPTRAIL_RESERVE(type)                                                    \
+#define TCPTRAIL_RESERVE(type, lost)                                              \
 	({                                                                        \
 		type *record_ = TCPTRAIL_TRY_RESERVE(type);                       \
 		if (!record_)                                                     \
-			__sync_fetch_and_add(&lost_ring, 1);                      \
+			__sync_fetch_and_add(&lost, 1);                           \
 		record_;                                                          \
 	})
 

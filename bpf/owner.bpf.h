@@ -49,13 +49,13 @@ static __always_inline __u32 tcptrail_current_tgid(void)
 }
 
 /* comm is the thread's own; a process is called by its leader's. */
-static __always_inline void tcptrail_leader_comm(char comm[TCPTRAIL_COMM_LEN])
+static __always_inline void tcptrail_leader_comm(char (*comm)[TCPTRAIL_COMM_LEN])
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	struct task_struct *task;
 
 	if ((__u32)id == id >> 32 || !probe_reads) {
-		bpf_get_current_comm(comm, TCPTRAIL_COMM_LEN);
+		bpf_get_current_comm(comm, sizeof(*comm));
 		return;
 	}
 	task = (void *)bpf_get_current_task();

@@ -9,6 +9,7 @@
 #include "accept.bpf.h"
 #include "emit.bpf.h"
 #include "filter.bpf.h"
+#include "nested.bpf.h"
 #include "owner.bpf.h"
 #include "read_sock.bpf.h"
 
@@ -21,7 +22,7 @@ static __always_inline void fill_owned(struct tcptrail_owned_record *r, struct s
 	r->expires_ms = 0;
 	__builtin_memset(r->comm, 0, sizeof(r->comm));
 	if (r->base.pid)
-		tcptrail_leader_comm(r->comm);
+		tcptrail_leader_comm(&r->comm);
 	r->tw = 0;
 	r->reuseaddr = GET_BITS(sk, __sk_common.skc_reuse);
 	r->reuseport = GET_BITS(sk, __sk_common.skc_reuseport);
@@ -59,25 +60,25 @@ static __always_inline void fill_base(struct tcptrail_record *r, struct sock *sk
 	r->flags = flags;
 }
 
-static __always_inline int on_transition(struct sock *sk, struct tcp_sock *tp, int old, int new)
+static __always_inline void on_transition(struct sock *sk, struct tcp_sock *tp, int old, int new)
 {
 	__u32 pid = 0;
 	__u8 flags;
 
 	if (!tcptrail_passes(sk, tp, old, new))
-		return 0;
+		return;
 	flags = tcptrail_owner(sk, new, &pid);
 
 	if (new == TCP_CLOSE) {
-		struct tcptrail_end_record *r = TCPTRAIL_RESERVE(struct tcptrail_end_record);
+		struct tcptrail_end_record *r = TCPTRAIL_RESERVE(struct tcptrail_end_record, lost_ring);
 
 		if (!r)
-			return 0;
+			return;
 		fill_base(&r->base, sk, tp, old, new, TCPTRAIL_TRANSITION_END, pid, flags);
 		tcptrail_read_end(r, tp, sk);
 		__builtin_memset(r->comm, 0, sizeof(r->comm));
 		if (pid)
-			tcptrail_leader_comm(r->comm);
+			tcptrail_leader_comm(&r->comm);
 		r->tw = TCPTRAIL_TW_NONE;
 		r->tw_expires_ms = 0;
 		/* The only states from which tcp_time_wait() is called. */
@@ -85,22 +86,21 @@ static __always_inline int on_transition(struct sock *sk, struct tcp_sock *tp, i
 			tcptrail_find_timewait(r, sk);
 		TCPTRAIL_FINISH(r, &r->base);
 	} else if (pid || (old == TCP_SYN_RECV && new == TCP_ESTABLISHED)) {
-		struct tcptrail_owned_record *r = TCPTRAIL_RESERVE(struct tcptrail_owned_record);
+		struct tcptrail_owned_record *r = TCPTRAIL_RESERVE(struct tcptrail_owned_record, lost_ring);
 
 		if (!r)
-			return 0;
+			return;
 		fill_base(&r->base, sk, tp, old, new, TCPTRAIL_TRANSITION_OWNED, pid, flags);
 		fill_owned(r, sk);
 		TCPTRAIL_FINISH(r, &r->base);
 	} else {
-		struct tcptrail_record *r = TCPTRAIL_RESERVE(struct tcptrail_record);
+		struct tcptrail_record *r = TCPTRAIL_RESERVE(struct tcptrail_record, lost_ring);
 
 		if (!r)
-			return 0;
+			return;
 		fill_base(r, sk, tp, old, new, TCPTRAIL_TRANSITION, pid, flags);
 		TCPTRAIL_FINISH(r, r);
 	}
-	return 0;
 }
 
 static __always_inline void emit_reset(struct sock *sk, __u8 kind, __u8 flags)
@@ -110,7 +110,7 @@ static __always_inline void emit_reset(struct sock *sk, __u8 kind, __u8 flags)
 
 	if (!netns_passes(netns))
 		return;
-	r = TCPTRAIL_RESERVE(struct tcptrail_reset_record);
+	r = TCPTRAIL_RESERVE(struct tcptrail_reset_record, lost_other);
 	if (!r)
 		return;
 	r->cookie = tcptrail_cookie(sk);
@@ -141,7 +141,8 @@ int set_state(struct set_state_args *ctx)
 
 	if (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
-	return on_transition(sk, (struct tcp_sock *)sk, old, new);
+	on_transition(sk, (struct tcp_sock *)sk, old, new);
+	return 0;
 }
 
 struct sk_event_args {
@@ -160,8 +161,7 @@ int destroy(struct sk_event_args *ctx)
 
 #else
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(set_state, struct sock *sk, int old, int new)
+static __always_inline void handle(struct sock *sk, int old, int new)
 {
 	/*
 	 * NULL for MPTCP's and SCTP's own sockets, which share the tracepoint. Everything
@@ -170,7 +170,30 @@ int BPF_PROG(set_state, struct sock *sk, int old, int new)
 	 */
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
-	return tp ? on_transition((struct sock *)tp, tp, old, new) : 0;
+	if (tp)
+		on_transition((struct sock *)tp, tp, old, new);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(set_state, struct sock *sk, int old, int new)
+{
+	struct tcptrail_marker *marker = tcptrail_marker();
+
+	tcptrail_begin_first(marker);
+	handle(sk, old, new);
+	tcptrail_end_first(marker, sk, old, new);
+	return 0;
+}
+
+/* Attached after set_state, and so run after it. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(set_state_again, struct sock *sk, int old, int new)
+{
+	if (tcptrail_done_by_first(tcptrail_marker(), sk, old, new))
+		return 0;
+	__sync_fetch_and_add(&recovered, 1);
+	handle(sk, old, new);
+	return 0;
 }
 
 /*

@@ -66,6 +66,8 @@ CloseVerdict reset_or_data_after_close(const CloseFacts& f) {
   const Closer first = fin_closer(f);
   if (ambiguous) {
     if (f.reset_after == ResetAfter::kNotYet) return {.wait_for_reset = true};
+    if (f.reset_after == ResetAfter::kUntraced)
+      return {.closer = first, .how = How::kUnknown, .evidence = "a RST was received, or data after close() was answered by one"};
     if (f.reset_after == ResetAfter::kYes)
       return {.closer = known_or(first, Closer::kLocal),
               .how = How::kRstSent,
@@ -93,6 +95,20 @@ CloseVerdict abort_by_this_end(const CloseFacts& f) {
   return v;
 }
 
+// close() with the peer's FIN outstanding leaves a FIN_WAIT2 minisocket. Without one the orphan
+// was reset, or tcp_max_tw_buckets was reached and nothing at all was sent.
+CloseVerdict orphan_in_fin_wait2(const CloseFacts& f) {
+  if (f.reset_sent || f.reset_after == ResetAfter::kYes)
+    return {.closer = known_or(fin_closer(f), Closer::kLocal),
+            .how = How::kRstSent,
+            .evidence = "an orphan that the kernel reset (data after close, TCP_LINGER2, or too many orphans)"};
+  if (f.reset_after == ResetAfter::kNotYet) return {.wait_for_reset = true};
+  const bool walked = (f.tw & TCPTRAIL_TW_PHASE) != TCPTRAIL_TW_UNKNOWN;
+  if (f.reset_after == ResetAfter::kUntraced && walked)
+    return {.closer = fin_closer(f), .how = How::kUnknown, .evidence = "an orphan that was reset, or found tcp_max_tw_buckets reached"};
+  return fin(f, walked ? "our FIN went out first; no minisocket was left (tcp_max_tw_buckets)" : fin_evidence(fin_closer(f)));
+}
+
 // No error, no minisocket: what is left is told apart by the state and the SOCK_DONE, SOCK_DEAD flags.
 CloseVerdict end_without_error(const CloseFacts& f) {
   const bool dead = has(f, TCPTRAIL_END_DEAD);
@@ -106,10 +122,7 @@ CloseVerdict end_without_error(const CloseFacts& f) {
         if ((f.tw & TCPTRAIL_TW_PHASE) == TCPTRAIL_TW_UNKNOWN) return fin(f, fin_evidence(fin_closer(f)));
         return fin(f, "both FINs exchanged; no TIME_WAIT was left (tcp_max_tw_buckets)");
       }
-      if ((f.tw & TCPTRAIL_TW_PHASE) == TCPTRAIL_TW_UNKNOWN && dead && f.old_state == kFinWait2) {
-        if (f.reset_after == ResetAfter::kNotYet) return {.wait_for_reset = true};
-        if (f.reset_after != ResetAfter::kYes) return fin(f, fin_evidence(fin_closer(f)));
-      }
+      if (dead && f.old_state == kFinWait2) return orphan_in_fin_wait2(f);
       break;
     case kSynRecv:
       if (f.own || has(f, TCPTRAIL_END_NO_SOCKET)) break;
@@ -119,7 +132,7 @@ CloseVerdict end_without_error(const CloseFacts& f) {
   }
   if (f.own && !dead) return abort_by_this_end(f);
   if (has(f, TCPTRAIL_END_NO_SOCKET) && !dead) return abort_by_this_end(f);
-  if (dead && synchronized_with_fin_queued(f.old_state))
+  if (dead && f.old_state == kFinWait1)
     return {.closer = known_or(fin_closer(f), Closer::kLocal),
             .how = How::kRstSent,
             .evidence = "an orphan that the kernel reset (data after close, TCP_LINGER2, or too many orphans)"};

@@ -27,6 +27,7 @@ struct CloseFacts {
   std::uint16_t facts = 0;  // TCPTRAIL_END_*
   std::uint8_t tw = TCPTRAIL_TW_UNKNOWN;
   bool reset_received = false;  // tcp_receive_reset was traced
+  bool reset_sent = false;      // tcp_send_reset was traced before the CLOSE
   ResetAfter reset_after = ResetAfter::kUntraced;
 };
 

@@ -35,6 +35,8 @@ struct Conn {
   Verdict verdict = Verdict::kUndecided;
   bool complete = true;
   bool has_uid = false;
+  bool has_listener_uid = false;  // what a child shows until accept()
+  bool reset_sent = false;
   bool in_tree = false;
   bool reset_received = false;
   bool met = false;          // its tuple is known and its peer was looked for

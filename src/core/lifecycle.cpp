@@ -12,8 +12,15 @@ using enum TcpState;
 // tcp_v4_send_reset() runs in the softirq that closed the socket; a hard
 // interrupt may come between.
 constexpr std::uint64_t kResetWindowNs = 5'000'000;
+// Both copies of the program ran for one event, one right after the other.
+constexpr std::uint64_t kDuplicateWindowNs = 1'000'000;
 constexpr std::size_t kGenerationsKept = 1U << 16;
 constexpr std::size_t kCgroupNamesKept = 4096;
+
+// Whether the filter asks how a connection ended: then nothing of it can be shown before.
+bool asks_for_the_end(const Filters& f) {
+  return !f.closed_by.empty() || !f.how.empty() || f.min_duration_ns || f.errors_only;
+}
 
 bool begins_connection(TcpState old, TcpState next) {
   return (old == kClose && next == kSynSent) || (old == kListen && next == kSynRecv);
@@ -39,8 +46,10 @@ Process process_of(const Event& event) {
 }  // namespace
 
 Lifecycle::Lifecycle(LifecycleOptions options, RecordSink& sink)
-    : options_(std::move(options)), sink_(sink), no_filter_(match(options_.filters, {}) == Verdict::kYes),
-      older_sockets_possible_(true) {}
+    : options_(std::move(options)),
+      sink_(sink),
+      judged_at_end_(asks_for_the_end(options_.filters)),
+      no_filter_(!judged_at_end_ && match(options_.filters, {}) == Verdict::kYes) {}
 
 void Lifecycle::apply(const Event& event) {
   if (!waiting_.empty()) advance_to(event.boot_ns());
@@ -96,10 +105,13 @@ void Lifecycle::on_transition(const Event& event) {
 
   const std::uint64_t cookie = event.cookie();
   const std::uint32_t index = table_.find(cookie);
-  Conn* conn = nullptr;
+  Conn* conn = index != table_.kNone ? &table_[index] : nullptr;
+  if (is_duplicate(event, conn)) {
+    ++duplicates_;
+    return;
+  }
   std::optional<std::uint64_t> in_old_ns;
   if (index != table_.kNone && !begins_connection(old, next)) {
-    conn = &table_[index];
     if (conn->state != old)
       repair_gap(*conn, event);
     else if (conn->entered_known && conn->steps > 0)
@@ -115,6 +127,8 @@ void Lifecycle::on_transition(const Event& event) {
                                 : &begin_in_the_middle(event);
   }
 
+  // No call site reports such a pair: whatever happened, the history is not whole.
+  if (!is_legal_transition(old, next)) conn->complete = false;
   learn(*conn, event);
   const Closer closer = fin_closer_from(old, next, event.has(TCPTRAIL_F_FIN_SENT));
   if (conn->fin_closer == Closer::kUnknown) conn->fin_closer = closer;
@@ -127,12 +141,7 @@ void Lifecycle::on_transition(const Event& event) {
   learn_closing_process(*conn, event);
   if (!conn->met && next != kClose && conn->tuple.lport != 0 && conn->tuple.rport != 0) link_peer(cookie, *conn);
 
-  const Verdict verdict = judge(*conn, next == kClose);
-  if (verdict == Verdict::kYes && conn->undecided_transitions != 0) {
-    transitions_ += conn->undecided_transitions;
-    conn->undecided_transitions = 0;
-  }
-  if (verdict != Verdict::kUndecided && !held_.empty()) release_held(cookie, verdict == Verdict::kYes);
+  const Verdict verdict = judge(cookie, *conn, next == kClose);
   if (verdict != Verdict::kNo) put_transition(cookie, *conn, event, in_old_ns);
 
   if (next == kClose) {
@@ -141,6 +150,16 @@ void Lifecycle::on_transition(const Event& event) {
     // The programs drop the rest of this connection: nothing would end it here.
     forget(cookie);
   }
+}
+
+bool Lifecycle::is_duplicate(const Event& event, const Conn* conn) const {
+  const auto just_now = [&](std::uint64_t then) { return event.boot_ns() - then < kDuplicateWindowNs; };
+  if (conn != nullptr)
+    return conn->state == event.new_state() && conn->steps >= 2 && conn->path[conn->steps - 2U].state == event.old_state() &&
+           event.old_state() != event.new_state() && just_now(conn->last_ns);
+  return event.new_state() == kClose && std::any_of(ended_.begin(), ended_.end(), [&](const Ended& ended) {
+           return ended.cookie == event.cookie() && just_now(ended.boot_ns);
+         });
 }
 
 void Lifecycle::on_listener_transition(const Event& event) {
@@ -216,7 +235,9 @@ void Lifecycle::put_transition(std::uint64_t cookie, Conn& conn, const Event& ev
     held_[cookie].push_back(record);
 }
 
-Verdict Lifecycle::judge(Conn& conn, bool ended) {
+// What was held back is printed or dropped as soon as the verdict is there. With a
+// filter on the ending a match only means that the ending will decide.
+Verdict Lifecycle::judge(std::uint64_t cookie, Conn& conn, bool ended) {
   if (conn.verdict != Verdict::kUndecided) return conn.verdict;
   if (no_filter_) return conn.verdict = Verdict::kYes;
   const Facts facts{.tuple = conn.tuple,
@@ -228,13 +249,20 @@ Verdict Lifecycle::judge(Conn& conn, bool ended) {
                     .in_tree = conn.in_tree ? std::optional(true) : std::nullopt,
                     .listener = false,
                     .ended = ended};
-  return conn.verdict = match(options_.filters, facts);
+  const Verdict verdict = match(options_.filters, facts);
+  if (verdict == Verdict::kYes && judged_at_end_) return Verdict::kUndecided;
+  conn.verdict = verdict;
+  settle(cookie, conn);
+  return verdict;
 }
 
-void Lifecycle::release_held(std::uint64_t cookie, bool print) {
+void Lifecycle::settle(std::uint64_t cookie, Conn& conn) {
+  if (conn.verdict == Verdict::kUndecided) return;
+  if (conn.verdict == Verdict::kYes) transitions_ += std::exchange(conn.undecided_transitions, 0);
+  if (held_.empty()) return;
   const auto it = held_.find(cookie);
   if (it == held_.end()) return;
-  if (print)
+  if (conn.verdict == Verdict::kYes)
     for (const TransitionRecord& record : it->second) sink_.on(record);
   held_.erase(it);
 }
@@ -333,11 +361,9 @@ void Lifecycle::learn(Conn& conn, const Event& event) {
   if (event.has(TCPTRAIL_F_IN_TREE)) conn.in_tree = true;
   if (event.kind() == TCPTRAIL_TRANSITION_OWNED) {
     conn.cgroup_id = event.owned.cgroup_id;
-    // Until accept() a child shows its listener's uid.
-    if (event.owned.has_socket != 0) {
-      conn.uid = event.owned.uid;
-      conn.has_uid = true;
-    }
+    conn.uid = event.owned.uid;
+    conn.has_uid = event.owned.has_socket != 0;
+    conn.has_listener_uid = !conn.has_uid;
   }
 }
 
@@ -414,11 +440,7 @@ void Lifecycle::on_holder(const Event& event) {
     conn.owner = process;
     conn.owner_source = accepted ? OwnerSource::kAccept : OwnerSource::kSnapshot;
   }
-  if (conn.verdict != Verdict::kUndecided) return;
-  const Verdict verdict = judge(conn, false);
-  if (verdict == Verdict::kUndecided) return;
-  if (verdict == Verdict::kYes) transitions_ += std::exchange(conn.undecided_transitions, 0);
-  release_held(event.cookie(), verdict == Verdict::kYes);
+  judge(event.cookie(), conn, false);
 }
 
 // ---- snapshots ----------------------------------------------------------------
@@ -461,7 +483,7 @@ void Lifecycle::on_seen(const Event& event) {
     conn.seen_in_snapshot = snapshot_number_;
     conn.last_ns = event.boot_ns();
     // Only what is decided for good may go; an owner is learned from the holders that follow.
-    if (judge(conn, false) == Verdict::kNo) forget(event.cookie());
+    if (judge(event.cookie(), conn, false) == Verdict::kNo) forget(event.cookie());
     return;
   }
   Conn& conn = table_[index];
@@ -495,7 +517,7 @@ void Lifecycle::end_snapshot(std::uint64_t boot_ns, std::span<const std::uint32_
 void Lifecycle::infer_roles() {
   for (std::uint32_t index = table_.first(); index != table_.kNone; index = table_.next(index)) {
     Conn& conn = table_[index];
-    if (conn.role == Role::kUnknown && listeners_.of_connection(conn.netns, conn.tuple) != nullptr)
+    if (conn.role == Role::kUnknown && listeners_.of_connection(conn.netns, conn.tuple, conn.path[0].boot_ns) != nullptr)
       conn.role = Role::kPassive;
   }
   for (std::uint32_t index = table_.first(); index != table_.kNone; index = table_.next(index)) {
@@ -509,23 +531,30 @@ void Lifecycle::infer_roles() {
 // ---- the end --------------------------------------------------------------------
 
 void Lifecycle::on_reset(const Event& event) {
+  const std::uint32_t index = table_.find(event.cookie());
   if (event.kind() == TCPTRAIL_RESET_RECEIVED) {
-    const std::uint32_t index = table_.find(event.cookie());
     if (index != table_.kNone) table_[index].reset_received = true;
     return;
   }
-  if (!event.has(TCPTRAIL_F_SKB)) return;
+  if (index != table_.kNone) {  // sent before its CLOSE
+    table_[index].reset_sent = true;
+    return;
+  }
   const auto it = std::find_if(waiting_.begin(), waiting_.end(),
                                [&](const Waiting& w) { return w.cookie == event.cookie(); });
   if (it == waiting_.end()) return;
-  write(it->cookie, it->conn, it->end, ResetAfter::kYes);
+  write_waiting(*it, ResetAfter::kYes);
   waiting_.erase(it);
+}
+
+void Lifecycle::write_waiting(Waiting& waiting, ResetAfter reset_after) {
+  if (!waiting.held.empty()) held_[waiting.cookie] = std::move(waiting.held);
+  write(waiting.cookie, waiting.conn, waiting.end, reset_after);
 }
 
 void Lifecycle::advance_to(std::uint64_t boot_ns) {
   while (!waiting_.empty() && waiting_.front().end.base.ts_boot_ns + kResetWindowNs < boot_ns) {
-    Waiting& first = waiting_.front();
-    write(first.cookie, first.conn, first.end, ResetAfter::kNo);
+    write_waiting(waiting_.front(), ResetAfter::kNo);
     waiting_.pop_front();
   }
 }
@@ -535,8 +564,9 @@ void Lifecycle::finish() {
 }
 
 void Lifecycle::end(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end) {
+  ended_[ended_next_++ % ended_.size()] = {cookie, end.base.ts_boot_ns};
   if ((end.facts & TCPTRAIL_END_DEAD) == 0) remember_generation(cookie, conn.generation);
-  if (conn.verdict == Verdict::kYes) {
+  if (conn.verdict != Verdict::kNo) {
     name_unaccepted(conn, end);
     write(cookie, conn, end, options_.resets_traced ? ResetAfter::kNotYet : ResetAfter::kUntraced);
   }
@@ -547,7 +577,8 @@ void Lifecycle::end(std::uint64_t cookie, Conn& conn, const tcptrail_end_record&
 void Lifecycle::name_unaccepted(Conn& conn, const tcptrail_end_record& end) {
   const bool accepted = (end.facts & TCPTRAIL_END_NO_SOCKET) == 0 || (end.facts & TCPTRAIL_END_DEAD) != 0;
   if (conn.role != Role::kPassive || accepted) return;
-  const Listener* listener = listeners_.of_connection(conn.netns, conn.tuple);
+  const Listener* listener = listeners_.of_connection(conn.netns, conn.tuple, conn.path[0].boot_ns);
+  if (conn.has_listener_uid) conn.has_uid = true;  // and there it stays
   if (listener == nullptr || listener->owner.pid == 0) return;
   if (conn.owner.pid == 0) {
     conn.owner = listener->owner;
@@ -568,9 +599,12 @@ void Lifecycle::write(std::uint64_t cookie, Conn& conn, const tcptrail_end_recor
                                               .facts = end.facts,
                                               .tw = end.tw,
                                               .reset_received = conn.reset_received,
+                                              .reset_sent = conn.reset_sent,
                                               .reset_after = reset_after});
   if (verdict.wait_for_reset) {
-    waiting_.push_back({conn, cookie, end});
+    Waiting waiting{conn, cookie, end, {}};
+    if (const auto held = held_.find(cookie); held != held_.end()) waiting.held = std::move(held->second);
+    waiting_.push_back(std::move(waiting));
     return;
   }
 
@@ -598,13 +632,29 @@ void Lifecycle::write(std::uint64_t cookie, Conn& conn, const tcptrail_end_recor
   record.time_wait = time_wait_outcome(verdict, end);
   if (record.time_wait.phase == TimeWaitPhase::kTimeWait) conn.path[conn.steps - 1U].state = kTimeWait;
   put_connection(cookie, conn, record);
+  if (conn.verdict == Verdict::kYes && record.time_wait.phase != TimeWaitPhase::kNone) put_time_wait(record, end);
+}
+
+void Lifecycle::put_time_wait(const ConnectionRecord& connection, const tcptrail_end_record& end) {
+  TimeWaitRecord record;
+  record.boot_ns = connection.boot_ns;
+  record.event = TimeWaitEvent::kEnter;
+  record.phase = connection.time_wait.phase;
+  record.cookie = connection.cookie;
+  record.netns = connection.netns;
+  record.tuple = connection.tuple;
+  record.owner = connection.owner;
+  if (connection.time_wait.expected_end) {  // the walk found it
+    record.reuseaddr = (end.tw & TCPTRAIL_TW_REUSEADDR) != 0;
+    record.reuseport = (end.tw & TCPTRAIL_TW_REUSEPORT) != 0;
+    record.expires_in_ms = end.tw_expires_ms;
+  }
+  sink_.on(record);
 }
 
 // Its end was not seen: everything that only the end tells stays unknown.
 void Lifecycle::write_vanished(std::uint64_t cookie, Conn& conn, std::uint64_t boot_ns) {
-  if (judge(conn, true) != Verdict::kYes) return;
-  transitions_ += std::exchange(conn.undecided_transitions, 0);
-  release_held(cookie, true);
+  if (judge(cookie, conn, true) == Verdict::kNo) return;
   conn.complete = false;
   ConnectionRecord record;
   record.boot_ns = boot_ns;
@@ -649,7 +699,11 @@ void Lifecycle::put_connection(std::uint64_t cookie, Conn& conn, ConnectionRecor
   record.complete = conn.complete;
   if (conn.role == Role::kActive && conn.tuple.rport != 0) record.service_port = conn.tuple.rport;
   if (conn.role == Role::kPassive && conn.tuple.lport != 0) record.service_port = conn.tuple.lport;
-  if (!no_filter_ && !match_final(options_.filters, record)) return;
+  if (!no_filter_) {
+    conn.verdict = match_final(options_.filters, record) ? Verdict::kYes : Verdict::kNo;
+    settle(cookie, conn);
+    if (conn.verdict == Verdict::kNo) return;
+  }
   ++connections_;
   if (!record.complete) ++incomplete_;
   sink_.on(record);

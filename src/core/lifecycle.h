@@ -9,6 +9,7 @@
 // the stream has come, and what was lost.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -63,6 +64,8 @@ class Lifecycle {
   [[nodiscard]] std::uint64_t connections() const { return connections_; }
   [[nodiscard]] std::uint64_t incomplete() const { return incomplete_; }
   [[nodiscard]] std::uint64_t evicted() const { return evicted_; }
+  // Events of the second program that the first had seen as well.
+  [[nodiscard]] std::uint64_t duplicates() const { return duplicates_; }
   // Connections that pass the filter and have not ended.
   [[nodiscard]] std::uint64_t open() const;
   // A gap was found that only a snapshot can close.
@@ -74,10 +77,12 @@ class Lifecycle {
     Conn conn;
     std::uint64_t cookie;
     tcptrail_end_record end;
+    std::vector<TransitionRecord> held;  // a socket that connects again has others
   };
 
   void on_transition(const Event& event);
   void on_listener_transition(const Event& event);
+  bool is_duplicate(const Event& event, const Conn* conn) const;
   void on_holder(const Event& event);
   void on_reset(const Event& event);
   void on_seen(const Event& event);
@@ -95,13 +100,15 @@ class Lifecycle {
   void link_peer(std::uint64_t cookie, Conn& conn);
 
   void put_transition(std::uint64_t cookie, Conn& conn, const Event& event, std::optional<std::uint64_t> in_old_ns);
-  Verdict judge(Conn& conn, bool ended);
-  void release_held(std::uint64_t cookie, bool print);
+  Verdict judge(std::uint64_t cookie, Conn& conn, bool ended);
+  void settle(std::uint64_t cookie, Conn& conn);
 
   void end(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end);
   void write(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end, ResetAfter reset_after);
+  void write_waiting(Waiting& waiting, ResetAfter reset_after);
   void write_vanished(std::uint64_t cookie, Conn& conn, std::uint64_t boot_ns);
   void put_connection(std::uint64_t cookie, Conn& conn, ConnectionRecord& record);
+  void put_time_wait(const ConnectionRecord& connection, const tcptrail_end_record& end);
   void name_unaccepted(Conn& conn, const tcptrail_end_record& end);
   void infer_roles();
   void forget(std::uint64_t cookie);
@@ -110,6 +117,7 @@ class Lifecycle {
 
   LifecycleOptions options_;
   RecordSink& sink_;
+  bool judged_at_end_;
   bool no_filter_;
 
   CookieTable<Conn> table_;
@@ -121,7 +129,7 @@ class Lifecycle {
   // A socket that ended and is still open in its process may connect again.
   CookieTable<std::uint32_t> ended_generations_;
 
-  bool older_sockets_possible_;
+  bool older_sockets_possible_ = true;
   bool wants_snapshot_ = false;
   std::uint32_t snapshot_number_ = 0;
   std::uint64_t snapshot_began_ns_ = 0;
@@ -130,6 +138,14 @@ class Lifecycle {
   std::uint64_t connections_ = 0;
   std::uint64_t incomplete_ = 0;
   std::uint64_t evicted_ = 0;
+  std::uint64_t duplicates_ = 0;
+  // The last connections that ended, for a duplicate of their CLOSE.
+  struct Ended {
+    std::uint64_t cookie = 0;
+    std::uint64_t boot_ns = 0;
+  };
+  std::array<Ended, 64> ended_{};
+  std::size_t ended_next_ = 0;
   std::unordered_map<std::uint64_t, std::string> cgroup_names_;
 };
 

@@ -6,11 +6,23 @@
 namespace tcptrail {
 namespace {
 
+bool is_mapped(const Address& a) {
+  return std::all_of(a.bytes.begin(), a.bytes.begin() + 10, [](std::uint8_t b) { return b == 0; }) && a.bytes[10] == 0xff &&
+         a.bytes[11] == 0xff;
+}
+
+// A listener on ::ffff:127.0.0.1 is an IPv6 socket, its children are IPv4.
+bool same_address(const Tuple& listener, const Tuple& child) {
+  if (listener.family == child.family) return listener.laddr == child.laddr;
+  return listener.family == Family::kIpv6 && is_mapped(listener.laddr) &&
+         std::equal(listener.laddr.bytes.begin() + 12, listener.laddr.bytes.end(), child.laddr.bytes.begin());
+}
+
 // 0 = does not cover, 1 = by its wildcard, 2 = exactly.
 int covers(const Listener& listener, std::uint32_t netns, const Tuple& tuple) {
   if (listener.netns != netns || listener.tuple.lport != tuple.lport) return 0;
   if (listener.tuple.laddr == Address{}) return 1;  // 0.0.0.0 or ::
-  return listener.tuple.family == tuple.family && listener.tuple.laddr == tuple.laddr ? 2 : 0;
+  return same_address(listener.tuple, tuple) ? 2 : 0;
 }
 
 }  // namespace
@@ -56,7 +68,7 @@ void Listeners::keep_seen(std::uint32_t snapshot_number, std::uint64_t began_ns)
   for (const std::uint64_t cookie : gone) close(cookie, began_ns);
 }
 
-const Listener* Listeners::of_connection(std::uint32_t netns, const Tuple& tuple) const {
+const Listener* Listeners::of_connection(std::uint32_t netns, const Tuple& tuple, std::uint64_t began_ns) const {
   const Listener* best = nullptr;
   int best_fit = 0;
   const auto consider = [&](const Listener& listener) {
@@ -69,7 +81,8 @@ const Listener* Listeners::of_connection(std::uint32_t netns, const Tuple& tuple
   auto [first, last] = by_port_.equal_range({netns, tuple.lport});
   for (; first != last; ++first) consider(open_.at(first->second));
   if (best == nullptr)
-    for (const Listener& listener : closed_) consider(listener);
+    for (const Listener& listener : closed_)
+      if (listener.closed >= began_ns) consider(listener);
   return best;
 }
 

@@ -160,15 +160,20 @@ struct TimeWaitRecord {
 };
 
 struct Loss {
-  std::uint64_t ring = 0;       // the ring was full
+  std::uint64_t ring = 0;       // transitions that found the ring full
   std::uint64_t nested = 0;     // the program was interrupted on its CPU and skipped
   std::uint64_t table = 0;      // connections evicted from a full table
   std::uint64_t malformed = 0;  // records that could not be decoded
+  // Beside the transitions, and not in total(): records of who accepted, of RSTs, that found the ring full.
+  std::uint64_t other = 0;
   [[nodiscard]] std::uint64_t total() const { return ring + nested + table + malformed; }
+  friend Loss operator-(const Loss& a, const Loss& b) {
+    return {a.ring - b.ring, a.nested - b.nested, a.table - b.table, a.malformed - b.malformed, a.other - b.other};
+  }
   friend bool operator==(const Loss&, const Loss&) = default;
 };
 
-// Totals since `since`, written each time they have grown.
+// What was lost since `since`; all of them add up to the summary's.
 struct LossRecord {
   std::uint64_t boot_ns = 0;
   Loss loss;

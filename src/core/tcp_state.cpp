@@ -67,7 +67,7 @@ std::optional<TcpState> state_from_name(std::string_view name) {
 bool is_legal_transition(TcpState old, TcpState next) {
   const auto from = static_cast<std::size_t>(old);
   const auto number = static_cast<std::size_t>(next);
-  return from < kLegal.size() && number < kLegal.size() && ((kLegal[from] >> number) & 1U) != 0;
+  return from < kLegal.size() && number < kLegal.size() && (static_cast<unsigned>(kLegal[from]) >> number & 1U) != 0;
 }
 
 }  // namespace tcptrail

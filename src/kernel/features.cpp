@@ -19,11 +19,12 @@ namespace tcptrail {
 namespace {
 
 constexpr std::array<std::string_view, kFeatureCount> kNames = {
-    "tp_btf", "cookie", "timewait_walk", "send_reset", "receive_reset", "accept", "iter_tcp", "iter_task_file",
+    "tp_btf", "second_copy", "cookie", "timewait_walk", "send_reset", "receive_reset", "accept", "iter_tcp", "iter_task_file",
 };
 
 constexpr std::array<std::string_view, kFeatureCount> kPurposes = {
     "every state transition, typed and without tracefs",
+    "the transitions that interrupt the first program on its CPU",
     "one identity for a socket from its birth into TIME_WAIT",
     "whether TIME_WAIT, FIN_WAIT2 or nothing is left behind at CLOSE, and until when",
     "RST in answer to data after close() told apart from a RST received",
@@ -107,7 +108,7 @@ Features probe_features(std::span<const std::string> denied) {
 
   // Typed programs carry these; the classic tracepoint has an address and no more.
   if (!features.on(Feature::kTpBtf))
-    for (const Feature f : {Feature::kCookie, Feature::kSendReset, Feature::kReceiveReset, Feature::kIterTcp, Feature::kIterTaskFile})
+    for (const Feature f : {Feature::kSecondCopy, Feature::kCookie, Feature::kSendReset, Feature::kReceiveReset, Feature::kIterTcp, Feature::kIterTaskFile})
       need(f, false, "needs tp_btf");
   return features;
 }

@@ -28,6 +28,7 @@ Plan make_plan(const Features& features, const PlanRequest& request) {
   add("accept4_return", features.on(Feature::kAccept), why(Feature::kAccept));
   add("accept_return", features.on(Feature::kAccept), why(Feature::kAccept));
   if (plan.typed) {
+    add("set_state_again", features.on(Feature::kSecondCopy), why(Feature::kSecondCopy));
     add("send_reset", plan.resets, why(Feature::kSendReset));
     add("receive_reset", features.on(Feature::kReceiveReset), why(Feature::kReceiveReset));
     add("process_fork", request.command_tree, "no command is traced");
@@ -38,7 +39,8 @@ Plan make_plan(const Features& features, const PlanRequest& request) {
   if (!plan.typed) plan.limits.push_back("events come from the classic tracepoint: no snapshot, and another tracer's programs can make ours miss events");
   if (!plan.cookie) plan.limits.push_back("cookie and peer_cookie are not printed: a socket is known by its address while it lives");
   if (!plan.probe_reads) plan.limits.push_back("TIME_WAIT is inferred from the states, its expiry is unknown");
-  if (!plan.resets) plan.limits.push_back("data after close() is reported as rst-received instead of rst-sent");
+  if (!plan.resets) plan.limits.push_back("how is unknown where a RST received and data after close() cannot be told apart");
+  if (plan.typed && !features.on(Feature::kSecondCopy)) plan.limits.push_back("a transition that interrupts the program on its CPU is lost (and counted as nested)");
   if (!features.on(Feature::kAccept)) plan.limits.push_back("a passive connection's owner is known when it closes, not when it is accepted");
   if (request.snapshot && !plan.snapshot) plan.limits.push_back("connections older than the trace are known from their first event on");
   else if (plan.snapshot && !plan.holders) plan.limits.push_back("owners of connections older than the trace are known when they close");

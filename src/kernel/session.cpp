@@ -78,6 +78,11 @@ class Session::Programs {
     return typed_ ? *const_cast<volatile __u64*>(&typed_->bss->lost_ring)
                   : *const_cast<volatile __u64*>(&classic_->bss->lost_ring);
   }
+  [[nodiscard]] std::uint64_t recovered() const { return typed_ ? *const_cast<volatile __u64*>(&typed_->bss->recovered) : 0; }
+  [[nodiscard]] std::uint64_t lost_other() const {
+    return typed_ ? *const_cast<volatile __u64*>(&typed_->bss->lost_other)
+                  : *const_cast<volatile __u64*>(&classic_->bss->lost_other);
+  }
 
  private:
   Typed typed_;
@@ -192,7 +197,7 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
     else
       session->links_.push_back(std::move(*link));
   }
-  for (const char* name : {"send_reset", "receive_reset", "destroy", "process_fork", "set_state"}) {
+  for (const char* name : {"send_reset", "receive_reset", "destroy", "process_fork", "set_state", "set_state_again"}) {
     const bpf_program* typed = programs.program(name);
     if (typed == nullptr || !plan.loads(name) || bpf_program__type(typed) != BPF_PROG_TYPE_TRACING) continue;
     bpf_link* link = bpf_program__attach_trace(typed);
@@ -206,11 +211,15 @@ void Session::detach() { links_.clear(); }
 
 std::uint64_t Session::lost_ring() const { return programs_->lost_ring(); }
 
-std::uint64_t Session::lost_nested() const {
+std::uint64_t Session::lost_other() const { return programs_->lost_other(); }
+
+std::uint64_t Session::lost_nested(std::uint64_t duplicates) const {
   bpf_prog_info info{};
   __u32 size = sizeof info;
   if (bpf_obj_get_info_by_fd(bpf_program__fd(programs_->program("set_state")), &info, &size) != 0) return 0;
-  return info.recursion_misses;
+  const std::uint64_t recovered = programs_->recovered();
+  const std::uint64_t really = recovered > duplicates ? recovered - duplicates : 0;
+  return info.recursion_misses > really ? info.recursion_misses - really : 0;
 }
 
 namespace {

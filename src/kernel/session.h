@@ -42,10 +42,13 @@ class Session {
   // No event comes after this; the ring still holds what came before.
   void detach();
 
-  // Since the start.
+  // Since the start: transitions, and other records, that found the ring full.
   [[nodiscard]] std::uint64_t lost_ring() const;
-  // Program runs that were skipped because the CPU was inside the program already.
-  [[nodiscard]] std::uint64_t lost_nested() const;
+  [[nodiscard]] std::uint64_t lost_other() const;
+  // Runs of set_state that were skipped because its CPU was inside it already, and
+  // that the second copy did not make up for. `duplicates`: how many of the second
+  // copy's records the model has dropped.
+  [[nodiscard]] std::uint64_t lost_nested(std::uint64_t duplicates) const;
   // Not attached although planned, with the reason: warnings, not errors.
   [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
 

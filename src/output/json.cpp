@@ -131,7 +131,8 @@ char* put_loss(char* p, const Loss& loss) {
   p = put::number(put::literal(p, R"(,"nested":)"), loss.nested);
   p = put::number(put::literal(p, R"(,"table":)"), loss.table);
   p = put::number(put::literal(p, R"(,"malformed":)"), loss.malformed);
-  return put::number(put::literal(p, R"(,"total":)"), loss.total());
+  p = put::number(put::literal(p, R"(,"total":)"), loss.total());
+  return put::number(put::literal(p, R"(,"other":)"), loss.other);
 }
 
 char* put_counters(char* p, const Counters& c) {

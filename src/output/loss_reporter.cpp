@@ -20,16 +20,18 @@ void add(std::string& list, std::uint64_t count, std::string_view reason) {
 }  // namespace
 
 std::string loss_text(const Loss& loss) {
-  if (loss.total() == 0) return {};
+  if (loss.total() == 0 && loss.other == 0) return {};
   Error message;
   message.what = std::to_string(loss.total()) +
                  (loss.total() == 1 ? " event was lost" : " events were lost") +
                  "; connections with a gap are marked with *";
+  if (loss.total() == 0) message.what = "some owners and endings may be unknown";
   add(message.why, loss.ring, "because the ring buffer was full");
   add(message.why, loss.nested, "because the program was interrupted on its CPU");
   add(message.why, loss.table, "because the connection table was full");
   add(message.why, loss.malformed, "because the record could not be decoded");
-  if (loss.ring != 0) message.fix = "a larger --ring-size, a narrower filter, or a faster reader";
+  add(message.why, loss.other, "that are no transitions (who accepted, RSTs) because the ring buffer was full");
+  if (loss.ring + loss.other != 0) message.fix = "a larger --ring-size, a narrower filter, or a faster reader";
   return warning_text(message);
 }
 
@@ -38,6 +40,7 @@ void LossReporter::on(const LossRecord& record) {
   pending_.nested += record.loss.nested;
   pending_.table += record.loss.table;
   pending_.malformed += record.loss.malformed;
+  pending_.other += record.loss.other;
   if (said_ && record.boot_ns - last_ns_ < kInterval) return;
   last_ns_ = record.boot_ns;
   said_ = true;

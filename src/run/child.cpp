@@ -2,6 +2,8 @@
 #include "run/child.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <cerrno>
@@ -38,6 +40,7 @@ Result<Child> Child::prepare(const std::vector<std::string>& command) {
   Child child;
   child.pid_ = pid;
   child.name_ = command[0];
+  child.pid_fd_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   child.gate_ = Fd(gate[1]);
   child.result_ = Fd(result[0]);
   return child;
@@ -62,16 +65,26 @@ Result<void> Child::release() {
 }
 
 bool Child::ended() {
-  int status = 0;
-  if (!ended_ && ::waitpid(pid_, &status, WNOHANG) == pid_) {
-    ended_ = true;
-    status_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  }
+  if (!ended_) reap(WNOHANG);
   return ended_;
 }
 
 void Child::send(int signal) const {
   if (!ended_) ::kill(pid_, signal);
+}
+
+void Child::end() {
+  send(SIGTERM);
+  pollfd ended_by_itself{pid_fd(), POLLIN, 0};
+  if (pid_fd() < 0 || ::poll(&ended_by_itself, 1, 2000) != 1) send(SIGKILL);
+  reap(0);
+}
+
+void Child::reap(int options) {
+  int status = 0;
+  if (::waitpid(pid_, &status, options) != pid_) return;
+  ended_ = true;
+  status_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 }  // namespace tcptrail

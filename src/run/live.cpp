@@ -113,6 +113,7 @@ class LiveRun {
   Features features_;
   Plan plan_;
   std::optional<Child> child_;
+  Fd stop_reasons_;
   std::unique_ptr<Session> session_;
   std::optional<OutFile> out_;
   WallClock clock_;
@@ -266,11 +267,12 @@ void LiveRun::check_loss(bool now) {
   if (!now && boot_ns < next_loss_check_ns_) return;
   next_loss_check_ns_ = boot_ns + kLossCheckNs;
   const Loss loss{.ring = session_->lost_ring(),
-                  .nested = session_->lost_nested(),
+                  .nested = session_->lost_nested(model_->duplicates()),
                   .table = model_->evicted(),
-                  .malformed = malformed_};
+                  .malformed = malformed_,
+                  .other = session_->lost_other()};
   if (!(loss == loss_)) {
-    sink_->on(LossRecord{boot_ns, loss, loss_since_ns_});
+    sink_->on(LossRecord{boot_ns, loss - loss_, loss_since_ns_});
     loss_since_ns_ = boot_ns;
     loss_ = loss;
   }
@@ -330,12 +332,14 @@ Result<int> LiveRun::run() {
     if (!file) return file.error();
     out_.emplace(std::move(*file));
   }
-  out_->set_stop_fd(signals_.stop_fd());
   if (!options_.child.empty()) {
     Result<Child> child = Child::prepare(options_.child);
     if (!child) return child.error();
     child_.emplace(std::move(*child));
   }
+  // Either ends the run, also while the output waits for a slow reader.
+  stop_reasons_ = readable_when_any({signals_.stop_fd(), child_ ? child_->pid_fd() : -1});
+  out_->set_stop_fd(stop_reasons_.get());
 
   clock_.set_offset(realtime_offset_ns());
   sink_ = make_sink(options_, *out_, clock_);
@@ -347,17 +351,18 @@ Result<int> LiveRun::run() {
   print_startup();
   take_snapshot();
   out_->flush();
-  if (options_.run_for_ns) deadline_ns_ = boot_now_ns() + *options_.run_for_ns;
+  if (options_.run_for_ns) {
+    deadline_ns_ = boot_now_ns() + *options_.run_for_ns;
+    out_->set_stop_at(deadline_ns_);
+  }
   print_error("tcptrail: ready\n");
 
   if (child_)
     if (const Result<void> released = child_->release(); !released) return released.error();
   loop();
   finish();
-  if (child_ && !child_->ended()) {  // stopped before it: a second signal, --for, --count, a closed pipe
-    child_->send(SIGTERM);
-    return exit_code();
-  }
+  // Stopped before it (--for, --count, a closed pipe, a second signal): what we started ends with us.
+  if (child_ && !child_->ended()) child_->end();
   return exit_code();
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <csignal>
+#include <initializer_list>
 
 #include "kernel/handles.h"
 
@@ -27,5 +28,8 @@ class Signals {
   Fd stop_;
   Fd other_;
 };
+
+// A descriptor that is readable while any of these is; -1 is passed over.
+Fd readable_when_any(std::initializer_list<int> fds);
 
 }  // namespace tcptrail

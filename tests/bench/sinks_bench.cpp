@@ -149,5 +149,3 @@ void connection_csv(benchmark::State& state) {
 BENCHMARK(connection_csv);
 
 }  // namespace
-
-BENCHMARK_MAIN();

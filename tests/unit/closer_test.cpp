@@ -33,6 +33,7 @@ struct Row {
   std::uint8_t tw;
   Closer closer;
   How how;
+  ResetAfter reset_after = ResetAfter::kNo;
 };
 
 void PrintTo(const Row& row, std::ostream* out) { *out << row.path; }
@@ -49,7 +50,8 @@ TEST_P(ClosePath, GivesTheAnswerOfTheContract) {
                                               .facts = row.facts,
                                               .tw = row.tw,
                                               .reset_received = false,
-                                              .reset_after = ResetAfter::kNo});
+                                              .reset_sent = false,
+                                              .reset_after = row.reset_after});
   EXPECT_EQ(to_string(verdict.closer), to_string(row.closer));
   EXPECT_EQ(to_string(verdict.how), to_string(row.how));
   EXPECT_FALSE(verdict.wait_for_reset);
@@ -66,9 +68,9 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"4 simultaneous close", kClosing, kBoth, kSoft, 0, kDone | kDead, kTw, kBoth, How::kFin},
         Row{"6 the peer only ACKs", kFinWait2, kLocal, kSoft, 0, kDead, kFw2, kLocal, How::kFin},
         Row{"7 shutdown(WR), then close", kFinWait2, kLocal, kOwn, 0, kDead, kFw2, kLocal, How::kFin},
-        Row{"9 TCP_LINGER2 < 0", kFinWait2, kLocal, kSoft, 0, kDead, kNone, kLocal, How::kRstSent},
-        Row{"10 TCP_LINGER2 < 0 after shutdown", kFinWait2, kLocal, kOwn, 0, kDead, kNone, kLocal, How::kRstSent},
-        Row{"11 the FIN is acknowledged with data", kFinWait2, kLocal, kSoft, 0, kDead, kNone, kLocal, How::kRstSent},
+        Row{"9 TCP_LINGER2 < 0", kFinWait2, kLocal, kSoft, 0, kDead, kNone, kLocal, How::kRstSent, ResetAfter::kYes},
+        Row{"10 TCP_LINGER2 < 0 after shutdown", kFinWait2, kLocal, kOwn, 0, kDead, kNone, kLocal, How::kRstSent, ResetAfter::kYes},
+        Row{"11 the FIN is acknowledged with data", kFinWait2, kLocal, kSoft, 0, kDead, kNone, kLocal, How::kRstSent, ResetAfter::kYes},
         Row{"13 SO_LINGER 0", kEstablished, kUnseen, kOwn, 0, kRcv | kSend | kLinger0, kNone, kLocal, How::kRstSent},
         Row{"13 SO_LINGER 0 after the peer's FIN", kCloseWait, kRemote, kOwn, 0, kDone | kRcv | kSend | kLinger0, kNone, kRemote, How::kRstSent},
         Row{"14 unread data", kEstablished, kUnseen, kOwn, 0, kRcv | kSend | kUnread, kNone, kLocal, How::kRstSent},
@@ -90,6 +92,7 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"27 the same after the peer's FIN", kCloseWait, kRemote, kSoft, 0, kNoSocket | kDone, kNone, kRemote, How::kRstSent},
         Row{"28 connect(AF_UNSPEC)", kEstablished, kUnseen, kOwn, 0, 0, kNone, kLocal, How::kRstSent},
         Row{"29 tcp_max_tw_buckets", kFinWait2, kLocal, kSoft, 0, kDone | kDead, kNone, kLocal, How::kFin},
+        Row{"29 tcp_max_tw_buckets at close()", kFinWait2, kLocal, kSoft, 0, kDead, kNone, kLocal, How::kFin},
         Row{"30 too many orphans", kFinWait1, kUnseen, kSoft, 0, kDead, kNone, kLocal, How::kRstSent},
         Row{"31 TCP_REPAIR", kEstablished, kUnseen, kOwn, 0, kRcv | kSend | kRepair, kNone, kLocal, How::kAborted},
         Row{"half-open child", kSynRecv, kUnseen, kSoft, ETIMEDOUT, kNoSocket, kNone, kNobody, How::kHalfOpen},
@@ -106,6 +109,7 @@ CloseFacts data_after_close() {
           .facts = kDead | kRcv | kSend,
           .tw = kNone,
           .reset_received = true,
+          .reset_sent = false,
           .reset_after = ResetAfter::kNotYet};
 }
 
@@ -117,6 +121,15 @@ TEST(CloseVerdict, WaitsForTheResetThatTellsDataAfterCloseFromAReceivedOne) {
   EXPECT_EQ(close_verdict(facts).closer, kLocal);
   facts.reset_after = ResetAfter::kNo;
   EXPECT_EQ(close_verdict(facts).how, How::kRstReceived);
+  facts.reset_after = ResetAfter::kUntraced;
+  EXPECT_EQ(close_verdict(facts).how, How::kUnknown) << "never a guess";
+}
+
+TEST(CloseVerdict, AnOrphanWithoutAMinisocketWaitsForTheResetToo) {
+  CloseFacts facts{.old_state = kFinWait2, .fin_closer = kLocal, .facts = kDead, .tw = kNone, .reset_after = ResetAfter::kNotYet};
+  EXPECT_TRUE(close_verdict(facts).wait_for_reset);
+  facts.reset_sent = true;
+  EXPECT_EQ(close_verdict(facts).how, How::kRstSent) << "sent before the CLOSE, by the timer";
 }
 
 TEST(CloseVerdict, AFinThatNeverLeftTheQueueClosedNothing) {

@@ -41,7 +41,8 @@ TEST(CsvSink, LinesEndWithCrLfAndTheHeaderIsFirst) {
 TEST(CsvSink, TraceHasNoArrowColumn) {
   const auto lines = printed({.events = {.transition = true, .time_wait = true}});
   EXPECT_EQ(lines[0], "PID,COMM,LADDR,LPORT,RADDR,RPORT,OLDSTATE,NEWSTATE,MS\r");
-  EXPECT_EQ(lines[2], "77,curl,2001:db8::10,50000,2001:db8:ffff:eeee:dddd:cccc:bbbb:aaaa,443,SYN_SENT,ESTABLISHED,1.234567\r");
+  EXPECT_EQ(lines[2],
+            "77,curl,2001:db8::10,50000,2001:db8:ffff:eeee:dddd:cccc:bbbb:aaaa,443,SYN_SENT,ESTABLISHED,1.234567\r");
   EXPECT_EQ(lines[5], "12241,echoserver,127.0.0.1,19999,127.0.0.1,63995,TIME_WAIT,CLOSE,2000.000000\r");
 }
 

@@ -35,7 +35,8 @@ std::string unescaped(std::string_view text) {
 }
 
 TEST(Escape, PlainNamesAreLeftAlone) {
-  for (const char* name : {"", "nginx", "Web Content", "tmux: server", "a\"b", "(sd-pam)", "exactly8", "kworker/0:1-ev"}) {
+  for (const char* name :
+       {"", "nginx", "Web Content", "tmux: server", "a\"b", "(sd-pam)", "exactly8", "kworker/0:1-ev"}) {
     EXPECT_EQ(escaped_name(name), name);
   }
 }

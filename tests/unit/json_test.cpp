@@ -72,11 +72,11 @@ TEST_F(JsonSinkTest, OtherRecordsHaveTheirKeysInTheFixedOrder) {
             (Keys{"type", "time", "boot_ns", "schema", "version", "command", "hostname", "boot_id", "kernel",
                   "features", "filters"}));
   EXPECT_EQ(keys(written(test::some_loss())),
-            (Keys{"type", "time", "boot_ns", "ring", "nested", "table", "malformed", "total", "since"}));
+            (Keys{"type", "time", "boot_ns", "ring", "nested", "table", "malformed", "total", "other", "since"}));
   const Json summary = written(test::summary());
   EXPECT_EQ(keys(summary), (Keys{"type", "time", "boot_ns", "events", "transitions", "connections", "open",
                                  "incomplete", "loss", "duration_us"}));
-  EXPECT_EQ(keys(summary["loss"]), (Keys{"ring", "nested", "table", "malformed", "total"}));
+  EXPECT_EQ(keys(summary["loss"]), (Keys{"ring", "nested", "table", "malformed", "total", "other"}));
 }
 
 TEST_F(JsonSinkTest, TimeIsThatOfTheEvent) {

@@ -70,6 +70,18 @@ TEST(Lifecycle, ThePathEndsWithTimeWaitWhenThisEndEnteredIt) {
   EXPECT_EQ(model.only().path_kept, (std::vector{kClose, kSynSent, kEstablished, kFinWait1, kFinWait2, kTimeWait}));
 }
 
+TEST(Lifecycle, EnteringTimeWaitIsARecordOfItsOwn) {
+  Model model;
+  active_life(model);
+  ASSERT_EQ(model.sink.time_waits.size(), 1U);
+  EXPECT_EQ(model.sink.time_waits[0].event, TimeWaitEvent::kEnter);
+  EXPECT_EQ(model.sink.time_waits[0].owner.pid, 10U);
+  EXPECT_EQ(model.sink.time_waits[0].expires_in_ms, 60'000U);
+  Model other;
+  passive_life(other);
+  EXPECT_TRUE(other.sink.time_waits.empty());
+}
+
 TEST(Lifecycle, APassiveCloseIsTheRemoteSidesAndTheOwnerIsWhoClosed) {
   Model model;
   passive_life(model);
@@ -161,6 +173,25 @@ TEST(Lifecycle, AGapInTheChainIsMarkedAndTheCloserIsStillWhatTheStatesProve) {
   EXPECT_EQ(model.only().closer, Closer::kLocal) << "FIN_WAIT2 means that our FIN was acknowledged";
   EXPECT_TRUE(model.lifecycle.wants_snapshot());
   EXPECT_EQ(model.lifecycle.incomplete(), 1U);
+}
+
+TEST(Lifecycle, WhatTheSecondProgramSawAsWellIsDroppedAndCounted) {
+  Model model;
+  model.feed({by(10, ev(1, 1, kClose, kSynSent)), by(10, ev(1, 2, kClose, kSynSent)), ev(1, 3, kSynSent, kEstablished),
+              ev(1, 4, kSynSent, kEstablished), ev(1, 5, kEstablished, kCloseWait), ev(1, 6, kEstablished, kCloseWait),
+              closing(ev(1, 7, kCloseWait, kClose), TCPTRAIL_END_DONE, EPIPE),
+              closing(ev(1, 8, kCloseWait, kClose), TCPTRAIL_END_DONE, EPIPE)});
+  EXPECT_EQ(model.lifecycle.duplicates(), 4U);
+  EXPECT_EQ(model.sink.transitions.size(), 4U);
+  ASSERT_EQ(model.sink.connections.size(), 1U);
+  EXPECT_TRUE(model.only().complete);
+}
+
+TEST(Lifecycle, APairThatNoCallSiteReportsIsMarked) {
+  Model model;
+  model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished), ev(1, 3, kEstablished, kLastAck),
+              closing(ev(1, 4, kLastAck, kClose), kOrderly | TCPTRAIL_END_ALL_ACKED)});
+  EXPECT_FALSE(model.only().complete);
 }
 
 TEST(Lifecycle, AConnectionWhoseBeginningWasLostIsIncomplete) {
@@ -268,7 +299,7 @@ TEST(Lifecycle, TheWaitEndsWithTheTimeOfTheStream) {
 TEST(Lifecycle, NothingWaitsWhereResetsAreNotTraced) {
   Model model({.resets_traced = false});
   close_with_data_after(model);
-  EXPECT_EQ(model.only().how, How::kRstReceived);
+  EXPECT_EQ(model.only().how, How::kUnknown);
 }
 
 // ---- filters ------------------------------------------------------------------------
@@ -310,6 +341,29 @@ TEST(Lifecycle, AFilterOnAnotherPidShowsNothing) {
   passive_life(model);
   EXPECT_TRUE(model.sink.transitions.empty());
   EXPECT_TRUE(model.sink.connections.empty());
+}
+
+TEST(Lifecycle, AFilterOnTheEndingShowsWholeLivesOrNothing) {
+  for (const Closer wanted : {Closer::kLocal, Closer::kRemote}) {
+    LifecycleOptions options;
+    options.filters.closed_by = {wanted};
+    Model model(std::move(options));
+    active_life(model);
+    EXPECT_EQ(model.sink.transitions.size(), wanted == Closer::kLocal ? 5U : 0U);
+    EXPECT_EQ(model.lifecycle.transitions(), wanted == Closer::kLocal ? 5U : 0U);
+    EXPECT_EQ(model.sink.connections.size(), wanted == Closer::kLocal ? 1U : 0U);
+  }
+}
+
+TEST(Lifecycle, AFilterOnTheEndingAlsoWaitsForTheResetThatDecides) {
+  LifecycleOptions options;
+  options.filters.how = {How::kRstSent};
+  options.resets_traced = true;
+  Model model(std::move(options));
+  close_with_data_after(model);
+  EXPECT_TRUE(model.sink.transitions.empty());
+  model.feed({reset(1, 6, TCPTRAIL_RESET_SENT, TCPTRAIL_F_SKB)});
+  EXPECT_EQ(model.sink.transitions.size(), 4U);
 }
 
 TEST(Lifecycle, OnlyTheCommandsOwnConnectionsPassWithACommand) {

@@ -126,9 +126,9 @@ TEST(Listeners, TheExactAddressGoesBeforeTheWildcard) {
   exact.raddr = {};
   listeners.add(1, 5, wildcard).owner.pid = 100;
   listeners.add(2, 5, exact).owner.pid = 200;
-  EXPECT_EQ(listeners.of_connection(5, tuple(1, 80, 9, 40000))->owner.pid, 200U);
-  EXPECT_EQ(listeners.of_connection(5, tuple(3, 80, 9, 40000))->owner.pid, 100U);
-  EXPECT_EQ(listeners.of_connection(6, tuple(1, 80, 9, 40000)), nullptr) << "another namespace";
+  EXPECT_EQ(listeners.of_connection(5, tuple(1, 80, 9, 40000), 500)->owner.pid, 200U);
+  EXPECT_EQ(listeners.of_connection(5, tuple(3, 80, 9, 40000), 500)->owner.pid, 100U);
+  EXPECT_EQ(listeners.of_connection(6, tuple(1, 80, 9, 40000), 500), nullptr) << "another namespace";
 }
 
 TEST(Listeners, AClosedOneStillExplainsItsChildren) {
@@ -137,9 +137,29 @@ TEST(Listeners, AClosedOneStillExplainsItsChildren) {
   wildcard.lport = 80;
   listeners.add(1, 5, wildcard).owner.pid = 100;
   listeners.close(1, 777);
-  const Listener* listener = listeners.of_connection(5, tuple(1, 80, 9, 40000));
+  const Listener* listener = listeners.of_connection(5, tuple(1, 80, 9, 40000), 500);
   ASSERT_NE(listener, nullptr);
   EXPECT_EQ(listener->closed, 777U);
+}
+
+TEST(Listeners, OneThatWasClosedBeforeTheConnectionBeganExplainsNothing) {
+  Listeners listeners;
+  Tuple wildcard;
+  wildcard.lport = 80;
+  listeners.add(1, 5, wildcard);
+  listeners.close(1, 499);
+  EXPECT_EQ(listeners.of_connection(5, tuple(1, 80, 9, 40000), 500), nullptr);
+}
+
+TEST(Listeners, AMappedListenerHasIpv4Children) {
+  Listeners listeners;
+  Tuple mapped;
+  mapped.family = Family::kIpv6;
+  mapped.laddr.bytes = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1};
+  mapped.lport = 80;
+  listeners.add(1, 5, mapped);
+  EXPECT_NE(listeners.of_connection(5, tuple(1, 80, 9, 40000), 500), nullptr);
+  EXPECT_EQ(listeners.of_connection(5, tuple(2, 80, 9, 40000), 500), nullptr);
 }
 
 }  // namespace

@@ -324,6 +324,18 @@ TEST_F(OutFileTest, StopThatComesWhileBlockedIsNoticed) {
   close(stop);
 }
 
+TEST_F(OutFileTest, TimeThatRunsOutWhileBlockedIsNoticed) {
+  Pipe pipe;
+  OutFile out = OutFile::on_descriptor(pipe.writer(), "stdout");
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  out.set_stop_at(static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+                  static_cast<std::uint64_t>(now.tv_nsec) + 50'000'000);
+  out.set_grace_ms(30);
+  lines_for(out, 1U << 20U);
+  EXPECT_EQ(out.state(), OutFile::State::kGaveUp);
+}
+
 TEST_F(OutFileTest, ReaderThatTakesBytesAfterAStopIsServedToTheEnd) {
   auto pipe = std::make_unique<Pipe>();
   std::string got;

@@ -48,7 +48,9 @@ TEST(ParsePorts, RefusesWhatIsNoPort) {
 
 TEST(ParsePids, SortsAndDropsDoubles) {
   EXPECT_EQ(*parse_pids("-p", "34,12,34"), (std::vector<std::uint32_t>{12, 34}));
-  for (const char* text : {"", "0", "-1", "nginx", "4294967296", "4194305"}) EXPECT_FALSE(parse_pids("-p", text)) << text;
+  for (const char* text : {"", "0", "-1", "nginx", "4294967296", "4194305"}) {
+    EXPECT_FALSE(parse_pids("-p", text)) << text;
+  }
 }
 
 TEST(ParseRingSize, IsAPowerOfTwoInItsRange) {

@@ -82,7 +82,8 @@ TEST(Schema, EveryPropertyIsDescribed) {
       continue;
     }
     for (const auto& [key, rule] : definition["properties"].items()) {
-      EXPECT_TRUE(rule.contains("description") || rule.contains("$ref") || rule.contains("const")) << name << "." << key;
+      const bool described = rule.contains("description") || rule.contains("$ref") || rule.contains("const");
+      EXPECT_TRUE(described) << name << "." << key;
     }
   }
 }

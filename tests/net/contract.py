@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What docs/json promises about every record, checked on real ones; and the pairing of records with known ends."""
+
+import collections
+import datetime
+
+COMMON = ["type", "time", "boot_ns"]
+TUPLE = ["netns", "family", "laddr", "lport", "raddr", "rport"]
+KEYS = {
+    "transition": ["cookie", "generation", *TUPLE, "old", "new", "in_old_us", "pid", "comm", "owner_source"],
+    "connection": [
+        *["cookie", "generation", *TUPLE, "role", "pid", "comm", "uid", "cgroup", "owner_source", "began", "start"],
+        *["end", "duration_us", "connect_us", "states", "path", "closer", "how", "evidence", "closer_pid"],
+        *["closer_comm", "error", "time_wait", "tx_bytes", "rx_bytes", "tx_segs", "rx_segs", "retransmits", "rtt_us"],
+        *["min_rtt_us", "mss", "complete", "peer_cookie", "service_port"],
+    ],
+    "time_wait": [
+        *["event", "phase", "cookie", *TUPLE, "pid", "comm", "reuseaddr", "reuseport", "expires_in_ms", "reason"],
+        "held_us",
+    ],
+    "blocked": [
+        *["op", "error", "pid", "comm", *TUPLE, "blockers", "blocker_count", "free_in_ms", "remedies"],
+    ],
+    "loss": ["ring", "nested", "table", "malformed", "total", "other", "since"],
+    "summary": ["events", "transitions", "connections", "open", "incomplete", "loss", "duration_us"],
+    "startup": ["schema", "version", "command", "hostname", "boot_id", "kernel", "features", "filters"],
+}
+VALUES = {
+    "family": {"ipv4", "ipv6"},
+    "role": {"active", "passive", "unknown"},
+    "began": {"observed", "before_trace"},
+    "closer": {"local", "remote", "both", "none", "unknown"},
+    "how": {
+        *["fin", "rst-sent", "rst-received", "refused", "timeout", "unreachable", "no-port", "aborted", "half-open"],
+        "unknown",
+    },
+    "owner_source": {"close", "accept", "connect", "listen", "snapshot", "inherited", "unknown"},
+    "event": {"present", "enter", "leave"},
+    "phase": {"fin_wait2", "time_wait"},
+}
+
+# The pairs of states that a socket of protocol 6 can pass through.
+LEGAL = {
+    "CLOSE": {"LISTEN", "SYN_SENT", "CLOSE"},
+    "LISTEN": {"CLOSE", "SYN_RECV"},
+    "SYN_SENT": {"ESTABLISHED", "SYN_RECV", "CLOSE"},
+    "SYN_RECV": {"ESTABLISHED", "FIN_WAIT1", "CLOSE_WAIT", "CLOSE"},
+    "ESTABLISHED": {"FIN_WAIT1", "CLOSE_WAIT", "CLOSE"},
+    "FIN_WAIT1": {"FIN_WAIT2", "CLOSING", "CLOSE", "FIN_WAIT1"},
+    "FIN_WAIT2": {"CLOSE", "FIN_WAIT2"},
+    "CLOSING": {"CLOSE", "CLOSING"},
+    "CLOSE_WAIT": {"LAST_ACK", "CLOSE"},
+    "LAST_ACK": {"CLOSE", "LAST_ACK"},
+}
+
+
+def check_shape(checks, records):
+    """Keys, their order, and the values that only some words may have."""
+    for record in records:
+        kind = record["type"]
+        wanted = COMMON + KEYS.get(kind, [])
+        got = list(record)
+        if kind in KEYS and not checks.that(
+            got[: len(wanted)] == wanted, f"{kind}: keys {got}, not {wanted}", kind=f"keys of {kind}"
+        ):
+            continue
+        for name, allowed in VALUES.items():
+            value = record.get(name)
+            if name in record and not (value is None and name in ("phase", "family")):
+                checks.that(value in allowed, f"{kind}.{name} is {value!r}", record, kind=f"{kind}.{name}")
+
+
+def nanoseconds(rfc3339):
+    """Nanoseconds since 1970 of a `time`."""
+    text, _, fraction = rfc3339.removesuffix("Z").partition(".")
+    whole = datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.timezone.utc)
+    return int(whole.timestamp()) * 10**9 + int((fraction + "0" * 9)[:9])
+
+
+def check_connection(checks, record):
+    """What a connection record says must agree with itself."""
+    name = f"{record['laddr']}:{record['lport']} > {record['raddr']}:{record['rport']}"
+    path = record["path"]
+    states = record["states"]
+    for old, new in zip(path, path[1:]):
+        legal = LEGAL.get(old, set()) | ({"TIME_WAIT"} if old in ("FIN_WAIT1", "FIN_WAIT2", "CLOSING") else set())
+        checks.that(new in legal, f"{name}: {old} to {new} in the path", record, kind="illegal path")
+    checks.that(
+        (path[-1] == "TIME_WAIT") == (record["time_wait"]["phase"] == "time_wait"),
+        f"{name}: path ends with {path[-1]}, time_wait is {record['time_wait']}",
+        record,
+        kind="path and time_wait",
+    )
+    if record["complete"] and record["began"] == "observed":
+        spent = sum(one["us"] or 0 for one in states)
+        checks.that(
+            abs(spent - record["duration_us"]) <= len(states) + 1,
+            f"{name}: states last {spent} us, the connection {record['duration_us']} us",
+            record,
+            kind="states and duration",
+        )
+    took = nanoseconds(record["end"]) - nanoseconds(record["start"])
+    checks.that(
+        abs(took / 1000 - record["duration_us"]) <= 2,
+        f"{name}: {took} ns from start to end, duration_us {record['duration_us']}",
+        record,
+        kind="start, end and duration",
+    )
+    port = {"active": record["rport"], "passive": record["lport"], "unknown": None}[record["role"]]
+    checks.equal(record["service_port"], port, "service_port", record)
+    checks.that(bool(record["evidence"]), f"{name}: no evidence", record, kind="evidence")
+
+
+class Records:
+    """Connection records by tuple, oldest first, to be taken one by one."""
+
+    def __init__(self, records, netns=None):
+        self._by_tuple = collections.defaultdict(collections.deque)
+        for record in sorted(records, key=lambda one: one["boot_ns"]):
+            if netns is None or record["netns"] == netns:
+                self._by_tuple[self._key(record)].append(record)
+
+    @staticmethod
+    def _key(end):
+        return end["laddr"], end["lport"], end["raddr"], end["rport"]
+
+    def take(self, end):
+        """The next record of this end ({laddr, lport, raddr, rport}), or None."""
+        found = self._by_tuple.get(self._key(end))
+        return found.popleft() if found else None
+
+    def left(self):
+        return [record for found in self._by_tuple.values() for record in found]
+
+
+class Packets:
+    """The connections of a capture by the tuple of an end, oldest first."""
+
+    def __init__(self, found):
+        self._by_tuple = collections.defaultdict(collections.deque)
+        for connection in found:
+            for local, remote in {(connection.a, connection.b), (connection.b, connection.a)}:
+                self._by_tuple[(*local, *remote)].append(connection)
+
+    def take(self, end):
+        found = self._by_tuple.get(Records._key(end))
+        return found.popleft() if found else None
+
+
+def right_or_unknown(got, answer):
+    """True when a life with a hole says nothing wrong: each of closer and how is the answer, or unknown."""
+    return all(said in (true, "unknown", None) for said, true in zip(got, answer))
+
+
+def ends(lines):
+    """(case, side, end) of every end that tcpload names."""
+    for line in lines:
+        for side in ("client", "server"):
+            if line[side]:
+                yield line["case"], side, line[side]
