@@ -103,13 +103,15 @@ static __always_inline __u64 tcptrail_cgroup_id(struct sock *sk)
  */
 static __always_inline void tcptrail_find_timewait(struct tcptrail_end_record *r, struct sock *sk)
 {
+	__u64 cookie = GET(sk, __sk_common.skc_cookie.counter);
+	__u32 hash = GET(sk, __sk_common.skc_hash);
+	struct inet_hashinfo *hashinfo = NULL;
+	struct inet_ehash_bucket *buckets;
+	struct hlist_nulls_node *node;
 	struct inet_timewait_sock *tw;
 	struct inet_bind_bucket *tb;
-	struct inet_hashinfo *hashinfo = NULL;
-	struct inet_ehash_bucket *bucket;
-	struct hlist_nulls_node *node;
-	__u64 cookie;
-	__u32 hash;
+	struct proto *prot;
+	struct net *net;
 	long left;
 	int i;
 
@@ -117,22 +119,23 @@ static __always_inline void tcptrail_find_timewait(struct tcptrail_end_record *r
 	if (!probe_reads)
 		return;
 
-	if (bpf_core_field_exists(struct proto, h.hashinfo))
-		hashinfo = BPF_CORE_READ(sk, __sk_common.skc_prot, h.hashinfo);
+	if (bpf_core_field_exists(struct proto, h.hashinfo)) {
+		prot = GET(sk, __sk_common.skc_prot);
+		hashinfo = GET(prot, h.hashinfo);
+	}
 	/*
 	 * Since Linux kernel commit 4461568aa4e5 ("tcp: Access &tcp_hashinfo via net.")
 	 * (in v6.1), the table hangs on the network namespace and h.hashinfo is NULL.
 	 */
-	if (!hashinfo && bpf_core_field_exists(struct inet_timewait_death_row, hashinfo))
-		hashinfo = BPF_CORE_READ(sk, __sk_common.skc_net.net, ipv4.tcp_death_row.hashinfo);
+	if (!hashinfo && bpf_core_field_exists(struct inet_timewait_death_row, hashinfo)) {
+		net = GET(sk, __sk_common.skc_net.net);
+		hashinfo = GET(net, ipv4.tcp_death_row.hashinfo);
+	}
 	if (!hashinfo)
 		return;
-
-	hash = BPF_CORE_READ(sk, __sk_common.skc_hash);
-	cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-	bucket = BPF_CORE_READ(hashinfo, ehash);
-	bucket += hash & BPF_CORE_READ(hashinfo, ehash_mask);
-	node = BPF_CORE_READ(bucket, chain.first);
+	buckets = BPF_CORE_READ(hashinfo, ehash);
+	buckets += hash & GET(hashinfo, ehash_mask);
+	node = BPF_CORE_READ(buckets, chain.first);
 
 	for (i = 0; i < 64; i++) {
 		if (!node || ((unsigned long)node & 1)) { /* the end of the chain */
@@ -140,11 +143,12 @@ static __always_inline void tcptrail_find_timewait(struct tcptrail_end_record *r
 			return;
 		}
 		tw = (void *)node - bpf_core_field_offset(struct sock_common, skc_nulls_node);
-		if (BPF_CORE_READ(tw, __tw_common.skc_hash) == hash &&
+		/* A cookie is one socket's and its minisocket's. Without cookies it is 0 in both. */
+		if (BPF_CORE_READ(tw, __tw_common.skc_cookie.counter) == (__s64)cookie &&
 		    BPF_CORE_READ(tw, __tw_common.skc_state) == TCP_TIME_WAIT &&
-		    (__u64)BPF_CORE_READ(tw, __tw_common.skc_cookie.counter) == cookie &&
-		    BPF_CORE_READ(tw, __tw_common.skc_num) == r->base.lport &&
-		    bpf_ntohs(BPF_CORE_READ(tw, __tw_common.skc_dport)) == r->base.rport)
+		    (cookie || (BPF_CORE_READ(tw, __tw_common.skc_hash) == hash &&
+				BPF_CORE_READ(tw, __tw_common.skc_num) == r->base.lport &&
+				bpf_ntohs(BPF_CORE_READ(tw, __tw_common.skc_dport)) == r->base.rport)))
 			break;
 		node = BPF_CORE_READ(node, next);
 	}
@@ -153,9 +157,10 @@ static __always_inline void tcptrail_find_timewait(struct tcptrail_end_record *r
 
 	r->tw = BPF_CORE_READ(tw, tw_substate) == TCP_TIME_WAIT ? TCPTRAIL_TW_TIME_WAIT :
 								  TCPTRAIL_TW_FIN_WAIT2;
-	if (BPF_CORE_READ_BITFIELD_PROBED(&tw->__tw_common, skc_reuse))
+	/* tcp_time_wait() copies both from the socket. */
+	if (GET_BITS(sk, __sk_common.skc_reuse))
 		r->tw |= TCPTRAIL_TW_REUSEADDR;
-	if (BPF_CORE_READ_BITFIELD_PROBED(&tw->__tw_common, skc_reuseport))
+	if (GET_BITS(sk, __sk_common.skc_reuseport))
 		r->tw |= TCPTRAIL_TW_REUSEPORT;
 	/* __inet_hash_connect() passes over every bucket that is not -1/-1. */
 	tb = BPF_CORE_READ(tw, tw_tb);

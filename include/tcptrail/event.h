@@ -163,6 +163,10 @@ TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_record, kind) == 62);
 TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_holder_record, kind) == 62);
 TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_reset_record, kind) == 62);
 TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_end_record, mss) == 120);
+/* Written as two words. */
+TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_owned_record, comm) % 8 == 0);
+TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_end_record, comm) % 8 == 0);
+TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_holder_record, comm) % 8 == 0);
 
 #undef TCPTRAIL_ASSERT
 
