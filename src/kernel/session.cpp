@@ -243,18 +243,21 @@ bool run_iterator(const bpf_program* program, const std::function<void()>& drain
 
 }  // namespace
 
-std::vector<std::uint32_t> Session::snapshot(const std::function<void()>& drain) {
-  std::vector<std::uint32_t> read_to_end;
-  if (!snapshot_) return read_to_end;
+Snapshot Session::snapshot(const std::function<void()>& drain) {
+  Snapshot snapshot;
+  if (!snapshot_) return snapshot;
   for (const NetNamespace& netns : list_net_namespaces()) {
     if (!netns_wanted_.empty() && std::find(netns_wanted_.begin(), netns_wanted_.end(), netns.inode) == netns_wanted_.end())
       continue;
     const NetNamespaceGuard inside(netns);
-    if (inside.ok() && run_iterator(programs_->program("seen_sockets"), drain)) read_to_end.push_back(netns.inode);
+    if (inside.ok() && run_iterator(programs_->program("seen_sockets"), drain))
+      snapshot.netns_read.push_back(netns.inode);
+    else if (inode_of(netns.path) == netns.inode)  // it has not simply vanished
+      ++snapshot.netns_refused;
   }
   if (holders_) run_iterator(programs_->program("seen_holders"), drain);
-  std::sort(read_to_end.begin(), read_to_end.end());
-  return read_to_end;
+  std::sort(snapshot.netns_read.begin(), snapshot.netns_read.end());
+  return snapshot;
 }
 
 }  // namespace tcptrail

@@ -25,6 +25,11 @@ struct SessionOptions {
   bool verbose = false;           // libbpf's own messages to stderr
 };
 
+struct Snapshot {
+  std::vector<std::uint32_t> netns_read;  // to their end: sorted inode numbers
+  std::size_t netns_refused = 0;          // could not be entered
+};
+
 class Session {
  public:
   // Loads and attaches what the plan says. A program that the plan wants and the
@@ -36,8 +41,7 @@ class Session {
 
   // Writes a record into the ring for every socket and holder, namespace after
   // namespace. `drain` is called whenever the ring fills, and must empty it.
-  // Returns the namespaces that were read to their end (sorted inode numbers).
-  std::vector<std::uint32_t> snapshot(const std::function<void()>& drain);
+  Snapshot snapshot(const std::function<void()>& drain);
 
   // No event comes after this; the ring still holds what came before.
   void detach();

@@ -196,9 +196,13 @@ void LiveRun::take_snapshot() {
   if (!plan_.snapshot) return;
   drain();
   model_->begin_snapshot(boot_now_ns());
-  const std::vector<std::uint32_t> read = session_->snapshot([this] { drain(); });
+  const Snapshot snapshot = session_->snapshot([this] { drain(); });
   drain();
-  model_->end_snapshot(boot_now_ns(), read);
+  model_->end_snapshot(boot_now_ns(), snapshot.netns_read);
+  if (snapshot.netns_refused != 0 && next_rescan_ns_ == 0)
+    print_error(warning_text({std::to_string(snapshot.netns_refused) +
+                                  " network namespace(s) could not be read: their older connections are known from their first event on",
+                              "entering a namespace needs CAP_SYS_ADMIN", "run as root, or name one with --netns"}));
   next_rescan_ns_ = boot_now_ns() + kRescanNs;
 }
 

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The part of the model that ends connections: the verdict, and the record.
+#include <algorithm>
+#include <array>
+
+#include "core/lifecycle.h"
+
+namespace tcptrail {
+namespace {
+
+using enum TcpState;
+
+// tcp_v4_send_reset() runs in the softirq that closed the socket; a hard
+// interrupt may come between.
+constexpr std::uint64_t kResetWindowNs = 5'000'000;
+constexpr std::size_t kCgroupNamesKept = 4096;
+
+}  // namespace
+
+void Lifecycle::on_reset(const Event& event) {
+  const std::uint32_t index = table_.find(event.cookie());
+  if (event.kind() == TCPTRAIL_RESET_RECEIVED) {
+    if (index != table_.kNone) table_[index].reset_received = true;
+    return;
+  }
+  if (index != table_.kNone) {  // sent before its CLOSE
+    table_[index].reset_sent = true;
+    return;
+  }
+  const auto it = std::find_if(waiting_.begin(), waiting_.end(),
+                               [&](const Waiting& w) { return w.cookie == event.cookie(); });
+  if (it == waiting_.end()) return;
+  write_waiting(*it, ResetAfter::kYes);
+  waiting_.erase(it);
+}
+
+void Lifecycle::write_waiting(Waiting& waiting, ResetAfter reset_after) {
+  if (!waiting.held.empty()) held_[waiting.cookie] = std::move(waiting.held);
+  write(waiting.cookie, waiting.conn, waiting.end, reset_after);
+}
+
+void Lifecycle::advance_to(std::uint64_t boot_ns) {
+  while (!waiting_.empty() && waiting_.front().end.base.ts_boot_ns + kResetWindowNs < boot_ns) {
+    write_waiting(waiting_.front(), ResetAfter::kNo);
+    waiting_.pop_front();
+  }
+}
+
+void Lifecycle::finish() {
+  advance_to(UINT64_MAX);
+}
+
+void Lifecycle::end(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end) {
+  ended_[ended_next_++ % ended_.size()] = {cookie, end.base.ts_boot_ns};
+  if ((end.facts & TCPTRAIL_END_DEAD) == 0) remember_generation(cookie, conn.generation);
+  if (conn.verdict != Verdict::kNo) {
+    name_unaccepted(conn, end);
+    write(cookie, conn, end, options_.resets_traced ? ResetAfter::kNotYet : ResetAfter::kUntraced);
+  }
+  forget(cookie);
+}
+
+// A child that ends in the accept queue was never anybody's: what is known is whose listener it came through.
+void Lifecycle::name_unaccepted(Conn& conn, const tcptrail_end_record& end) {
+  const bool accepted = (end.facts & TCPTRAIL_END_NO_SOCKET) == 0 || (end.facts & TCPTRAIL_END_DEAD) != 0;
+  if (conn.role != Role::kPassive || accepted) return;
+  const Listener* listener = listeners_.of_connection(conn.netns, conn.tuple, conn.path[0].boot_ns);
+  if (conn.has_listener_uid) conn.has_uid = true;  // and there it stays
+  if (listener == nullptr || listener->owner.pid == 0) return;
+  if (conn.owner.pid == 0) {
+    conn.owner = listener->owner;
+    conn.owner_source = OwnerSource::kListen;
+  }
+  if (listener->closed != 0 && conn.local_close.pid == 0 && end.error == 0) {
+    conn.local_close = listener->owner;
+    tell_peer(conn);
+  }
+}
+
+void Lifecycle::write(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end, ResetAfter reset_after) {
+  const CloseVerdict verdict = close_verdict({.old_state = TcpState{end.base.old_state},
+                                              .fin_closer = conn.fin_closer,
+                                              .fin_sent = (end.base.flags & TCPTRAIL_F_FIN_SENT) != 0,
+                                              .own = (end.base.flags & TCPTRAIL_F_OWN) != 0,
+                                              .error = end.error,
+                                              .facts = end.facts,
+                                              .tw = end.tw,
+                                              .reset_received = conn.reset_received,
+                                              .reset_sent = conn.reset_sent,
+                                              .reset_after = reset_after});
+  if (verdict.wait_for_reset) {
+    Waiting waiting{conn, cookie, end, {}};
+    if (const auto held = held_.find(cookie); held != held_.end()) waiting.held = std::move(held->second);
+    waiting_.push_back(std::move(waiting));
+    return;
+  }
+
+  ConnectionRecord record;
+  record.boot_ns = end.base.ts_boot_ns;
+  record.end = end.base.ts_boot_ns;
+  record.closer = verdict.closer;
+  record.how = verdict.how;
+  record.error = verdict.error;
+  record.evidence = verdict.evidence;
+  switch (verdict.closer) {
+    case Closer::kLocal: record.closer_process = conn.local_close; break;
+    case Closer::kRemote: record.closer_process = conn.remote_close; break;
+    case Closer::kBoth: record.closer_process = conn.local_close.pid != 0 ? conn.local_close : conn.remote_close; break;
+    default: break;
+  }
+  record.counters = Counters{.tx_bytes = end.tx_bytes,
+                             .rx_bytes = end.rx_bytes,
+                             .tx_segs = end.tx_segs,
+                             .rx_segs = end.rx_segs,
+                             .retransmits = end.retransmits,
+                             .rtt_us = end.rtt_us == 0 ? std::nullopt : std::optional(end.rtt_us),
+                             .min_rtt_us = end.min_rtt_us == UINT32_MAX ? std::nullopt : std::optional(end.min_rtt_us),
+                             .mss = end.mss};
+  record.time_wait = time_wait_outcome(verdict, end);
+  if (record.time_wait.phase == TimeWaitPhase::kTimeWait) conn.path[conn.steps - 1U].state = kTimeWait;
+  put_connection(cookie, conn, record);
+  if (conn.verdict == Verdict::kYes && record.time_wait.phase != TimeWaitPhase::kNone) put_time_wait(record, end);
+}
+
+void Lifecycle::put_time_wait(const ConnectionRecord& connection, const tcptrail_end_record& end) {
+  TimeWaitRecord record;
+  record.boot_ns = connection.boot_ns;
+  record.event = TimeWaitEvent::kEnter;
+  record.phase = connection.time_wait.phase;
+  record.cookie = connection.cookie;
+  record.netns = connection.netns;
+  record.tuple = connection.tuple;
+  record.owner = connection.owner;
+  if (connection.time_wait.expected_end) {  // the walk found it
+    record.reuseaddr = (end.tw & TCPTRAIL_TW_REUSEADDR) != 0;
+    record.reuseport = (end.tw & TCPTRAIL_TW_REUSEPORT) != 0;
+    record.expires_in_ms = end.tw_expires_ms;
+  }
+  sink_.on(record);
+}
+
+// Its end was not seen: everything that only the end tells stays unknown.
+void Lifecycle::write_vanished(std::uint64_t cookie, Conn& conn, std::uint64_t boot_ns) {
+  if (judge(cookie, conn, true) == Verdict::kNo) return;
+  conn.complete = false;
+  ConnectionRecord record;
+  record.boot_ns = boot_ns;
+  record.closer = conn.fin_closer;
+  record.evidence = "the end was not seen: events were lost";
+  put_connection(cookie, conn, record);
+}
+
+void Lifecycle::put_connection(std::uint64_t cookie, Conn& conn, ConnectionRecord& record) {
+  std::array<TcpState, kMaxSteps> path;
+  std::array<StateSpan, kMaxSteps> states;
+  std::size_t spans = 0;
+  for (std::size_t i = 0; i < conn.steps; ++i) {
+    path[i] = conn.path[i].state;
+    const bool was_left = i + 1 < conn.steps;
+    const bool origin = i == 0 && (path[i] == kClose || path[i] == kListen);
+    if (was_left && !origin) states[spans++] = {path[i], conn.path[i + 1].boot_ns - conn.path[i].boot_ns};
+    if (path[i] == kEstablished && i > 0 && path[i - 1] == kSynSent && conn.role == Role::kActive)
+      record.connect_ns = conn.path[i].boot_ns - conn.path[i - 1].boot_ns;
+  }
+  record.cookie = options_.cookie_is_address ? 0 : cookie;
+  record.peer_cookie = options_.cookie_is_address ? 0 : conn.peer_cookie;
+  record.generation = conn.generation;
+  record.netns = conn.netns;
+  record.tuple = conn.tuple;
+  record.role = conn.role;
+  record.owner = conn.owner;
+  record.owner_source = conn.owner_source;
+  if (conn.has_uid) record.uid = conn.uid;
+  record.cgroup_id = conn.cgroup_id;
+  if (conn.cgroup_id != 0 && options_.cgroup_path) {
+    if (cgroup_names_.size() >= kCgroupNamesKept) cgroup_names_.clear();
+    const auto [it, is_new] = cgroup_names_.try_emplace(conn.cgroup_id);
+    if (is_new) it->second = options_.cgroup_path(conn.cgroup_id);
+    record.cgroup = it->second;
+  }
+  record.began = conn.began;
+  record.start = conn.steps > 0 ? conn.path[0].boot_ns : record.boot_ns;
+  if (record.end) record.duration_ns = *record.end - record.start;
+  record.states = {states.data(), spans};
+  record.path = {path.data(), conn.steps};
+  record.complete = conn.complete;
+  if (conn.role == Role::kActive && conn.tuple.rport != 0) record.service_port = conn.tuple.rport;
+  if (conn.role == Role::kPassive && conn.tuple.lport != 0) record.service_port = conn.tuple.lport;
+  if (!no_filter_) {
+    conn.verdict = match_final(options_.filters, record) ? Verdict::kYes : Verdict::kNo;
+    settle(cookie, conn);
+    if (conn.verdict == Verdict::kNo) return;
+  }
+  ++connections_;
+  if (!record.complete) ++incomplete_;
+  sink_.on(record);
+}
+
+}  // namespace tcptrail
