@@ -39,6 +39,7 @@ struct Conn {
   bool reset_sent = false;
   bool in_tree = false;
   bool reset_received = false;
+  bool missing = false;      // a snapshot did not show it; the next one, or the end of the run, decides
   bool met = false;          // its tuple is known and its peer was looked for
   bool entered_known = true; // the time at which `state` was entered is an event's, not a sighting's
   std::uint32_t uid = 0;

@@ -68,11 +68,7 @@ void Lifecycle::apply(const Event& event) {
       break;
     case TCPTRAIL_DESTROY: {
       // The address may belong to another socket from here on.
-      const std::uint32_t index = table_.find(event.cookie());
-      if (index != table_.kNone) {
-        write_vanished(event.cookie(), table_[index], event.boot_ns());
-        forget(event.cookie());
-      }
+      if (table_.find(event.cookie()) != table_.kNone) give_up(event.cookie(), event.boot_ns());
       if (const std::uint32_t old = ended_generations_.find(event.cookie()); old != ended_generations_.kNone)
         ended_generations_.erase(old);
       break;
@@ -114,8 +110,7 @@ void Lifecycle::on_transition(const Event& event) {
       in_old_ns = event.boot_ns() - conn->path[conn->steps - 1U].boot_ns;
   } else {
     if (index != table_.kNone) {  // its CLOSE was lost
-      write_vanished(cookie, table_[index], event.boot_ns());
-      forget(cookie);
+      give_up(cookie, event.boot_ns());
       wants_snapshot_ = true;
     }
     conn = next == kSynSent     ? &begin_active(event)
@@ -133,6 +128,7 @@ void Lifecycle::on_transition(const Event& event) {
     conn->entered_known = true;
   }
   conn->last_ns = event.boot_ns();
+  conn->missing = false;
   learn_owner(*conn, event);
   learn_closing_process(*conn, event);
   if (!conn->met && next != kClose && conn->tuple.lport != 0 && conn->tuple.rport != 0) link_peer(cookie, *conn);

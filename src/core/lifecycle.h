@@ -46,9 +46,9 @@ class Lifecycle {
 
   void apply(const Event& event);
 
-  // What is seen between these two belongs to one snapshot. At its end, what the
-  // kernel no longer has and no event ended is written as incomplete, in those
-  // namespaces that were read to their end (inode numbers, sorted). Until the first
+  // What is seen between these two belongs to one snapshot. What the kernel no
+  // longer has and no event ended is written as incomplete after the next one,
+  // in those namespaces that were read to their end (inode numbers, sorted). Until the first
   // one has ended, a socket that was never seen to begin is older than the trace.
   void begin_snapshot(std::uint64_t boot_ns);
   void end_snapshot(std::uint64_t boot_ns, std::span<const std::uint32_t> netns_read);
@@ -57,8 +57,8 @@ class Lifecycle {
   void advance_to(std::uint64_t boot_ns);
   // Whether advance_to() has something to do.
   [[nodiscard]] bool waiting() const { return !waiting_.empty(); }
-  // The same at the end of the run.
-  void finish();
+  // At the end of the run: nothing waits any longer.
+  void finish(std::uint64_t boot_ns);
 
   [[nodiscard]] std::uint64_t transitions() const { return transitions_; }
   [[nodiscard]] std::uint64_t connections() const { return connections_; }
@@ -66,6 +66,8 @@ class Lifecycle {
   [[nodiscard]] std::uint64_t evicted() const { return evicted_; }
   // Events of the second program that the first had seen as well.
   [[nodiscard]] std::uint64_t duplicates() const { return duplicates_; }
+  // Whether any connection is being followed.
+  [[nodiscard]] bool follows_any() const { return table_.size() != 0; }
   // Connections that pass the filter and have not ended.
   [[nodiscard]] std::uint64_t open() const;
   // A gap was found that only a snapshot can close.
@@ -105,6 +107,8 @@ class Lifecycle {
 
   void end(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end);
   void write(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end, ResetAfter reset_after);
+  void give_up(std::uint64_t cookie, std::uint64_t boot_ns);
+  void give_up_missing(std::uint64_t boot_ns);
   void write_waiting(Waiting& waiting, ResetAfter reset_after);
   void write_vanished(std::uint64_t cookie, Conn& conn, std::uint64_t boot_ns);
   void put_connection(std::uint64_t cookie, Conn& conn, ConnectionRecord& record);

@@ -46,8 +46,14 @@ void Lifecycle::advance_to(std::uint64_t boot_ns) {
   }
 }
 
-void Lifecycle::finish() {
+void Lifecycle::finish(std::uint64_t boot_ns) {
   advance_to(UINT64_MAX);
+  give_up_missing(boot_ns);
+}
+
+void Lifecycle::give_up(std::uint64_t cookie, std::uint64_t boot_ns) {
+  write_vanished(cookie, table_[table_.find(cookie)], boot_ns);
+  forget(cookie);
 }
 
 void Lifecycle::end(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end) {

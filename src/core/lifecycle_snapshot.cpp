@@ -52,6 +52,7 @@ void Lifecycle::on_seen(const Event& event) {
   }
   Conn& conn = table_[index];
   conn.seen_in_snapshot = snapshot_number_;
+  conn.missing = false;
   conn.last_ns = event.boot_ns();
   if (conn.state == state) return;
   conn.complete = false;
@@ -60,6 +61,9 @@ void Lifecycle::on_seen(const Event& event) {
   if (conn.fin_closer == Closer::kUnknown) conn.fin_closer = fin_closer_in(state);
 }
 
+// The kernel takes a socket out of its table just before it reports CLOSE. One that
+// is missing may therefore be about to be heard of: it is given up only when it is
+// still silent at the next snapshot, or at the end of the run.
 void Lifecycle::end_snapshot(std::uint64_t boot_ns, std::span<const std::uint32_t> netns_read) {
   older_sockets_possible_ = false;
   std::uint32_t next = CookieTable<Conn>::kNone;
@@ -68,12 +72,23 @@ void Lifecycle::end_snapshot(std::uint64_t boot_ns, std::span<const std::uint32_
     Conn& conn = table_[index];
     if (conn.seen_in_snapshot == snapshot_number_ || conn.last_ns >= snapshot_began_ns_) continue;
     if (!std::binary_search(netns_read.begin(), netns_read.end(), conn.netns)) continue;
-    const std::uint64_t cookie = table_.key(index);
-    write_vanished(cookie, conn, boot_ns);
-    forget(cookie);
+    if (conn.missing) {
+      give_up(table_.key(index), boot_ns);
+    } else {
+      conn.missing = true;
+      wants_snapshot_ = true;
+    }
   }
   listeners_.keep_seen(snapshot_number_, snapshot_began_ns_);
   infer_roles();
+}
+
+void Lifecycle::give_up_missing(std::uint64_t boot_ns) {
+  std::uint32_t next = CookieTable<Conn>::kNone;
+  for (std::uint32_t index = table_.first(); index != table_.kNone; index = next) {
+    next = table_.next(index);
+    if (table_[index].missing) give_up(table_.key(index), boot_ns);
+  }
 }
 
 // A connection that is older than the trace: passive when a listener covers its

@@ -40,7 +40,9 @@ constexpr std::uint64_t kBatchNs = 5 * kMs;
 constexpr std::uint64_t kRingDelayNs = 100'000;
 constexpr std::uint64_t kLossCheckNs = 100 * kMs;
 constexpr std::uint64_t kClockCheckNs = 10'000 * kMs;
+// After a gap in some chain, and now and then without one: a loss that nothing counts is found too.
 constexpr std::uint64_t kRescanNs = 1'000 * kMs;
+constexpr std::uint64_t kCheckUpNs = 60'000 * kMs;
 constexpr std::size_t kDefaultRingBytes = 8U << 20;
 
 void print_error(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
@@ -281,7 +283,8 @@ void LiveRun::check_loss(bool now) {
     loss_ = loss;
   }
   // Connections whose end was lost are found by looking at what still exists.
-  if (!now && model_->wants_snapshot() && boot_ns >= next_rescan_ns_) take_snapshot();
+  if (now || !model_->follows_any()) return;
+  if (boot_ns >= next_rescan_ns_ + (model_->wants_snapshot() ? 0 : kCheckUpNs)) take_snapshot();
 }
 
 void LiveRun::loop() {
@@ -298,10 +301,11 @@ void LiveRun::loop() {
 }
 
 void LiveRun::finish() {
+  // While events still come: what closes now must not look as if its end were lost.
+  if (model_->follows_any() && !counting_->full()) take_snapshot();
   session_->detach();
   drain();
-  if (model_->wants_snapshot() && !counting_->full()) take_snapshot();
-  model_->finish();
+  model_->finish(boot_now_ns());
   check_loss(true);
   const std::uint64_t now = boot_now_ns();
   SummaryRecord summary;

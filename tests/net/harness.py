@@ -175,6 +175,18 @@ class Namespace:
         """Starts a program in the namespace; its pid is that of the Popen (`ip netns exec` execs)."""
         return subprocess.Popen(self.command(argv), text=True, **options)
 
+    def settle(self):
+        """Waits until every closed connection has reached CLOSE: the last ACK comes after the last close() returns."""
+        unfinished = "established,syn-sent,syn-recv,fin-wait-1,fin-wait-2,close-wait,last-ack,closing".split(",")
+        states = [word for state in unfinished for word in ("state", state)]
+
+        def nothing_left():
+            lines = self.run(["ss", "-Htanoi", *states]).stdout.splitlines()
+            # A FIN_WAIT2 minisocket has a timewait timer: its socket has reached CLOSE.
+            return not any("timer:" not in line or "timer:(timewait" not in line for line in lines if line[:1] != "\t")
+
+        wait_for(nothing_left, f"the connections in {self.name} to end")
+
     def call(self, function):
         """Runs a function in the namespace, in a thread of its own, and returns what it returns.
         A socket that it makes belongs to the namespace wherever it is used later."""

@@ -5,7 +5,7 @@ import contextlib
 import json
 import subprocess
 
-from contract import check_shape
+from contract import check_shape, right_or_unknown
 from harness import PATIENCE, Namespace, Tracer, program, run_tests
 
 COUNT = 8000
@@ -24,8 +24,9 @@ def held_open(ns, checks):
             load.kill()
 
 
-def close_all(load):
+def close_all(ns, load):
     out, _ = load.communicate("\n", PATIENCE)
+    ns.settle()
     return json.loads(out)
 
 
@@ -35,25 +36,33 @@ def check_all(checks, run, load, began):
     checks.equal(len(records), 2 * COUNT, "connection records", run.summary)
     tuples = {(r["laddr"], r["lport"], r["raddr"], r["rport"]) for r in records}
     checks.equal(len(tuples), 2 * COUNT, "different tuples")
+    # One interrupt can carry the timers of hundreds of sockets; where no program runs in it (harness.UNTRACEABLE) they
+    # all have a hole. None is missing all the same: what the kernel no longer has is reported as incomplete.
+    whole = [record for record in records if record["complete"]]
+    checks.that(len(whole) >= 0.9 * len(records), f"{len(records) - len(whole)} lives have a hole", run.summary)
     for record in records:
+        if not record["complete"]:
+            said = (record["closer"], record["how"])
+            answer = ("remote" if record["lport"] == load["port"] else "local", "fin")
+            checks.that(right_or_unknown(said, answer), f"{said} with a hole, not {answer}", record)
+    for record in whole:
         server = record["lport"] == load["port"]
         checks.equal(record["began"], began, "began", record)
         checks.equal(record["closer"], "remote" if server else "local", "closer", record)
         checks.equal(record["how"], "fin", "how", record)
         checks.equal(record["pid"], load["server_pid" if server else "client_pid"], "pid", record)
-        checks.equal(record["complete"], True, "complete", record)
         if began == "before_trace":
             checks.equal(record["role"] in ("unknown", "passive" if server else "active"), True, "role", record)
     checks.equal(run.summary["open"], 0, "summary.open", run.summary)
     checks.equal(run.summary["loss"]["total"], 0, "loss.total", run.summary)
-    print(f"{len(records)} records")
+    print(f"{len(records)} records, {len(records) - len(whole)} with a hole")
 
 
 def opened_while_tracing(checks):
     """8,000 opened and closed while the tracer runs"""
     with Namespace() as ns, Tracer(["life", "--json"], netns=ns) as tracer:
         with held_open(ns, checks) as load:
-            load = close_all(load)
+            load = close_all(ns, load)
         run = tracer.stop()
     check_all(checks, run, load, "observed")
 
@@ -62,7 +71,7 @@ def older(checks):
     """8,000 that are older than the tracer"""
     with Namespace() as ns, held_open(ns, checks) as load:
         with Tracer(["life", "--json"], netns=ns) as tracer:
-            load = close_all(load)
+            load = close_all(ns, load)
         run = tracer.run
     check_all(checks, run, load, "before_trace")
 
@@ -73,11 +82,11 @@ def still_open(checks):
         with held_open(ns, checks) as load:
             with Tracer(["life", "--json"], netns=ns) as tracer:
                 pass
-            close_all(load)
+            close_all(ns, load)
         older_ones = tracer.run
         with Tracer(["life", "--json"], netns=ns) as tracer, held_open(ns, checks) as load:
             run = tracer.stop()
-            close_all(load)
+            close_all(ns, load)
     for what, one in (("older", older_ones), ("observed", run)):
         checks.equal(one.summary["open"], 2 * COUNT, f"summary.open of {what}", one.summary)
         checks.equal(len(one.of("connection")), 0, f"connection records of {what}")

@@ -209,6 +209,10 @@ TEST(Lifecycle, ALostCloseIsFoundByTheNextSnapshot) {
   model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished)});
   model.lifecycle.begin_snapshot(100);
   model.lifecycle.end_snapshot(200, std::vector<std::uint32_t>{kNetns});
+  EXPECT_TRUE(model.sink.connections.empty()) << "its CLOSE may be about to be reported";
+  EXPECT_TRUE(model.lifecycle.wants_snapshot());
+  model.lifecycle.begin_snapshot(300);
+  model.lifecycle.end_snapshot(400, std::vector<std::uint32_t>{kNetns});
   const KeptConnection& c = model.only();
   EXPECT_FALSE(c.complete);
   EXPECT_FALSE(c.end.has_value());
@@ -217,11 +221,31 @@ TEST(Lifecycle, ALostCloseIsFoundByTheNextSnapshot) {
   EXPECT_EQ(model.lifecycle.open(), 0U);
 }
 
+TEST(Lifecycle, ALostCloseIsGivenUpAtTheEndOfTheRun) {
+  Model model;
+  model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished)});
+  model.lifecycle.begin_snapshot(100);
+  model.lifecycle.end_snapshot(200, std::vector<std::uint32_t>{kNetns});
+  model.lifecycle.finish(300);
+  EXPECT_FALSE(model.only().complete);
+}
+
+TEST(Lifecycle, AMissingConnectionThatIsHeardOfAgainWasNotLost) {
+  Model model;
+  model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished)});
+  model.lifecycle.begin_snapshot(100);
+  model.lifecycle.end_snapshot(200, std::vector<std::uint32_t>{kNetns});
+  model.feed({closing(ev(1, 250, kEstablished, kClose), 0, ECONNRESET)});
+  model.lifecycle.finish(300);
+  EXPECT_TRUE(model.only().complete);
+}
+
 TEST(Lifecycle, ANamespaceThatCouldNotBeReadEndsNothing) {
   Model model;
   model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished)});
   model.lifecycle.begin_snapshot(100);
   model.lifecycle.end_snapshot(200, std::vector<std::uint32_t>{kNetns + 1});
+  model.lifecycle.finish(300);
   EXPECT_TRUE(model.sink.connections.empty());
 }
 
