@@ -114,6 +114,8 @@ struct sock_common {
 	volatile unsigned char skc_state;
 	unsigned char skc_reuse : 4;
 	unsigned char skc_reuseport : 1;
+	unsigned char skc_ipv6only : 1;
+	int skc_bound_dev_if;
 	struct proto *skc_prot;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
@@ -158,6 +160,7 @@ struct sock {
 	struct sock_cgroup_data sk_cgrp_data;
 	kuid_t sk_uid;
 	int sk_err;
+	__u32 sk_ack_backlog;
 	__u16 sk_protocol; /* a bitfield before 5.6 */
 	__u8 sk_shutdown;
 	__u8 sk_userlocks; /* a bitfield before 6.1 */
@@ -177,6 +180,7 @@ struct inet_sock {
 
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
+	struct inet_bind_bucket *icsk_bind_hash;
 };
 
 struct minmax_sample {
@@ -209,12 +213,18 @@ struct tcp_sock {
 
 struct timer_list {
 	unsigned long expires;
+	__u32 flags;
 };
 
 /* include/net/inet_hashtables.h */
 struct inet_bind_bucket {
 	signed char fastreuse;
 	signed char fastreuseport;
+	kuid_t fastuid;
+	struct in6_addr fast_v6_rcv_saddr; /* CONFIG_IPV6 */
+	__be32 fast_rcv_saddr;
+	unsigned short fast_sk_family;
+	bool fast_ipv6_only;
 };
 
 /* include/net/inet_timewait_sock.h */
@@ -224,10 +234,12 @@ struct inet_timewait_sock {
 	__be16 tw_sport;
 	struct timer_list tw_timer;
 	struct inet_bind_bucket *tw_tb;
+	__u32 tw_entry_stamp; /* not in 6.12; milliseconds of the monotonic clock */
 };
 
 struct tcp_timewait_sock {
 	struct inet_timewait_sock tw_sk;
+	int tw_ts_recent_stamp; /* seconds of the monotonic clock; 0 = no timestamps */
 };
 
 struct file {

@@ -16,6 +16,31 @@ static __always_inline bool ring_is_filling(void)
 	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > snapshot_high_water;
 }
 
+/* What the bucket of the port remembers; tb is NULL while a socket has no port. */
+static __always_inline void fill_bucket(struct tcptrail_owned_record *r, struct inet_bind_bucket *tb)
+{
+	__be32 *a = (__be32 *)r->fast_addr;
+
+	if (!tb)
+		return;
+	r->bind |= TCPTRAIL_BIND_BUCKET;
+	r->fastreuse = tb->fastreuse;
+	r->fastreuseport = tb->fastreuseport;
+	r->fastuid = tb->fastuid.val;
+	if (tb->fast_ipv6_only)
+		r->bind |= TCPTRAIL_BIND_FAST_V6ONLY;
+	if (tb->fast_sk_family == AF_INET6 && bpf_core_field_exists(tb->fast_v6_rcv_saddr)) {
+		r->bind |= TCPTRAIL_BIND_FAST_INET6;
+		a[0] = tb->fast_v6_rcv_saddr.in6_u.u6_addr32[0];
+		a[1] = tb->fast_v6_rcv_saddr.in6_u.u6_addr32[1];
+		a[2] = tb->fast_v6_rcv_saddr.in6_u.u6_addr32[2];
+		a[3] = tb->fast_v6_rcv_saddr.in6_u.u6_addr32[3];
+	} else {
+		a[2] = bpf_htonl(0xffff);
+		a[3] = tb->fast_rcv_saddr;
+	}
+}
+
 static __always_inline int show_full_socket(struct tcp_sock *tp, struct sock_common *skc)
 {
 	struct sock *sk = (struct sock *)tp;
@@ -33,12 +58,51 @@ static __always_inline int show_full_socket(struct tcp_sock *tp, struct sock_com
 	if (tp->snd_nxt == tp->write_seq)
 		r->base.flags |= TCPTRAIL_F_FIN_SENT;
 	fill_owned(r, sk);
+	r->bound_dev_if = skc->skc_bound_dev_if;
+	if (BPF_CORE_READ_BITFIELD(skc, skc_ipv6only))
+		r->bind |= TCPTRAIL_BIND_V6ONLY;
+	if (GET_BITS(sk, sk_userlocks) & SOCK_BINDPORT_LOCK)
+		r->bind |= TCPTRAIL_BIND_PORT_LOCK;
+	if (skc->skc_state == TCP_LISTEN)
+		r->backlog = sk->sk_ack_backlog;
+	else
+		r->unread = tp->rcv_nxt - tp->copied_seq;
+	fill_bucket(r, tp->inet_conn.icsk_bind_hash);
 	TCPTRAIL_FINISH(r, &r->base);
 	return 0;
 }
 
-static __always_inline int show_timewait(struct inet_timewait_sock *tw, struct sock_common *skc)
+/*
+ * The timer wheel rounds up to the end of the slot that it has put the timer in, and says
+ * in flags which one that is: the slots of level n are 8^n ticks wide, each level has 64
+ * (kernel/time/timer.c: calc_index(), TIMER_ARRAYSHIFT).
+ */
+static __always_inline __u16 timer_step_ms(struct timer_list *timer)
 {
+	unsigned long expires = timer->expires;
+	__u32 shift = (timer->flags >> 22) / 64 * 3;
+
+	if (shift > 24)
+		shift = 24;
+	return (((((expires >> shift) + 1) << shift) - expires) * 1000 + kernel_hz - 1) / kernel_hz;
+}
+
+/*
+ * The delay of tcp_tw_reuse counts from tw_entry_stamp where there is one (not in 6.12, in
+ * 6.16), before that from the second of the peer's last timestamp: tcp_twsk_unique().
+ */
+static __always_inline __u32 reuse_age_ms(struct tcp_timewait_sock *tcptw)
+{
+	__u32 now_ms = bpf_ktime_get_ns() / 1000000;
+
+	if (bpf_core_field_exists(tcptw->tw_sk.tw_entry_stamp))
+		return now_ms - tcptw->tw_sk.tw_entry_stamp;
+	return now_ms - (__u32)tcptw->tw_ts_recent_stamp * 1000;
+}
+
+static __always_inline int show_timewait(struct tcp_timewait_sock *tcptw, struct sock_common *skc)
+{
+	struct inet_timewait_sock *tw = &tcptw->tw_sk;
 	struct tcptrail_owned_record *r;
 	struct inet_bind_bucket *tb;
 	__be32 *l, *p;
@@ -87,6 +151,14 @@ static __always_inline int show_timewait(struct inet_timewait_sock *tw, struct s
 		r->tw |= TCPTRAIL_TW_WHOLE_PORT;
 	left = (long)(tw->tw_timer.expires - bpf_jiffies64());
 	r->expires_ms = left > 0 ? (__u64)left * 1000 / kernel_hz : 0;
+	r->step_ms = timer_step_ms(&tw->tw_timer);
+	r->bound_dev_if = skc->skc_bound_dev_if;
+	if (BPF_CORE_READ_BITFIELD(skc, skc_ipv6only))
+		r->bind |= TCPTRAIL_BIND_V6ONLY;
+	if (tcptw->tw_ts_recent_stamp)
+		r->bind |= TCPTRAIL_BIND_TIMESTAMPS;
+	r->reuse_age_ms = reuse_age_ms(tcptw);
+	fill_bucket(r, tb);
 	TCPTRAIL_FINISH(r, &r->base);
 	return 0;
 }
@@ -107,7 +179,7 @@ int seen_sockets(struct bpf_iter__tcp *ctx)
 		return show_full_socket(tp, skc);
 	tw = bpf_skc_to_tcp_timewait_sock(skc);
 	if (tw)
-		return show_timewait(&tw->tw_sk, skc);
+		return show_timewait(tw, skc);
 	return 0; /* a request socket: not a connection yet */
 }
 
@@ -118,6 +190,7 @@ int seen_holders(struct bpf_iter__task_file *ctx)
 	struct file *file = ctx->file;
 	struct tcptrail_holder_record *r;
 	struct socket *socket;
+	struct tcp_sock *tp;
 	struct sock *sk;
 
 	if (!file || !task)
@@ -126,9 +199,14 @@ int seen_holders(struct bpf_iter__task_file *ctx)
 	if (!socket)
 		return 0;
 	sk = socket->sk;
-	if (!sk || !bpf_skc_to_tcp_sock(sk))
+	tp = sk ? bpf_skc_to_tcp_sock(sk) : NULL;
+	if (!tp || !netns_passes(tcptrail_netns(sk)))
 		return 0;
 	if (ring_is_filling())
+		return 1;
+	/* Neither listening nor connected: in no table that iter/tcp walks, but it holds its port. */
+	if (sk->__sk_common.skc_state == TCP_CLOSE && sk->__sk_common.skc_num &&
+	    show_full_socket(tp, &sk->__sk_common))
 		return 1;
 	r = TCPTRAIL_TRY_RESERVE(struct tcptrail_holder_record);
 	if (!r)

@@ -27,7 +27,7 @@ static __always_inline void fill_owned(struct tcptrail_owned_record *r, struct s
 	r->reuseaddr = GET_BITS(sk, __sk_common.skc_reuse);
 	r->reuseport = GET_BITS(sk, __sk_common.skc_reuseport);
 	r->has_socket = GET(sk, sk_socket) != NULL;
-	__builtin_memset(r->pad, 0, sizeof(r->pad));
+	__builtin_memset(&r->bound_dev_if, 0, sizeof(*r) - __builtin_offsetof(struct tcptrail_owned_record, bound_dev_if));
 }
 
 /* The clock is read after the reservation: records of one ring are in order of time. */

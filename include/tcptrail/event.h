@@ -66,6 +66,14 @@ enum tcptrail_kind {
 #define TCPTRAIL_TW_REUSEPORT 0x08
 #define TCPTRAIL_TW_WHOLE_PORT 0x10 /* the port bucket is closed to connect()'s own choice */
 
+/* bind of tcptrail_owned, SEEN_SOCKET only */
+#define TCPTRAIL_BIND_BUCKET 0x01      /* fastreuse, fastreuseport, fastuid and fast_addr are the port bucket's */
+#define TCPTRAIL_BIND_FAST_INET6 0x02  /* fast_addr was bound by an AF_INET6 socket */
+#define TCPTRAIL_BIND_FAST_V6ONLY 0x04 /* ... that is sk_ipv6only */
+#define TCPTRAIL_BIND_V6ONLY 0x08      /* sk_ipv6only; set too by bind() of an IPv6 address */
+#define TCPTRAIL_BIND_PORT_LOCK 0x10   /* SOCK_BINDPORT_LOCK: the port was chosen by bind() */
+#define TCPTRAIL_BIND_TIMESTAMPS 0x20  /* minisocket: the connection used TCP timestamps */
+
 struct tcptrail_record {
 	__u64 ts_boot_ns; /* CLOCK_BOOTTIME, taken after the ring space was reserved */
 	__u64 cookie;     /* sock_gen_cookie(); struct sock address where the helper is missing */
@@ -86,12 +94,25 @@ struct tcptrail_owned_record {
 	__u64 cgroup_id;
 	__u32 uid;
 	__u32 expires_ms; /* SEEN_SOCKET of a minisocket: until its timer fires */
-	char comm[TCPTRAIL_COMM_LEN]; /* thread group leader's; empty unless F_OWN */
+	union {
+		char comm[TCPTRAIL_COMM_LEN]; /* thread group leader's; empty unless F_OWN */
+		__u8 fast_addr[16];           /* SEEN_SOCKET, which is never F_OWN: an IPv4 address as ::ffff:a.b.c.d */
+	};
 	__u8 tw;
 	__u8 reuseaddr;
 	__u8 reuseport;
 	__u8 has_socket; /* SEEN_SOCKET: sk_socket is not NULL */
-	__u8 pad[28];
+	/* From here on SEEN_SOCKET only; a bound-only socket has state CLOSE and a port. */
+	__u32 bound_dev_if;
+	__u32 fastuid;
+	__u32 reuse_age_ms; /* minisocket: what tcp_tw_reuse_delay counts, or since the peer's last timestamp */
+	__u32 backlog;	    /* listener: connections that wait for accept() */
+	__u32 unread;	    /* bytes received and not read yet */
+	__u16 step_ms;	    /* minisocket: how much later than expires_ms the timer wheel may fire */
+	__u8 bind;	    /* TCPTRAIL_BIND_* */
+	__s8 fastreuse;
+	__s8 fastreuseport;
+	__u8 pad[3];
 };
 
 struct tcptrail_end_record {
@@ -163,6 +184,7 @@ TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_record, kind) == 62);
 TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_holder_record, kind) == 62);
 TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_reset_record, kind) == 62);
 TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_end_record, mss) == 120);
+TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_owned_record, bound_dev_if) == 100);
 /* Written as two words. */
 TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_owned_record, comm) % 8 == 0);
 TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_end_record, comm) % 8 == 0);

@@ -20,6 +20,10 @@ struct NetNamespace {
 // Every namespace that a process is in or that `ip netns` has named, the caller's first.
 std::vector<NetNamespace> list_net_namespaces();
 
+// The same without a walk through /proc where the wanted one is the caller's own.
+std::vector<NetNamespace> namespaces_with(const std::vector<std::uint32_t>& wanted);
+std::uint32_t own_netns();
+
 // NAME (of `ip netns`), PATH, INUM or PID. A number is a PID when such a process
 // exists, else an inode number. A usage error (exit code 2) when there is none.
 Result<std::uint32_t> resolve_netns(const std::string& text);

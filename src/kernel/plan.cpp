@@ -14,28 +14,38 @@ Plan make_plan(const Features& features, const PlanRequest& request) {
   plan.typed = features.on(Feature::kTpBtf);
   plan.cookie = plan.typed && features.on(Feature::kCookie);
   plan.probe_reads = features.on(Feature::kTimeWaitWalk);
-  plan.resets = plan.typed && features.on(Feature::kSendReset);
+  plan.resets = request.trace && plan.typed && features.on(Feature::kSendReset);
   plan.snapshot = request.snapshot && features.on(Feature::kIterTcp);
   plan.holders = plan.snapshot && features.on(Feature::kIterTaskFile);
 
   const auto add = [&](std::string_view name, bool load, std::string why_not) {
     plan.programs.push_back({name, load, load ? "" : std::move(why_not)});
   };
+  const auto add_tracing = [&](std::string_view name, bool load, std::string why_not) {
+    if (request.trace)
+      add(name, load, std::move(why_not));
+    else
+      add(name, false, "nothing is traced");
+  };
   const auto why = [&](Feature feature) { return features[feature].why_off; };
 
-  add("set_state", true, "");
-  add("destroy", !plan.cookie, "the cookie tells sockets apart");
-  add("accept4_return", features.on(Feature::kAccept), why(Feature::kAccept));
-  add("accept_return", features.on(Feature::kAccept), why(Feature::kAccept));
+  add_tracing("set_state", true, "");
+  add_tracing("destroy", !plan.cookie, "the cookie tells sockets apart");
+  add_tracing("accept4_return", features.on(Feature::kAccept), why(Feature::kAccept));
+  add_tracing("accept_return", features.on(Feature::kAccept), why(Feature::kAccept));
   if (plan.typed) {
-    add("set_state_again", features.on(Feature::kSecondCopy), why(Feature::kSecondCopy));
-    add("send_reset", plan.resets, why(Feature::kSendReset));
-    add("receive_reset", features.on(Feature::kReceiveReset), why(Feature::kReceiveReset));
-    add("process_fork", request.command_tree, "no command is traced");
+    add_tracing("set_state_again", features.on(Feature::kSecondCopy), why(Feature::kSecondCopy));
+    add_tracing("send_reset", plan.resets, why(Feature::kSendReset));
+    add_tracing("receive_reset", features.on(Feature::kReceiveReset), why(Feature::kReceiveReset));
+    add_tracing("process_fork", request.command_tree, "no command is traced");
     add("seen_sockets", plan.snapshot, request.snapshot ? why(Feature::kIterTcp) : "no snapshot was asked for");
     add("seen_holders", plan.holders, plan.snapshot ? why(Feature::kIterTaskFile) : "no snapshot is taken");
   }
 
+  if (!request.trace) {
+    if (plan.snapshot && !plan.holders) plan.limits.push_back("owners are unknown, and sockets that are only bound to a port are not seen");
+    return plan;
+  }
   if (!plan.typed) plan.limits.push_back("events come from the classic tracepoint: no snapshot, and another tracer's programs can make ours miss events");
   if (!plan.cookie) plan.limits.push_back("cookie and peer_cookie are not printed: a socket is known by its address while it lives");
   if (!plan.probe_reads) plan.limits.push_back("TIME_WAIT is inferred from the states, its expiry is unknown");

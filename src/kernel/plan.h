@@ -14,6 +14,7 @@ namespace tcptrail {
 struct PlanRequest {
   bool snapshot = true;
   bool command_tree = false;  // -- CMD
+  bool trace = true;          // false: only look (`ports`), no program is attached
 };
 
 struct PlannedProgram {

@@ -246,7 +246,7 @@ bool run_iterator(const bpf_program* program, const std::function<void()>& drain
 Snapshot Session::snapshot(const std::function<void()>& drain) {
   Snapshot snapshot;
   if (!snapshot_) return snapshot;
-  for (const NetNamespace& netns : list_net_namespaces()) {
+  for (const NetNamespace& netns : namespaces_with(netns_wanted_)) {
     if (!netns_wanted_.empty() && std::find(netns_wanted_.begin(), netns_wanted_.end(), netns.inode) == netns_wanted_.end())
       continue;
     const NetNamespaceGuard inside(netns);

@@ -99,6 +99,9 @@ def check_connection(checks, record):
             record,
             kind="states and duration",
         )
+    if record["end"] is None:  # nobody saw it
+        checks.equal(record["complete"], False, f"{name}: complete without an end", record)
+        return
     took = nanoseconds(record["end"]) - nanoseconds(record["start"])
     checks.that(
         abs(took / 1000 - record["duration_us"]) <= 2,

@@ -62,6 +62,17 @@ TEST(Plan, ACommandNeedsTheForkTracepoint) {
   EXPECT_EQ(program(make_plan({}, {}), "process_fork").why_not, "no command is traced");
 }
 
+TEST(Plan, ToLookOnlyNothingButTheIteratorsLoads) {
+  const Plan plan = make_plan({}, {.snapshot = true, .command_tree = false, .trace = false});
+  for (const PlannedProgram& p : plan.programs) {
+    EXPECT_EQ(p.load, p.name.starts_with("seen_")) << p.name;
+    EXPECT_EQ(p.load, p.why_not.empty()) << p.name;
+  }
+  EXPECT_TRUE(plan.limits.empty());
+  EXPECT_EQ(make_plan(without({Feature::kSendReset}), {.snapshot = true, .command_tree = false, .trace = false}).limits.size(), 0U);
+  EXPECT_EQ(make_plan(without({Feature::kIterTaskFile}), {.snapshot = true, .command_tree = false, .trace = false}).limits.size(), 1U);
+}
+
 TEST(Plan, NoSnapshotMeansNoIterators) {
   const Plan plan = make_plan({}, {.snapshot = false, .command_tree = false});
   EXPECT_FALSE(plan.loads("seen_sockets"));
