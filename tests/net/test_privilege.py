@@ -50,13 +50,15 @@ def refused(checks, argv, *words):
 
 
 def unprivileged(checks):
-    """without capabilities, with one of the two, and with root in a user namespace: a message of three lines"""
+    """without capabilities, with one of the two, as root of a user namespace, without BTF: a message of three lines"""
     with Copy() as tracer:
         life = [tracer, "life", "--for", "1s"]
         refused(checks, as_nobody() + life, "CAP_BPF", "CAP_PERFMON")
         refused(checks, as_nobody("bpf") + life, "CAP_PERFMON")
         refused(checks, as_nobody("perfmon") + life, "CAP_BPF")
         refused(checks, ["unshare", "--user", "--map-root-user", *life], "namespace")
+        hidden = 'mount -t tmpfs none /sys/kernel/btf && exec "$@"'
+        refused(checks, ["unshare", "--mount", "sh", "-c", hidden, "sh", *life], "BTF", "CONFIG_DEBUG_INFO_BTF")
 
 
 def two_capabilities(checks):
