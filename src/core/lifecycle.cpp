@@ -107,7 +107,7 @@ void Lifecycle::on_transition(const Event& event) {
     if (conn->state != old)
       repair_gap(*conn, event);
     else if (conn->entered_known && conn->steps > 0)
-      in_old_ns = event.boot_ns() - conn->path[conn->steps - 1U].boot_ns;
+      in_old_ns = event.boot_ns() - conn->path[conn->steps - 1U].boot_ns();
   } else {
     if (index != table_.kNone) {  // its CLOSE was lost
       give_up(cookie, event.boot_ns());
@@ -147,7 +147,7 @@ void Lifecycle::on_transition(const Event& event) {
 bool Lifecycle::is_duplicate(const Event& event, const Conn* conn) const {
   const auto just_now = [&](std::uint64_t then) { return event.boot_ns() - then < kDuplicateWindowNs; };
   if (conn != nullptr)
-    return conn->state == event.new_state() && conn->steps >= 2 && conn->path[conn->steps - 2U].state == event.old_state() &&
+    return conn->state == event.new_state() && conn->steps >= 2 && conn->path[conn->steps - 2U].state() == event.old_state() &&
            event.old_state() != event.new_state() && just_now(conn->last_ns);
   return event.new_state() == kClose && std::any_of(ended_.begin(), ended_.end(), [&](const Ended& ended) {
            return ended.cookie == event.cookie() && just_now(ended.boot_ns);

@@ -70,7 +70,7 @@ void Lifecycle::end(std::uint64_t cookie, Conn& conn, const tcptrail_end_record&
 void Lifecycle::name_unaccepted(Conn& conn, const tcptrail_end_record& end) {
   const bool accepted = (end.facts & TCPTRAIL_END_NO_SOCKET) == 0 || (end.facts & TCPTRAIL_END_DEAD) != 0;
   if (conn.role != Role::kPassive || accepted) return;
-  const Listener* listener = listeners_.of_connection(conn.netns, conn.tuple, conn.path[0].boot_ns);
+  const Listener* listener = listeners_.of_connection(conn.netns, conn.tuple, conn.path[0].boot_ns());
   if (conn.has_listener_uid) conn.has_uid = true;  // and there it stays
   if (listener == nullptr || listener->owner.pid == 0) return;
   if (conn.owner.pid == 0) {
@@ -123,7 +123,7 @@ void Lifecycle::write(std::uint64_t cookie, Conn& conn, const tcptrail_end_recor
                              .min_rtt_us = end.min_rtt_us == UINT32_MAX ? std::nullopt : std::optional(end.min_rtt_us),
                              .mss = end.mss};
   record.time_wait = time_wait_outcome(verdict, end);
-  if (record.time_wait.phase == TimeWaitPhase::kTimeWait) conn.path[conn.steps - 1U].state = kTimeWait;
+  if (record.time_wait.phase == TimeWaitPhase::kTimeWait) conn.path[conn.steps - 1U] = Step(end.base.ts_boot_ns, kTimeWait);
   put_connection(cookie, conn, record);
   if (conn.verdict == Verdict::kYes && record.time_wait.phase != TimeWaitPhase::kNone) put_time_wait(record, end);
 }
@@ -161,12 +161,12 @@ void Lifecycle::put_connection(std::uint64_t cookie, Conn& conn, ConnectionRecor
   std::array<StateSpan, kMaxSteps> states;
   std::size_t spans = 0;
   for (std::size_t i = 0; i < conn.steps; ++i) {
-    path[i] = conn.path[i].state;
+    path[i] = conn.path[i].state();
     const bool was_left = i + 1 < conn.steps;
     const bool origin = i == 0 && (path[i] == kClose || path[i] == kListen);
-    if (was_left && !origin) states[spans++] = {path[i], conn.path[i + 1].boot_ns - conn.path[i].boot_ns};
+    if (was_left && !origin) states[spans++] = {path[i], conn.path[i + 1].boot_ns() - conn.path[i].boot_ns()};
     if (path[i] == kEstablished && i > 0 && path[i - 1] == kSynSent && conn.role == Role::kActive)
-      record.connect_ns = conn.path[i].boot_ns - conn.path[i - 1].boot_ns;
+      record.connect_ns = conn.path[i].boot_ns() - conn.path[i - 1].boot_ns();
   }
   record.cookie = options_.cookie_is_address ? 0 : cookie;
   record.peer_cookie = options_.cookie_is_address ? 0 : conn.peer_cookie;
@@ -185,7 +185,7 @@ void Lifecycle::put_connection(std::uint64_t cookie, Conn& conn, ConnectionRecor
     record.cgroup = it->second;
   }
   record.began = conn.began;
-  record.start = conn.steps > 0 ? conn.path[0].boot_ns : record.boot_ns;
+  record.start = conn.steps > 0 ? conn.path[0].boot_ns() : record.boot_ns;
   if (record.end) record.duration_ns = *record.end - record.start;
   record.states = {states.data(), spans};
   record.path = {path.data(), conn.steps};

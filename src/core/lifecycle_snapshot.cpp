@@ -96,7 +96,7 @@ void Lifecycle::give_up_missing(std::uint64_t boot_ns) {
 void Lifecycle::infer_roles() {
   for (std::uint32_t index = table_.first(); index != table_.kNone; index = table_.next(index)) {
     Conn& conn = table_[index];
-    if (conn.role == Role::kUnknown && listeners_.of_connection(conn.netns, conn.tuple, conn.path[0].boot_ns) != nullptr)
+    if (conn.role == Role::kUnknown && listeners_.of_connection(conn.netns, conn.tuple, conn.path[0].boot_ns()) != nullptr)
       conn.role = Role::kPassive;
   }
   for (std::uint32_t index = table_.first(); index != table_.kNone; index = table_.next(index)) {
