@@ -20,13 +20,14 @@ struct sys_exit_args { /* events/syscalls/sys_exit_accept4/format */
 
 static __always_inline struct file **current_fd_array(void)
 {
-#ifdef TCPTRAIL_CLASSIC
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task;
 
-	return BPF_CORE_READ(task, files, fdt, fd);
-#else
-	return bpf_get_current_task_btf()->files->fdt->fd;
+#ifndef TCPTRAIL_CLASSIC
+	if (have_task_btf)
+		return bpf_get_current_task_btf()->files->fdt->fd;
 #endif
+	task = (void *)bpf_get_current_task();
+	return BPF_CORE_READ(task, files, fdt, fd);
 }
 
 /* This runs for every connection of a server: each probe read of a field costs some 20 ns. */

@@ -37,6 +37,7 @@ const volatile __u32 want_netns[MAX_NETNS] = {};
 /* Features (docs/kernels.md). */
 const volatile bool probe_reads = true;	  /* bpf_probe_read_kernel(): off under lockdown=confidentiality */
 const volatile bool have_cookie = true;	  /* bpf_get_socket_cookie() in tracing programs (5.12) */
+const volatile bool have_task_btf = true; /* bpf_get_current_task_btf() (5.11) */
 const volatile bool trace_tree = false;	  /* -- CMD: mark what its processes do */
 const volatile __u32 kernel_hz = 250;	  /* jiffies per second */
 const volatile __u32 pid_namespace = 0;	  /* inode of the tracer's, 0 = the initial one */
@@ -61,7 +62,6 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
 	__type(value, __u8);
 } tree SEC(".maps");

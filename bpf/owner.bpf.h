@@ -11,13 +11,14 @@
 
 static __always_inline bool current_is_kernel_thread(void)
 {
-#ifdef TCPTRAIL_CLASSIC
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task;
 
-	return BPF_CORE_READ(task, flags) & PF_KTHREAD;
-#else
-	return bpf_get_current_task_btf()->flags & PF_KTHREAD;
+#ifndef TCPTRAIL_CLASSIC
+	if (have_task_btf)
+		return bpf_get_current_task_btf()->flags & PF_KTHREAD;
 #endif
+	task = (void *)bpf_get_current_task();
+	return BPF_CORE_READ(task, flags) & PF_KTHREAD;
 }
 
 /* The process's number in the tracer's pid namespace; 0 for one that is outside it. */
@@ -56,12 +57,14 @@ static __always_inline void tcptrail_leader_comm(char (*comm)[TCPTRAIL_COMM_LEN]
 {
 	__u64 *words = (__u64 *)comm;
 #ifndef TCPTRAIL_CLASSIC
-	struct task_struct *current = bpf_get_current_task_btf();
+	if (have_task_btf) {
+		struct task_struct *current = bpf_get_current_task_btf();
 
-	if (current->pid == current->tgid) {
-		words[0] = *(__u64 *)&current->comm[0];
-		words[1] = *(__u64 *)&current->comm[8];
-		return;
+		if (current->pid == current->tgid) {
+			words[0] = *(__u64 *)&current->comm[0];
+			words[1] = *(__u64 *)&current->comm[8];
+			return;
+		}
 	}
 #endif
 	words[0] = words[1] = 0;

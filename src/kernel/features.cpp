@@ -19,12 +19,13 @@ namespace tcptrail {
 namespace {
 
 constexpr std::array<std::string_view, kFeatureCount> kNames = {
-    "tp_btf", "second_copy", "cookie", "timewait_walk", "send_reset", "receive_reset", "accept", "iter_tcp", "iter_task_file",
+    "tp_btf", "second_copy", "task_btf", "cookie", "timewait_walk", "send_reset", "receive_reset", "accept", "iter_tcp", "iter_task_file",
 };
 
 constexpr std::array<std::string_view, kFeatureCount> kPurposes = {
     "every state transition, typed and without tracefs",
     "the transitions that interrupt the first program on its CPU",
+    "the process by direct loads: cheaper, and under lockdown too",
     "one identity for a socket from its birth into TIME_WAIT",
     "whether TIME_WAIT, FIN_WAIT2 or nothing is left behind at CLOSE, and until when",
     "RST in answer to data after close() told apart from a RST received",
@@ -90,6 +91,7 @@ Features probe_features(std::span<const std::string> denied) {
   const std::string old_kernel = "this kernel does not have ";
   need(Feature::kTpBtf, btf.has("btf_trace_inet_sock_set_state"), old_kernel + "a typed sock:inet_sock_set_state");
   need(Feature::kCookie, btf.has("bpf_get_socket_ptr_cookie"), old_kernel + "bpf_get_socket_cookie() for tracing programs (5.12)");
+  need(Feature::kTaskBtf, btf.has("bpf_get_current_task_btf"), old_kernel + "bpf_get_current_task_btf() (5.11)");
   need(Feature::kSendReset, btf.has("btf_trace_tcp_send_reset"), old_kernel + "tcp:tcp_send_reset");
   need(Feature::kReceiveReset, btf.has("btf_trace_tcp_receive_reset"), old_kernel + "tcp:tcp_receive_reset");
   need(Feature::kIterTcp, btf.has("bpf_iter_tcp"), old_kernel + "the tcp iterator (5.9)");
@@ -108,7 +110,7 @@ Features probe_features(std::span<const std::string> denied) {
 
   // Typed programs carry these; the classic tracepoint has an address and no more.
   if (!features.on(Feature::kTpBtf))
-    for (const Feature f : {Feature::kSecondCopy, Feature::kCookie, Feature::kSendReset, Feature::kReceiveReset, Feature::kIterTcp, Feature::kIterTaskFile})
+    for (const Feature f : {Feature::kSecondCopy, Feature::kTaskBtf, Feature::kCookie, Feature::kSendReset, Feature::kReceiveReset, Feature::kIterTcp, Feature::kIterTaskFile})
       need(f, false, "needs tp_btf");
   return features;
 }

@@ -15,6 +15,7 @@ namespace tcptrail {
 enum class Feature : std::size_t {
   kTpBtf,         // typed tracepoints
   kSecondCopy,    // the program that sees what interrupts the first one
+  kTaskBtf,       // the current task as a typed pointer
   kCookie,        // bpf_get_socket_cookie() in tracing programs
   kTimeWaitWalk,  // probe reads of kernel memory: the walk that finds the TIME_WAIT socket
   kSendReset,

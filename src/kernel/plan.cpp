@@ -13,6 +13,7 @@ Plan make_plan(const Features& features, const PlanRequest& request) {
   Plan plan;
   plan.typed = features.on(Feature::kTpBtf);
   plan.cookie = plan.typed && features.on(Feature::kCookie);
+  plan.task_btf = plan.typed && features.on(Feature::kTaskBtf);
   plan.probe_reads = features.on(Feature::kTimeWaitWalk);
   plan.resets = request.trace && plan.typed && features.on(Feature::kSendReset);
   plan.snapshot = request.snapshot && features.on(Feature::kIterTcp);

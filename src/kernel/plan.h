@@ -26,6 +26,7 @@ struct PlannedProgram {
 struct Plan {
   bool typed = true;  // the tp_btf object, or the classic one
   bool cookie = true;
+  bool task_btf = true;
   bool probe_reads = true;
   bool resets = true;
   bool snapshot = true;

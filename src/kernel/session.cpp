@@ -159,6 +159,7 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
     set_filters(ro, options.filters);
     ro.probe_reads = plan.probe_reads;
     ro.have_cookie = plan.cookie;
+    ro.have_task_btf = plan.task_btf;
     ro.trace_tree = options.command_pid != 0;
     ro.kernel_hz = kernel_hz();
     ro.pid_namespace = plan.probe_reads ? foreign_pid_namespace() : 0;
@@ -207,7 +208,10 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
   return session;
 }
 
-void Session::detach() { links_.clear(); }
+// The transitions first: taking a classic tracepoint away waits tens of ms for the kernel.
+void Session::detach() {
+  while (!links_.empty()) links_.pop_back();
+}
 
 std::uint64_t Session::lost_ring() const { return programs_->lost_ring(); }
 
