@@ -21,15 +21,13 @@ static __always_inline bool current_is_kernel_thread(void)
 	return BPF_CORE_READ(task, flags) & PF_KTHREAD;
 }
 
-/* The process's number in the tracer's pid namespace; 0 for one that is outside it. */
-static __always_inline __u32 tcptrail_tgid(struct task_struct *task)
+/* The process's number in pid_namespace; 0 for one that is outside it. */
+static __always_inline __u32 tcptrail_tgid_there(struct task_struct *task)
 {
 	struct upid *numbers;
 	struct pid *pid;
 	__u32 level, i;
 
-	if (!pid_namespace)
-		return BPF_CORE_READ(task, tgid);
 	pid = BPF_CORE_READ(task, group_leader, thread_pid);
 	level = BPF_CORE_READ(pid, level);
 	numbers = (void *)pid + bpf_core_field_offset(struct pid, numbers);
@@ -46,7 +44,7 @@ static __always_inline __u32 tcptrail_current_tgid(void)
 {
 	if (!pid_namespace)
 		return bpf_get_current_pid_tgid() >> 32;
-	return tcptrail_tgid((void *)bpf_get_current_task());
+	return tcptrail_tgid_there((void *)bpf_get_current_task());
 }
 
 /*
@@ -81,6 +79,12 @@ static __always_inline void tcptrail_leader_comm(char (*comm)[TCPTRAIL_COMM_LEN]
 static __always_inline bool in_tree(__u32 pid)
 {
 	return trace_tree && bpf_map_lookup_elem(&tree, &pid);
+}
+
+/* The same of a task that is known by a typed pointer. */
+static __always_inline __u32 tcptrail_tgid(struct task_struct *task)
+{
+	return pid_namespace ? tcptrail_tgid_there(task) : (__u32)task->tgid;
 }
 
 /* The flags that say what *pid is worth; 0 and no pid when current is nobody. */

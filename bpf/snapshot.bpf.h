@@ -41,6 +41,25 @@ static __always_inline void fill_bucket(struct tcptrail_owned_record *r, struct 
 	}
 }
 
+/*
+ * A connect() that failed leaves the peer's address behind. A socket without a peer has the
+ * family of its own address.
+ */
+static __always_inline void show_no_peer(struct tcptrail_record *r, struct sock_common *skc)
+{
+	__be32 *l = (__be32 *)r->laddr, *p = (__be32 *)r->raddr;
+
+	p[0] = p[1] = p[2] = p[3] = 0;
+	r->rport = 0;
+	if (skc->skc_family != AF_INET6)
+		return;
+	l[0] = skc->skc_v6_rcv_saddr.in6_u.u6_addr32[0];
+	l[1] = skc->skc_v6_rcv_saddr.in6_u.u6_addr32[1];
+	l[2] = skc->skc_v6_rcv_saddr.in6_u.u6_addr32[2];
+	l[3] = skc->skc_v6_rcv_saddr.in6_u.u6_addr32[3];
+	r->flags = TCPTRAIL_F_INET6;
+}
+
 static __always_inline int show_full_socket(struct tcp_sock *tp, struct sock_common *skc)
 {
 	struct sock *sk = (struct sock *)tp;
@@ -54,6 +73,8 @@ static __always_inline int show_full_socket(struct tcp_sock *tp, struct sock_com
 	r->base.new_state = r->base.old_state = skc->skc_state;
 	r->base.netns = tcptrail_netns(sk);
 	r->base.flags = tcptrail_read_tuple(&r->base, tp, sk);
+	if (skc->skc_state == TCP_CLOSE || skc->skc_state == TCP_LISTEN)
+		show_no_peer(&r->base, skc);
 	r->base.cookie = tcptrail_cookie(sk);
 	if (tp->snd_nxt == tp->write_seq)
 		r->base.flags |= TCPTRAIL_F_FIN_SENT;
@@ -214,7 +235,7 @@ int seen_holders(struct bpf_iter__task_file *ctx)
 	__builtin_memset(r, 0, sizeof(*r));
 	r->cookie = tcptrail_cookie(sk);
 	r->netns = tcptrail_netns(sk);
-	r->pid = probe_reads ? tcptrail_tgid(task) : task->tgid;
+	r->pid = tcptrail_tgid(task);
 	if (probe_reads)
 		BPF_CORE_READ_STR_INTO(&r->comm, task, group_leader, comm);
 	r->cgroup_id = tcptrail_cgroup_id(sk);

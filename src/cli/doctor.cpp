@@ -44,7 +44,7 @@ void print_plan(const Plan& plan) {
 int run_doctor(const Options& options) {
   fmt::print("kernel    {}\n", kernel_release());
   const std::string lockdown = lockdown_mode();
-  fmt::print("lockdown  {}\n", lockdown.empty() ? "not built into this kernel" : lockdown);
+  fmt::print("lockdown  {}\n", lockdown.empty() ? "not known (no /sys/kernel/security/lockdown)" : lockdown);
   fmt::print("timer     {} ticks/s\n", kernel_hz());
   fmt::print("netns     {} found\n", list_net_namespaces().size());
 

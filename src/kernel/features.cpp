@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "kernel/features.h"
 
+#include <bpf/bpf.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -71,6 +73,21 @@ class BtfNames {
   std::string_view strings_;
 };
 
+// securityfs, which would name the lockdown mode, is not mounted everywhere: ask the verifier.
+bool may_probe_memory() {
+  const bpf_insn program[] = {
+      {.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_1, .src_reg = BPF_REG_10, .off = 0, .imm = 0},
+      {.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_1, .src_reg = 0, .off = 0, .imm = -8},
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2, .src_reg = 0, .off = 0, .imm = 8},
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_3, .src_reg = 0, .off = 0, .imm = 0},
+      {.code = BPF_JMP | BPF_CALL, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = BPF_FUNC_probe_read_kernel},
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = 0},
+      {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+  };
+  const Fd loaded(bpf_prog_load(BPF_PROG_TYPE_RAW_TRACEPOINT, "may_probe", "Dual BSD/GPL", program, std::size(program), nullptr));
+  return static_cast<bool>(loaded);
+}
+
 }  // namespace
 
 std::span<const std::string_view> feature_names() { return kNames; }
@@ -98,11 +115,10 @@ Features probe_features(std::span<const std::string> denied) {
   need(Feature::kIterTaskFile, btf.has("bpf_iter_task_file") && btf.has("bpf_sock_from_file"),
        old_kernel + "the task_file iterator with bpf_sock_from_file() (5.11)");
 
-  const std::string lockdown = lockdown_mode();
-  const bool confidential = lockdown == "confidentiality";
-  need(Feature::kTimeWaitWalk, !confidential, "kernel lockdown (confidentiality) forbids reading kernel memory",
-       "boot with lockdown=integrity, or accept that TIME_WAIT is known from snapshots only");
-  need(Feature::kAccept, !confidential, "kernel lockdown (confidentiality) forbids reading kernel memory");
+  const bool probes = may_probe_memory();
+  need(Feature::kTimeWaitWalk, probes, "the kernel forbids reading its memory (lockdown=confidentiality)",
+       "boot with lockdown=integrity, or accept that TIME_WAIT is inferred");
+  need(Feature::kAccept, probes, "the kernel forbids reading its memory (lockdown=confidentiality)");
   if (features.on(Feature::kAccept)) {
     const Result<std::uint64_t> id = tracepoint_id("syscalls", "sys_exit_accept4");
     if (!id) features.turn_off(Feature::kAccept, id.error().why, id.error().fix);
