@@ -196,8 +196,12 @@ int seen_sockets(struct bpf_iter__tcp *ctx)
 	if (ring_is_filling())
 		return 1;
 	tp = bpf_skc_to_tcp_sock(skc);
-	if (tp)
+	if (tp) {
+		/* Listeners explain connections that do pass. */
+		if (want_cgroup && skc->skc_state != TCP_LISTEN && !cgroup_passes((struct sock *)tp))
+			return 0;
 		return show_full_socket(tp, skc);
+	}
 	tw = bpf_skc_to_tcp_timewait_sock(skc);
 	if (tw)
 		return show_timewait(tw, skc);

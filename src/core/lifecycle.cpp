@@ -301,7 +301,7 @@ Conn& Lifecycle::begin_in_the_middle(const Event& event) {
     return conn;
   }
   if (event.old_state() == kSynSent) conn.role = Role::kActive;
-  if (older_sockets_possible_) {
+  if (older_sockets_possible_ || std::binary_search(netns_refused_.begin(), netns_refused_.end(), event.base.netns)) {
     conn.began = Began::kBeforeTrace;
   } else {
     conn.complete = false;
@@ -353,9 +353,11 @@ void Lifecycle::learn(Conn& conn, const Event& event) {
   if (event.has(TCPTRAIL_F_IN_TREE)) conn.in_tree = true;
   if (event.kind() == TCPTRAIL_TRANSITION_OWNED) {
     conn.cgroup_id = event.owned.cgroup_id;
-    conn.uid = event.owned.uid;
-    conn.has_uid = event.owned.has_socket != 0;
-    conn.has_listener_uid = !conn.has_uid;
+    if (event.owned.has_socket != 0 || !conn.has_uid) {  // an orphan says nothing new
+      conn.uid = event.owned.uid;
+      conn.has_uid = event.owned.has_socket != 0;
+      conn.has_listener_uid = !conn.has_uid;
+    }
   }
 }
 

@@ -51,7 +51,9 @@ class Lifecycle {
   // in those namespaces that were read to their end (inode numbers, sorted). Until the first
   // one has ended, a socket that was never seen to begin is older than the trace.
   void begin_snapshot(std::uint64_t boot_ns);
-  void end_snapshot(std::uint64_t boot_ns, std::span<const std::uint32_t> netns_read);
+  // In those that could not be entered (sorted too) it stays so.
+  void end_snapshot(std::uint64_t boot_ns, std::span<const std::uint32_t> netns_read,
+                    std::span<const std::uint32_t> netns_refused = {});
 
   // No event before `boot_ns` will come any more: verdicts that waited for one are given.
   void advance_to(std::uint64_t boot_ns);
@@ -134,6 +136,7 @@ class Lifecycle {
   CookieTable<std::uint32_t> ended_generations_;
 
   bool older_sockets_possible_ = true;
+  std::vector<std::uint32_t> netns_refused_;
   bool wants_snapshot_ = false;
   std::uint32_t snapshot_number_ = 0;
   std::uint64_t snapshot_began_ns_ = 0;

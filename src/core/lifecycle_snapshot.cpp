@@ -64,8 +64,10 @@ void Lifecycle::on_seen(const Event& event) {
 // The kernel takes a socket out of its table just before it reports CLOSE. One that
 // is missing may therefore be about to be heard of: it is given up only when it is
 // still silent at the next snapshot, or at the end of the run.
-void Lifecycle::end_snapshot(std::uint64_t boot_ns, std::span<const std::uint32_t> netns_read) {
+void Lifecycle::end_snapshot(std::uint64_t boot_ns, std::span<const std::uint32_t> netns_read,
+                             std::span<const std::uint32_t> netns_refused) {
   older_sockets_possible_ = false;
+  netns_refused_.assign(netns_refused.begin(), netns_refused.end());
   std::uint32_t next = CookieTable<Conn>::kNone;
   for (std::uint32_t index = table_.first(); index != table_.kNone; index = next) {
     next = table_.next(index);

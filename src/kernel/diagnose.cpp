@@ -44,6 +44,8 @@ Error explain_load_failure(int error, const std::string& log) {
   if (error == EPERM) {
     why = "the kernel refused although CAP_BPF and CAP_PERFMON are there (a seccomp filter, an LSM or kernel.unprivileged_bpf_disabled)";
     if (!lockdown_mode().empty()) why += "; lockdown is " + lockdown_mode();
+  } else if (error == EMFILE || error == ENFILE) {
+    fix = "raise the limit of open files: ulimit -n 1024";
   } else if (error == ENOMEM) {
     why = "not enough memory for the ring buffer";
     fix = "use a smaller --ring-size";

@@ -23,7 +23,7 @@ Capabilities effective_capabilities() {
   std::ifstream status("/proc/self/status");
   std::string key;
   std::string value;
-  std::uint64_t set = 0;
+  std::uint64_t set = status ? 0 : ~std::uint64_t{0};  // unreadable: the kernel itself will say what is missing
   while (status >> key && std::getline(status, value))
     if (key == "CapEff:") set = std::stoull(value, nullptr, 16);
   const auto has = [&](unsigned capability) { return (set >> capability & 1) != 0; };

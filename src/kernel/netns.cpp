@@ -2,7 +2,9 @@
 #include "kernel/netns.h"
 
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -58,8 +60,10 @@ Result<std::uint32_t> resolve_netns(const std::string& text) {
                  "`ip netns list` shows names, `readlink /proc/PID/ns/net` a number", 2};
   }
   const std::string path = text.find('/') == std::string::npos ? std::string(kNamed) + "/" + text : text;
-  if (const std::uint32_t inode = inode_of(path)) return inode;
-  return Error{"unknown network namespace " + text, path + " cannot be read", "`ip netns list` shows the names", 2};
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd && ::ioctl(fd.get(), NS_GET_NSTYPE) == CLONE_NEWNET) return inode_of(path);
+  return Error{"unknown network namespace " + text, path + (fd ? " is something else" : " cannot be read"),
+               "`ip netns list` shows the names", 2};
 }
 
 NetNamespaceGuard::NetNamespaceGuard(const NetNamespace& target) {

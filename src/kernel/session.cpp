@@ -194,7 +194,7 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
     Result<BpfLink> link = attach_tracepoint(classic, c.category, c.name);
     if (!link && c.required) return link.error();
     if (!link)
-      session->warnings_.push_back(link.error().what + ": " + link.error().why);
+      session->warnings_.push_back(link.error().what + " (" + link.error().why + "): a passive connection's owner is known when it closes");
     else
       session->links_.push_back(std::move(*link));
   }
@@ -257,10 +257,11 @@ Snapshot Session::snapshot(const std::function<void()>& drain) {
     if (inside.ok() && run_iterator(programs_->program("seen_sockets"), drain))
       snapshot.netns_read.push_back(netns.inode);
     else if (inode_of(netns.path) == netns.inode)  // it has not simply vanished
-      ++snapshot.netns_refused;
+      snapshot.netns_refused.push_back(netns.inode);
   }
   if (holders_) run_iterator(programs_->program("seen_holders"), drain);
   std::sort(snapshot.netns_read.begin(), snapshot.netns_read.end());
+  std::sort(snapshot.netns_refused.begin(), snapshot.netns_refused.end());
   return snapshot;
 }
 

@@ -26,8 +26,9 @@ struct SessionOptions {
 };
 
 struct Snapshot {
-  std::vector<std::uint32_t> netns_read;  // to their end: sorted inode numbers
-  std::size_t netns_refused = 0;          // could not be entered
+  // Sorted inode numbers.
+  std::vector<std::uint32_t> netns_read;     // to their end
+  std::vector<std::uint32_t> netns_refused;  // could not be entered
 };
 
 class Session {

@@ -8,13 +8,31 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
+#include <sstream>
 
 #include "run/signals.h"
 
 namespace tcptrail {
 
+namespace {
+
+// Before anything is attached or printed; exec(2) has the last word.
+bool is_in_path(const std::string& name) {
+  if (name.find('/') != std::string::npos) return ::access(name.c_str(), X_OK) == 0;
+  const char* path = std::getenv("PATH");
+  std::istringstream directories(path != nullptr ? path : "/bin:/usr/bin");
+  for (std::string directory; std::getline(directories, directory, ':');)
+    if (::access(((directory.empty() ? "." : directory) + "/" + name).c_str(), X_OK) == 0) return true;
+  return false;
+}
+
+}  // namespace
+
 Result<Child> Child::prepare(const std::vector<std::string>& command) {
+  if (!is_in_path(command[0]))
+    return Error{"cannot run " + command[0], "there is no such program", "give a program that is in PATH after `--`", 2};
   int gate[2];
   int result[2];
   if (::pipe2(gate, O_CLOEXEC) != 0 || ::pipe2(result, O_CLOEXEC) != 0)

@@ -106,6 +106,7 @@ class LiveRun {
   bool wait();
   void check_signals();
   void check_loss(bool now);
+  void check_up();
   void finish();
   [[nodiscard]] int exit_code() const;
 
@@ -173,6 +174,7 @@ Result<void> LiveRun::start_session() {
 void LiveRun::start_model() {
   LifecycleOptions model;
   model.filters = options_.filters;
+  model.filters.cgroup_ids.clear();  // the programs know which cgroup lies below which; ids alone do not tell
   model.want_transitions = options_.events.transition;
   model.resets_traced = plan_.resets;
   model.cookie_is_address = !plan_.cookie;
@@ -200,11 +202,11 @@ void LiveRun::take_snapshot() {
   model_->begin_snapshot(boot_now_ns());
   const Snapshot snapshot = session_->snapshot([this] { drain(); });
   drain();
-  model_->end_snapshot(boot_now_ns(), snapshot.netns_read);
-  if (snapshot.netns_refused != 0 && next_rescan_ns_ == 0)
-    print_error(warning_text({std::to_string(snapshot.netns_refused) +
+  model_->end_snapshot(boot_now_ns(), snapshot.netns_read, snapshot.netns_refused);
+  if (!snapshot.netns_refused.empty() && next_rescan_ns_ == 0)
+    print_error(warning_text({std::to_string(snapshot.netns_refused.size()) +
                                   " network namespace(s) could not be read: their older connections are known from their first event on",
-                              "entering a namespace needs CAP_SYS_ADMIN", "run as root, or name one with --netns"}));
+                              "entering a namespace needs CAP_SYS_ADMIN", "run as root"}));
   next_rescan_ns_ = boot_now_ns() + kRescanNs;
 }
 
@@ -230,6 +232,7 @@ bool LiveRun::wait() {
   std::uint64_t wake = deadline_ns_;
   const bool idle = drained_ == 0 && !model_->waiting() && session_->ring().prepare_to_sleep();
   if (!idle) wake = std::min(wake, now + kBatchNs);
+  if (model_->wants_snapshot() && model_->follows_any()) wake = std::min(wake, std::max(next_rescan_ns_, now + kBatchNs));
   drained_ = 0;
 
   std::array<pollfd, 4> fds{{{signals_.stop_fd(), POLLIN, 0},
@@ -268,6 +271,8 @@ void LiveRun::check_signals() {
   }
 }
 
+// At most ten times a second, and whenever nothing is left to do: what was lost
+// last must not wait for the next event.
 void LiveRun::check_loss(bool now) {
   const std::uint64_t boot_ns = boot_now_ns();
   if (!now && boot_ns < next_loss_check_ns_) return;
@@ -277,20 +282,22 @@ void LiveRun::check_loss(bool now) {
                   .table = model_->evicted(),
                   .malformed = malformed_,
                   .other = session_->lost_other()};
-  if (!(loss == loss_)) {
-    sink_->on(LossRecord{boot_ns, loss - loss_, loss_since_ns_});
-    loss_since_ns_ = boot_ns;
-    loss_ = loss;
-  }
-  // Connections whose end was lost are found by looking at what still exists.
-  if (now || !model_->follows_any()) return;
-  if (boot_ns >= next_rescan_ns_ + (model_->wants_snapshot() ? 0 : kCheckUpNs)) take_snapshot();
+  if (loss == loss_) return;
+  sink_->on(LossRecord{boot_ns, loss - loss_, loss_since_ns_});
+  loss_since_ns_ = boot_ns;
+  loss_ = loss;
+}
+
+// Connections whose end was lost are found by looking at what still exists.
+void LiveRun::check_up() {
+  if (model_->follows_any() && boot_now_ns() >= next_rescan_ns_ + (model_->wants_snapshot() ? 0 : kCheckUpNs)) take_snapshot();
 }
 
 void LiveRun::loop() {
   do {
     drain();
-    check_loss(false);
+    check_loss(drained_ == 0);
+    check_up();
     if (const std::uint64_t boot_ns = boot_now_ns(); boot_ns >= next_clock_check_ns_) {
       clock_.set_offset(realtime_offset_ns());
       next_clock_check_ns_ = boot_ns + kClockCheckNs;
