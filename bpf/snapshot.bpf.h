@@ -105,7 +105,8 @@ static __always_inline __u16 timer_step_ms(struct timer_list *timer)
 
 	if (shift > 24)
 		shift = 24;
-	return (((((expires >> shift) + 1) << shift) - expires) * 1000 + kernel_hz - 1) / kernel_hz;
+	/* One tick more: the present one has begun, and the timers of the last run in it. */
+	return (((((expires >> shift) + 1) << shift) - expires + 1) * 1000 + kernel_hz - 1) / kernel_hz;
 }
 
 /*

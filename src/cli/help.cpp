@@ -15,7 +15,8 @@ side closed it first.
 
 Commands:
   life      one line per finished connection (the default)
-  trace     one line per state transition, TIME_WAIT enter and leave included
+  trace     one line per state transition, and TIME_WAIT when it begins
+  ports     which ports are blocked now, by whom, until when, and what helps
   doctor    what this machine supports, what is off and why, how to fix it
   schema    the JSON schema of --json
 )";
@@ -58,6 +59,13 @@ Filters (what is filtered out in the kernel costs next to nothing):
   --min-ms N                 connections that lasted at least N milliseconds
   --errors                   only connections that ended badly: any --how but fin, or an errno
   -- CMD ARGS                run CMD and trace only it and its children; its exit status is ours
+
+Ports (a look, nothing is traced; the caller's network namespace unless --netns says otherwise):
+  ports --bind ADDR:PORT     would bind() and listen() succeed now? [::]:80, *:80, 127.0.0.1:80, :80
+      --v6only               ... with IPV6_V6ONLY
+      --uid UID              ... for this user
+  ports --connect ADDR:PORT  how many ports are left to that destination?
+      --from ADDR            ... from this address
 
 Output:
   --json                     JSON Lines; `tcptrail schema` describes them

@@ -3,13 +3,16 @@
 // of stands in its own file.
 #include <fcntl.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 #include "cli/doctor.h"
 #include "cli/options.h"
 #include "kernel/features.h"
 #include "output/schema_json.h"
 #include "run/live.h"
+#include "run/ports.h"
 #include "util/message.h"
 
 namespace {
@@ -18,6 +21,13 @@ int report(const tcptrail::Error& error) {
   const std::string text = tcptrail::error_text(error);
   std::fwrite(text.data(), 1, text.size(), stderr);
   return error.exit_code;
+}
+
+// What was printed to stdout must also have arrived there.
+int finish_stdout(int status) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
+  if (errno == EPIPE) return 0;
+  return report({std::string("cannot write to standard output: ") + std::strerror(errno)});
 }
 
 // A descriptor that the caller closed would be the next one that is opened: data
@@ -36,14 +46,18 @@ int main(int argc, char** argv) {
   if (!line) return report(line.error());
   if (!line->text.empty()) {
     std::fwrite(line->text.data(), 1, line->text.size(), stdout);
-    return std::fflush(stdout) == 0 ? 0 : 1;
+    return finish_stdout(0);
   }
   switch (line->options.command) {
     case Command::kDoctor:
-      return run_doctor(line->options);
+      return finish_stdout(run_doctor(line->options));
     case Command::kSchema:
       std::fwrite(kSchemaJson.data(), 1, kSchemaJson.size(), stdout);
-      return std::fflush(stdout) == 0 ? 0 : 1;
+      return finish_stdout(0);
+    case Command::kPorts: {
+      const Result<int> status = run_ports(std::move(line->options));
+      return status ? *status : report(status.error());
+    }
     case Command::kLife:
     case Command::kTrace:
       break;

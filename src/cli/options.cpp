@@ -21,8 +21,9 @@ struct CommandName {
   std::string_view name;
   Command command;
 };
-constexpr std::array<CommandName, 4> kCommands = {{{"life", Command::kLife},
+constexpr std::array<CommandName, 5> kCommands = {{{"life", Command::kLife},
                                                    {"trace", Command::kTrace},
+                                                   {"ports", Command::kPorts},
                                                    {"doctor", Command::kDoctor},
                                                    {"schema", Command::kSchema}}};
 
@@ -37,10 +38,12 @@ struct Raw {
   bool help_short = false, help_full = false, version = false;
   bool ipv4 = false, ipv6 = false, errors = false, json = false, csv = false;
   bool fail_on_loss = false, no_snapshot = false, local_time = false, timestamps = false, wide = false;
+  bool v6only = false;
   int verbose = 0;
   std::string command;
   Values pid, lport, rport, comm, laddr, raddr, netns, cgroup, uid, closed_by, how, min_ms;
   Values events, output, run_for, count, columns, color, label, ring_size, deny;
+  Values bind, connect, from;
 };
 
 struct ValueFlag {
@@ -71,6 +74,9 @@ constexpr ValueFlag kValueFlags[] = {
     {"--label", &Raw::label, nullptr, "site=fra1"},
     {"--ring-size", &Raw::ring_size, nullptr, "16M"},
     {"--deny-feature", &Raw::deny, nullptr, "NAME"},
+    {"--bind", &Raw::bind, nullptr, "'[::]:80'"},
+    {"--connect", &Raw::connect, nullptr, "192.0.2.1:443"},
+    {"--from", &Raw::from, nullptr, "10.0.0.1"},
 };
 
 struct BoolFlag {
@@ -91,6 +97,7 @@ constexpr BoolFlag kBoolFlags[] = {
     {"-w,--wide", &Raw::wide},
     {"--fail-on-loss", &Raw::fail_on_loss},
     {"--no-snapshot", &Raw::no_snapshot},
+    {"--v6only", &Raw::v6only},
 };
 
 std::unique_ptr<CLI::App> make_app(Raw& raw) {
@@ -212,6 +219,25 @@ void convert_run(const Raw& raw, std::span<const std::string_view> features, Opt
   o.verbose = static_cast<unsigned>(std::max(raw.verbose, 0));
 }
 
+void convert_ports(const Raw& raw, Options& o, Converter& c) {
+  const bool asks = !raw.bind.empty() || !raw.connect.empty() || !raw.from.empty() || raw.v6only;
+  if (o.command != Command::kPorts) {
+    if (asks) c.fail(usage("--bind, --connect, --from and --v6only are questions to ports", "", "tcptrail ports --bind 127.0.0.1:80"));
+    return;
+  }
+  if (o.format == Format::kCsv) c.fail(usage("ports has no CSV", "its records are of two kinds and hold lists", "use --json"));
+  if (!raw.columns.empty()) c.fail(usage("ports has no columns to choose", "", "use --json"));
+  if (!raw.cgroup.empty()) c.fail(usage("ports has no --cgroup", "a TIME_WAIT socket belongs to no cgroup", "leave it out"));
+  if (raw.no_snapshot) c.fail(usage("--no-snapshot with ports", "ports is a snapshot", "leave it out"));
+  if (!raw.bind.empty() && !raw.connect.empty()) c.fail(usage("--bind and --connect together", "each asks one question", "ask them one after the other"));
+  if (raw.v6only && raw.bind.empty()) c.fail(usage("--v6only without --bind", "", "tcptrail ports --bind '[::]:80' --v6only"));
+  if (!raw.from.empty() && raw.connect.empty()) c.fail(usage("--from without --connect", "", "tcptrail ports --connect 192.0.2.1:443 --from 10.0.0.1"));
+  if (!raw.bind.empty()) c.set(o.bind, parse_address_port("--bind", raw.bind.back(), true));
+  if (!raw.connect.empty()) c.set(o.connect, parse_address_port("--connect", raw.connect.back(), false));
+  if (!raw.from.empty()) c.set(o.from, parse_address("--from", raw.from.back()));
+  o.v6only = raw.v6only;
+}
+
 void convert_columns(const Raw& raw, Options& o, Converter& c) {
   const bool life = o.events.connection;
   const bool trace = o.events.transition || o.events.time_wait;
@@ -237,6 +263,7 @@ void convert_output(const Raw& raw, Options& o, Converter& c) {
   if (raw.csv) o.format = Format::kCsv;
   o.events = o.command == Command::kTrace ? EventSet{.transition = true, .time_wait = true, .blocked = true}
                                           : EventSet{.connection = true, .blocked = true};
+  if (o.command == Command::kPorts) o.events = {.time_wait = true};
   if (!raw.events.empty()) c.set(o.events, parse_events("--events", joined(raw.events)));
   if (!raw.color.empty()) {
     static constexpr std::array<std::string_view, 3> kModes = {"auto", "always", "never"};
@@ -261,7 +288,8 @@ void convert_output(const Raw& raw, Options& o, Converter& c) {
   o.local_time = raw.local_time;
   o.timestamps = raw.timestamps;
   o.wide = raw.wide;
-  convert_columns(raw, o, c);
+  convert_ports(raw, o, c);
+  if (o.command != Command::kPorts) convert_columns(raw, o, c);
 }
 
 // CLI11's texts ("--for: 1 required TEXT missing", "Could not convert: --json =

@@ -12,13 +12,14 @@
 #include <utility>
 #include <vector>
 
+#include "cli/parse.h"
 #include "core/filter.h"
 #include "output/columns.h"
 #include "util/result.h"
 
 namespace tcptrail {
 
-enum class Command : std::uint8_t { kLife, kTrace, kDoctor, kSchema };
+enum class Command : std::uint8_t { kLife, kTrace, kPorts, kDoctor, kSchema };
 enum class Format : std::uint8_t { kText, kCsv, kJson };
 enum class ColorMode : std::uint8_t { kAuto, kAlways, kNever };
 
@@ -47,6 +48,10 @@ struct Options {
   bool timestamps = false;
   bool wide = false;
   std::vector<std::string> child;  // -- CMD ARGS
+  std::optional<AddressPort> bind;     // ports --bind
+  std::optional<AddressPort> connect;  // ports --connect
+  std::optional<AddressPort> from;     // its --from; the port is 0
+  bool v6only = false;                 // its --v6only
   // The filters as given, for `startup.filters`: {"lport", "80,443"}.
   std::vector<std::pair<std::string, std::string>> given_filters;
 };

@@ -2,6 +2,8 @@
 // Checked values from the text of flags, see parse.h.
 #include "cli/parse.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -192,6 +194,43 @@ Result<std::vector<Prefix>> parse_prefixes(std::string_view flag, std::string_vi
   }
   if (prefixes.empty()) return usage(flag, text, "it names no address", kFix);
   return prefixes;
+}
+
+Result<AddressPort> parse_address(std::string_view flag, std::string_view text) {
+  std::string_view host = text;
+  const bool brackets = host.starts_with('[') && host.ends_with(']');
+  if (brackets) host = host.substr(1, host.size() - 2);
+  AddressPort at;
+  if (host == "*" && !brackets) return at;
+  const std::string name(host);
+  if (!brackets && inet_pton(AF_INET, name.c_str(), at.address.bytes.data()) == 1) return at;
+  at.inet6 = true;
+  at.family = Family::kIpv6;
+  if (inet_pton(AF_INET6, name.c_str(), at.address.bytes.data()) == 1) return at;
+  return usage(flag, text, "'" + name + "' is not an address", "for example 127.0.0.1, ::1 or *");
+}
+
+Result<AddressPort> parse_address_port(std::string_view flag, std::string_view text, bool port_may_be_0) {
+  constexpr std::string_view kFix = "ADDR:PORT, for example 127.0.0.1:80, [::1]:80, *:80 or :80";
+  const std::size_t colon = text.rfind(':');
+  const std::string_view host = colon == std::string_view::npos ? std::string_view{} : text.substr(0, colon);
+  const std::string_view digits = colon == std::string_view::npos ? text : text.substr(colon + 1);
+  const auto port = whole_number(digits);
+  if (!port || *port > 65535 || (*port == 0 && !port_may_be_0))
+    return usage(flag, text, "'" + std::string(digits) + "' is not a port", kFix);
+  AddressPort at;
+  if (host.empty()) {
+    at.inet6 = at.default_family = true;
+    at.family = Family::kIpv6;
+  } else if (host.find(':') != std::string_view::npos && !host.starts_with('[')) {
+    return usage(flag, text, "where an IPv6 address ends and the port begins cannot be told", "put the address into brackets: [" + std::string(host) + "]:" + std::string(digits));
+  } else {
+    const auto address = parse_address(flag, host);
+    if (!address) return usage(flag, text, "'" + std::string(host) + "' is not an address", kFix);
+    at = *address;
+  }
+  at.port = static_cast<std::uint16_t>(*port);
+  return at;
 }
 
 Result<std::vector<std::string>> parse_words(std::string_view flag, std::string_view text,

@@ -33,6 +33,19 @@ Result<std::vector<Closer>> parse_closers(std::string_view flag, std::string_vie
 Result<std::vector<How>> parse_hows(std::string_view flag, std::string_view text);
 // "transition,time_wait", "all".
 Result<EventSet> parse_events(std::string_view flag, std::string_view text);
+// One end of a connection, as `ports` is asked about it.
+struct AddressPort {
+  Address address;
+  Family family = Family::kIpv4;  // of the address; ::ffff:a.b.c.d stays IPv6
+  bool inet6 = false;             // of an AF_INET6 socket
+  bool default_family = false;    // only a port was given: [::], or 0.0.0.0 where IPv6 is off
+  std::uint16_t port = 0;
+  friend bool operator==(const AddressPort&, const AddressPort&) = default;
+};
+// "127.0.0.1:80", "[::1]:80", "*:80", ":80", "80".
+Result<AddressPort> parse_address_port(std::string_view flag, std::string_view text, bool port_may_be_0);
+// "127.0.0.1", "::1", "[::1]", "*".
+Result<AddressPort> parse_address(std::string_view flag, std::string_view text);
 // "KEY=VALUE"; valid UTF-8, KEY not empty.
 Result<std::pair<std::string, std::string>> parse_label(std::string_view flag, std::string_view text);
 // Comma list of known words; the error suggests the nearest and lists all.

@@ -7,124 +7,19 @@
 #include <array>
 #include <cstring>
 
+#include "output/json_values.h"
 #include "output/put.h"
 #include "util/escape.h"
 
 namespace tcptrail {
+
+using namespace json_value;
+
 namespace {
 
 // Sizes that begin() reserves: literals, numbers of 20 digits, names at their worst.
 constexpr std::size_t kFixedRoom = 3072;
 constexpr std::size_t kRoomPerState = 96;
-
-// `"ESTABLISHED"` in 16 bytes, so that it is one copy of a fixed size.
-struct StateText {
-  std::array<char, 16> text{};
-  std::uint8_t size = 0;
-};
-
-std::array<StateText, 256> state_table() {
-  std::array<StateText, 256> table{};
-  for (unsigned n = 0; n < table.size(); ++n) {
-    const std::string quoted = '"' + state_name(static_cast<TcpState>(n)) + '"';
-    std::memcpy(table[n].text.data(), quoted.data(), quoted.size());
-    table[n].size = static_cast<std::uint8_t>(quoted.size());
-  }
-  return table;
-}
-
-const std::array<StateText, 256> kStates = state_table();
-
-char* put_state(char* p, TcpState state) {
-  const StateText& text = kStates[static_cast<std::uint8_t>(state)];
-  std::memcpy(p, text.text.data(), text.text.size());
-  return p + text.size;
-}
-
-char* put_null(char* p) { return put::literal(p, "null"); }
-
-char* put_word(char* p, std::string_view word) {
-  *p++ = '"';
-  p = put::text(p, word);
-  *p++ = '"';
-  return p;
-}
-
-template <class T>
-char* put_optional(char* p, const std::optional<T>& value) {
-  return value ? put::number(p, *value) : put_null(p);
-}
-
-char* put_optional_us(char* p, const std::optional<std::uint64_t>& ns) {
-  return ns ? put::number(p, *ns / 1000) : put_null(p);
-}
-
-char* put_non_zero(char* p, std::uint64_t value) { return value != 0 ? put::number(p, value) : put_null(p); }
-
-char* put_bool(char* p, bool value) { return value ? put::literal(p, "true") : put::literal(p, "false"); }
-
-char* put_cookie(char* p, std::uint64_t cookie) {
-  if (cookie == 0) return put_null(p);
-  *p++ = '"';
-  p = put::hex(p, cookie);
-  *p++ = '"';
-  return p;
-}
-
-char* put_name(char* p, std::string_view name) {
-  if (name.empty()) return put_null(p);
-  *p++ = '"';
-  p = escape_name_json(p, name);
-  *p++ = '"';
-  return p;
-}
-
-char* put_text(char* p, std::string_view text) {
-  if (text.empty()) return put_null(p);
-  *p++ = '"';
-  p = escape_text_json(p, text);
-  *p++ = '"';
-  return p;
-}
-
-char* put_time(char* p, WallClock& clock, std::uint64_t boot_ns) {
-  *p++ = '"';
-  p = clock.put_rfc3339(p, boot_ns);
-  *p++ = '"';
-  return p;
-}
-
-char* put_optional_time(char* p, WallClock& clock, const std::optional<std::uint64_t>& boot_ns) {
-  return boot_ns ? put_time(p, clock, *boot_ns) : put_null(p);
-}
-
-char* put_comm(char* p, const Process& process) {
-  return process.pid == 0 ? put_null(p) : put_name(p, process.comm.view());
-}
-
-char* put_errno(char* p, int error) {
-  if (error == 0) return put_null(p);
-  *p++ = '"';
-  if (const char* name = strerrorname_np(error); name != nullptr) {
-    p = put::text(p, name);
-  } else {
-    p = put::number(put::literal(p, "errno-"), static_cast<unsigned>(error));
-  }
-  *p++ = '"';
-  return p;
-}
-
-// family, laddr, lport, raddr, rport; port 0 = not chosen, or none.
-char* put_tuple(char* p, const Tuple& tuple) {
-  p = tuple.family == Family::kIpv4 ? put::literal(p, R"(,"family":"ipv4","laddr":")")
-                                    : put::literal(p, R"(,"family":"ipv6","laddr":")");
-  p = format_address(p, tuple.laddr, tuple.family);
-  p = put_non_zero(put::literal(p, R"(","lport":)"), tuple.lport);
-  p = format_address(put::literal(p, R"(,"raddr":")"), tuple.raddr, tuple.family);
-  return put_non_zero(put::literal(p, R"(","rport":)"), tuple.rport);
-}
-
-char* put_netns(char* p, std::uint32_t netns) { return put_non_zero(put::literal(p, R"(,"netns":)"), netns); }
 
 char* put_loss(char* p, const Loss& loss) {
   p = put::number(put::literal(p, R"("ring":)"), loss.ring);

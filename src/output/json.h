@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -40,6 +41,9 @@ class JsonSink final : public RecordSink {
   void on(const TimeWaitRecord&) override;
   void on(const LossRecord&) override;
   void on(const SummaryRecord&) override;
+
+  // What every line ends with: the labels, if any, and the newline.
+  [[nodiscard]] std::string_view tail() const { return tail_; }
 
   // Records written, without startup, loss and summary: what --count counts.
   [[nodiscard]] std::uint64_t printed() const { return printed_; }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Every program and every plan on the running kernel: compiling proves nothing
 // about loading. And the in-kernel decisions with chosen inputs.
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/event.h"
@@ -49,6 +52,36 @@ TEST_F(Load, EveryPlanWithOneFeatureDeniedLoads) {
 TEST_F(Load, ThePlanWithEverythingDeniedStillTraces) {
   std::vector<std::string> all(feature_names().begin(), feature_names().end());
   EXPECT_NE(start(all, {}, {.filters = {}, .ring_bytes = kRing}), nullptr);
+}
+
+// `ports`: the iterators alone, and a socket that is in no list of the kernel's.
+TEST_F(Load, ToLookOnlyASnapshotNeedsNoTracing) {
+  const auto session = start({}, {.snapshot = true, .command_tree = false, .trace = false}, {.filters = {}, .ring_bytes = kRing});
+  ASSERT_NE(session, nullptr);
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  bool seen = false;
+  Event event{};
+  const auto drain = [&] {
+    session->ring().drain([&](std::span<const std::byte> bytes) {
+      EXPECT_TRUE(decode(bytes, event));
+      EXPECT_TRUE(event.kind() == TCPTRAIL_SEEN_SOCKET || event.kind() == TCPTRAIL_SEEN_HOLDER);
+      if (event.kind() == TCPTRAIL_SEEN_SOCKET && event.base.lport == ntohs(address.sin_port) && event.new_state() == TcpState::kClose) {
+        seen = true;
+        EXPECT_TRUE((event.owned.bind & TCPTRAIL_BIND_BUCKET) != 0 && event.owned.fastreuse == 0);
+      }
+      return true;
+    });
+  };
+  session->snapshot(drain);
+  drain();
+  ::close(fd);
+  EXPECT_TRUE(seen);
 }
 
 TEST_F(Load, EveryFilterLoads) {

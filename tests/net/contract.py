@@ -21,6 +21,14 @@ KEYS = {
     "blocked": [
         *["op", "error", "pid", "comm", *TUPLE, "blockers", "blocker_count", "free_in_ms", "remedies"],
     ],
+    "port": [
+        *["netns", "laddr", "lport", "states", "bind_plain", "bind_reuseaddr", "bind_reuseport", "blockers", "blocker_count"],
+        *["free_in_ms", "owners", "remedies"],
+    ],
+    "destination": [
+        *["netns", "laddr", "raddr", "rport", "connect", "used", "time_wait", "available", "range", "reserved", "rate_per_s"],
+        *["exhausted_in_s", "free_in_ms", "owners"],
+    ],
     "loss": ["ring", "nested", "table", "malformed", "total", "other", "since"],
     "summary": ["events", "transitions", "connections", "open", "incomplete", "loss", "duration_us"],
     "startup": ["schema", "version", "command", "hostname", "boot_id", "kernel", "features", "filters"],

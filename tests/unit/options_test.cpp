@@ -244,5 +244,36 @@ TEST(Color, NoColorAndDumbTerminalsAreRespected) {
   EXPECT_FALSE(use_color(ColorMode::kNever, true, nullptr, "xterm"));
 }
 
+TEST(Options, PortsPrintsItsOwnRecordsAndTimeWait) {
+  const Options o = good({"ports", "--json", "-L", "80"});
+  EXPECT_EQ(o.command, Command::kPorts);
+  EXPECT_EQ(o.events, (EventSet{.time_wait = true}));
+  EXPECT_FALSE(o.bind || o.connect || o.from || o.v6only);
+  EXPECT_EQ(good({"ports", "--events", "blocked"}).events, (EventSet{.blocked = true}));
+}
+
+TEST(Options, PortsTakesOneQuestion) {
+  const Options bind = good({"ports", "--bind", "[::]:80", "--v6only", "--uid", "1000"});
+  EXPECT_EQ(bind.bind->port, 80);
+  EXPECT_TRUE(bind.v6only);
+  const Options connect = good({"ports", "--connect", "127.0.0.1:443", "--from", "127.0.0.2"});
+  EXPECT_EQ(connect.connect->port, 443);
+  EXPECT_TRUE(connect.from);
+}
+
+TEST(Options, WhatPortsCannotDoIsRefused) {
+  EXPECT_NE(bad({"--bind", ":80"}).find("questions to ports"), std::string::npos);
+  EXPECT_NE(bad({"trace", "--v6only"}).find("questions to ports"), std::string::npos);
+  EXPECT_NE(bad({"ports", "--bind", ":80", "--connect", ":80"}).find("together"), std::string::npos);
+  EXPECT_NE(bad({"ports", "--v6only"}).find("--v6only without --bind"), std::string::npos);
+  EXPECT_NE(bad({"ports", "--from", "127.0.0.1"}).find("--from without --connect"), std::string::npos);
+  EXPECT_NE(bad({"ports", "--csv"}).find("ports has no CSV"), std::string::npos);
+  EXPECT_NE(bad({"ports", "--columns", "PID"}).find("no columns"), std::string::npos);
+  EXPECT_NE(bad({"ports", "--no-snapshot"}).find("ports is a snapshot"), std::string::npos);
+  EXPECT_NE(bad({"ports", "--cgroup", "/a"}).find("no --cgroup"), std::string::npos);
+  EXPECT_NE(bad({"ports", "--bind", "127.0.0.1"}).find("is not a port"), std::string::npos);
+  EXPECT_NE(bad({"ports", "--", "true"}).find("runs no command"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace tcptrail

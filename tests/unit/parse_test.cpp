@@ -96,5 +96,44 @@ TEST(ParseWords, EmptyListIsAnError) {
   EXPECT_FALSE(parse_events("--events", ""));
 }
 
+AddressPort at(std::string_view text, bool port_may_be_0 = false) {
+  const auto parsed = parse_address_port("--bind", text, port_may_be_0);
+  EXPECT_TRUE(parsed) << text;
+  return parsed ? *parsed : AddressPort{};
+}
+
+TEST(ParseAddressPort, TakesEveryFormOfTheContract) {
+  EXPECT_EQ(address_text(at("127.0.0.1:80").address, Family::kIpv4), "127.0.0.1");
+  EXPECT_EQ(at("127.0.0.1:80").port, 80);
+  EXPECT_FALSE(at("127.0.0.1:80").inet6);
+  EXPECT_EQ(at("*:80"), at("0.0.0.0:80")) << "the IPv4 wildcard";
+  EXPECT_EQ(address_text(at("[::1]:80").address, Family::kIpv6), "::1");
+  EXPECT_TRUE(at("[::]:80").inet6);
+  EXPECT_FALSE(at("[::]:80").default_family);
+  const AddressPort mapped = at("[::ffff:127.0.0.1]:80");
+  EXPECT_TRUE(mapped.inet6);
+  EXPECT_EQ(mapped.family, Family::kIpv6) << "an AF_INET6 socket";
+  EXPECT_EQ(at(":80"), at("80"));
+  EXPECT_TRUE(at("80").inet6 && at("80").default_family);
+  EXPECT_EQ(at("127.0.0.1:0", true).port, 0);
+}
+
+TEST(ParseAddressPort, RefusesTheRest) {
+  for (const char* text : {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:65536", "127.0.0.1:0", "::1:80", "[::1]", "[127.0.0.1]:80", "[::1:80",
+                           "localhost:80", "[]:80", "[*]:80", "127.0.0.1:-1"}) {
+    const auto parsed = parse_address_port("--bind", text, false);
+    ASSERT_FALSE(parsed) << text;
+    EXPECT_EQ(parsed.error().exit_code, 2);
+    EXPECT_FALSE(parsed.error().fix.empty()) << text;
+  }
+  EXPECT_EQ(parse_address_port("--bind", "::1:80", false).error().fix, "put the address into brackets: [::1]:80");
+}
+
+TEST(ParseAddress, TakesAnAddressWithOrWithoutBrackets) {
+  EXPECT_EQ(*parse_address("--from", "::1"), *parse_address("--from", "[::1]"));
+  EXPECT_FALSE(parse_address("--from", "10.0.0.1")->inet6);
+  EXPECT_FALSE(parse_address("--from", "10.0.0"));
+}
+
 }  // namespace
 }  // namespace tcptrail

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "core/port_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "core/port_remedies.h"
+
+namespace tcptrail {
+namespace {
+
+constexpr std::uint64_t kNsPerMs = 1'000'000;
+
+using Sockets = std::vector<const PortSocket*>;
+
+PortSocket socket_of(const tcptrail_owned_record& r) {
+  PortSocket s;
+  s.cookie = r.base.cookie;
+  s.seen_ns = r.base.ts_boot_ns;
+  s.tuple = tuple_of(r.base);
+  s.bound = bound_address(s.tuple.laddr, s.tuple.family, (r.base.flags & TCPTRAIL_F_INET6) != 0, (r.bind & TCPTRAIL_BIND_V6ONLY) != 0);
+  s.uid = r.uid;
+  s.bound_dev_if = r.bound_dev_if;
+  s.reuseaddr = r.reuseaddr != 0;
+  s.reuseport = r.reuseport != 0;
+  s.state = TcpState{r.base.new_state};
+  if (s.state == TcpState::kClose) s.state = TcpState::kBound;
+  // Without a descriptor ESTABLISHED and CLOSE_WAIT are in a listener's queue.
+  const bool closing = s.state == TcpState::kFinWait1 || s.state == TcpState::kFinWait2 || s.state == TcpState::kClosing || s.state == TcpState::kLastAck;
+  s.orphan = closing && r.has_socket == 0;
+  const unsigned phase = r.tw & TCPTRAIL_TW_PHASE;
+  if (s.state == TcpState::kTimeWait && phase != TCPTRAIL_TW_NONE) {
+    s.minisocket = true;
+    if (phase == TCPTRAIL_TW_FIN_WAIT2) s.state = TcpState::kFinWait2;
+    s.expires_ns = s.seen_ns + r.expires_ms * kNsPerMs;
+    s.step_ms = r.step_ms;
+    s.timestamps = (r.bind & TCPTRAIL_BIND_TIMESTAMPS) != 0;
+    s.reuse_since_ns = s.seen_ns - std::min<std::uint64_t>(s.seen_ns, r.reuse_age_ms * kNsPerMs);
+  }
+  return s;
+}
+
+std::optional<std::uint64_t> expires_in_ms(const PortSocket& s, std::uint64_t now_ns) {
+  if (!s.minisocket) return std::nullopt;
+  return s.expires_ns > now_ns ? (s.expires_ns - now_ns) / kNsPerMs : 0;
+}
+
+// The end that is furthest away first: no timer, then the latest.
+bool stays_longer(const PortSocket* a, const PortSocket* b) {
+  const auto rank = [](const PortSocket* s) { return s->minisocket ? s->expires_ns : UINT64_MAX; };
+  if (rank(a) != rank(b)) return rank(a) > rank(b);
+  return (a->state == TcpState::kListen) > (b->state == TcpState::kListen);
+}
+
+std::vector<BlockerRecord> blocker_records(const PortSnapshot& snapshot, Sockets sockets, std::uint64_t now_ns) {
+  const std::size_t shown = std::min(sockets.size(), kMaxBlockers);
+  std::partial_sort(sockets.begin(), sockets.begin() + static_cast<std::ptrdiff_t>(shown), sockets.end(), stays_longer);
+  sockets.resize(shown);
+  std::vector<BlockerRecord> records;
+  records.reserve(shown);
+  for (const PortSocket* s : sockets) {
+    BlockerRecord record;
+    record.state = s->state;
+    record.cookie = s->cookie;
+    record.tuple = s->tuple;
+    record.reuseaddr = s->reuseaddr;
+    record.reuseport = s->reuseport;
+    record.expires_in_ms = expires_in_ms(*s, now_ns);
+    if (const auto holders = snapshot.holders(s->cookie); !holders.empty()) {
+      record.owner = holders.front();
+      record.owner_alive = true;
+    }
+    records.push_back(record);
+  }
+  return records;
+}
+
+std::vector<PortOwner> owners_of(const PortSnapshot& snapshot, const Sockets& sockets) {
+  std::map<std::uint32_t, PortOwner> by_pid;
+  for (const PortSocket* s : sockets)
+    for (const Process& process : snapshot.holders(s->cookie)) {
+      PortOwner& owner = by_pid[process.pid];
+      owner.process = process;
+      owner.alive = true;
+      ++owner.count;
+    }
+  std::vector<PortOwner> owners;
+  owners.reserve(by_pid.size());
+  for (auto& [pid, owner] : by_pid) owners.push_back(owner);
+  std::stable_sort(owners.begin(), owners.end(), [](const PortOwner& a, const PortOwner& b) { return a.count > b.count; });
+  return owners;
+}
+
+bool passes(const PortSnapshot& snapshot, const Filters& filters, const PortSocket& s) {
+  Facts facts;
+  facts.tuple = s.tuple;
+  facts.netns = snapshot.netns();
+  facts.ended = true;
+  facts.listener = s.tuple.rport == 0;
+  if (!s.minisocket) facts.uid = s.uid;
+  const auto holders = snapshot.holders(s.cookie);
+  if (holders.empty()) return match(filters, facts) == Verdict::kYes;
+  return std::any_of(holders.begin(), holders.end(), [&](const Process& process) {
+    facts.owner = process;
+    facts.owner_source = OwnerSource::kClose;
+    return match(filters, facts) == Verdict::kYes;
+  });
+}
+
+// The process on this host whose socket is the other end of a FIN_WAIT2 in the way.
+std::optional<Process> peer_that_stays(const PortSnapshot& snapshot, const Sockets& blockers) {
+  std::size_t looked = 0;
+  for (const PortSocket* s : blockers) {
+    if (s->state != TcpState::kFinWait2) continue;
+    if (++looked > kMaxBlockers) break;
+    const Tuple other = s->tuple.reversed();
+    for (const PortSocket& peer : snapshot.table().on_port(other.lport)) {
+      if (peer.state != TcpState::kCloseWait || peer.tuple != other) continue;
+      if (const auto holders = snapshot.holders(peer.cookie); !holders.empty()) return holders.front();
+    }
+  }
+  return std::nullopt;
+}
+
+bool client_port(const PortTable& table, std::uint16_t port) {
+  const PortBucket* bucket = table.bucket(port);
+  return bucket != nullptr && !bucket->pinned();
+}
+
+// 0: a service that cannot come back; 1: other ports that bind() chose; 2: a service that
+// lives; 3: ports that connect() chose.
+unsigned severity(const PortRecord& record, const PortTable& table) {
+  const bool listens = std::any_of(record.states.begin(), record.states.end(), [](const auto& s) { return s.first == TcpState::kListen; });
+  if (listens) return 2;
+  if (client_port(table, record.lport)) return 3;
+  return record.bind_reuseaddr ? 1 : 0;
+}
+
+struct EndpointKey {
+  Family family;
+  Address address;
+  friend bool operator==(const EndpointKey&, const EndpointKey&) = default;
+};
+
+}  // namespace
+
+void PortSnapshot::apply(const Event& event) {
+  if (event.base.netns != netns_) return;  // at the same place in both kinds
+  if (event.kind() == TCPTRAIL_SEEN_HOLDER) {
+    std::vector<Process>& known = holders_[event.holder.cookie];
+    const Process process{event.holder.pid, comm_of(event.holder.comm)};
+    const auto same = [&](const Process& p) { return p.pid == process.pid; };
+    if (process.pid != 0 && std::none_of(known.begin(), known.end(), same)) known.push_back(process);
+    return;
+  }
+  if (event.kind() != TCPTRAIL_SEEN_SOCKET || event.base.lport == 0) return;
+  const tcptrail_owned_record& r = event.owned;
+  table_.add(socket_of(r));
+  if ((r.bind & TCPTRAIL_BIND_BUCKET) == 0) return;
+  PortBucket bucket;
+  bucket.fastreuse = r.fastreuse;
+  bucket.fastreuseport = r.fastreuseport;
+  bucket.fastuid = r.fastuid;
+  std::copy(std::begin(r.fast_addr), std::end(r.fast_addr), bucket.fast.bytes.begin());
+  bucket.fast.inet6 = (r.bind & TCPTRAIL_BIND_FAST_INET6) != 0;
+  bucket.fast.v6only = (r.bind & TCPTRAIL_BIND_FAST_V6ONLY) != 0;
+  table_.set_bucket(r.base.lport, bucket);
+}
+
+std::span<const Process> PortSnapshot::holders(std::uint64_t cookie) const {
+  const auto found = holders_.find(cookie);
+  if (cookie == 0 || found == holders_.end()) return {};
+  return found->second;
+}
+
+PortRecord answer_bind(const PortSnapshot& snapshot, const PortSysctls& sysctls, const BindQuestion& question, std::uint64_t now_ns) {
+  const PortTable& table = snapshot.table();
+  PortRecord record;
+  record.boot_ns = now_ns;
+  record.netns = snapshot.netns();
+  record.lport = question.port;
+  // `::ffff:a.b.c.d` of an AF_INET6 socket keeps its form.
+  record.family = question.address.inet6 ? Family::kIpv6 : Family::kIpv4;
+  if (question.address.inet6)
+    record.laddr.bytes = question.address.bytes;
+  else
+    std::copy(question.address.bytes.begin() + 12, question.address.bytes.end(), record.laddr.bytes.begin());
+
+  const BindRefusal refused = refusal(question, sysctls);
+  if (refused == BindRefusal::kNone) {
+    record.bind_plain = bind_succeeds(table, sysctls, question, BindOptions::kPlain);
+    record.bind_reuseaddr = bind_succeeds(table, sysctls, question, BindOptions::kReuseAddr);
+    record.bind_reuseport = bind_succeeds(table, sysctls, question, BindOptions::kReusePort);
+  }
+  Sockets blockers;
+  if (refused == BindRefusal::kNone && question.port != 0) blockers = bind_blockers(table, question, BindOptions::kPlain);
+  std::map<TcpState, std::uint64_t> states;
+  for (const PortSocket* s : blockers) ++states[s->state];
+  record.states.assign(states.begin(), states.end());
+  std::stable_sort(record.states.begin(), record.states.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  record.blocker_count = blockers.size();
+  if (record.bind_plain)
+    record.free_in_ms = 0;
+  else if (!blockers.empty())
+    record.free_in_ms = all_gone_in_ms(blockers, now_ns);
+  record.owners = owners_of(snapshot, blockers);
+  if (!record.bind_plain) {
+    BindCase c;
+    c.question = question;
+    c.refusal = refused;
+    c.reuseaddr_ok = record.bind_reuseaddr;
+    c.reuseport_ok = record.bind_reuseport;
+    c.blockers = blockers;
+    c.client_port = client_port(table, question.port);
+    c.free_in_ms = record.free_in_ms;
+    c.peer_that_stays = peer_that_stays(snapshot, blockers);
+    c.holders = [&](std::uint64_t cookie) { return snapshot.holders(cookie); };
+    record.remedies = bind_remedies(c, sysctls);
+  }
+  record.blockers = blocker_records(snapshot, std::move(blockers), now_ns);
+  return record;
+}
+
+namespace {
+
+DestinationRecord destination_record(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Tuple& tuple, const ConnectVerdict& verdict,
+                                     std::uint64_t now_ns) {
+  DestinationRecord record;
+  record.boot_ns = now_ns;
+  record.netns = snapshot.netns();
+  record.tuple = tuple;
+  record.tuple.lport = 0;
+  record.connect = verdict.ok;
+  record.used = verdict.used;
+  record.time_wait = verdict.time_wait;
+  record.available = verdict.available;
+  record.range_low = sysctls.range_low;
+  record.range_high = sysctls.range_high;
+  record.reserved = reserved_in_range(sysctls);
+  record.free_in_ms = verdict.free_in_ms;
+  record.owners = owners_of(snapshot, verdict.blockers);
+  const unsigned range = sysctls.range_high - sysctls.range_low + 1;
+  if (!verdict.ok || verdict.available < range / 5) {
+    const ConnectCase c{.question = {record.tuple},
+                        .verdict = verdict,
+                        .now_ns = now_ns,
+                        .holders = [&](std::uint64_t cookie) { return snapshot.holders(cookie); }};
+    record.remedies = connect_remedies(c, sysctls);
+  }
+  return record;
+}
+
+void report_endpoints(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Filters& filters, std::uint64_t now_ns, PortReport& report) {
+  const std::span<const PortSocket> all = snapshot.table().all();
+  std::vector<EndpointKey> endpoints;
+  for (std::size_t i = 0; i < all.size();) {
+    const auto here = snapshot.table().on_port(all[i].tuple.lport);
+    i += here.size();
+    endpoints.clear();
+    for (const PortSocket& s : here) {
+      const EndpointKey key{s.tuple.family, s.tuple.laddr};
+      if (std::find(endpoints.begin(), endpoints.end(), key) == endpoints.end() && passes(snapshot, filters, s)) endpoints.push_back(key);
+    }
+    for (const EndpointKey& key : endpoints) {
+      BindQuestion question;
+      question.port = here.front().tuple.lport;
+      const bool inet6 = key.family == Family::kIpv6;
+      const bool v6only = inet6 && std::all_of(here.begin(), here.end(), [&](const PortSocket& s) {
+                            return !(s.tuple.family == key.family && s.tuple.laddr == key.address) || s.bound.v6only;
+                          });
+      question.address = address_to_bind(key.address, key.family, inet6, v6only);
+      PortRecord record = answer_bind(snapshot, sysctls, question, now_ns);
+      if (!record.bind_plain) report.ports.push_back(std::move(record));
+    }
+  }
+  std::vector<std::pair<unsigned, std::size_t>> order;
+  order.reserve(report.ports.size());
+  for (std::size_t i = 0; i < report.ports.size(); ++i) order.emplace_back(severity(report.ports[i], snapshot.table()), i);
+  std::stable_sort(order.begin(), order.end(), [&](const auto& a, const auto& b) {
+    if (a.first != b.first) return a.first < b.first;
+    return report.ports[a.second].blocker_count > report.ports[b.second].blocker_count;
+  });
+  std::vector<PortRecord> sorted;
+  sorted.reserve(order.size());
+  for (const auto& [rank, index] : order) sorted.push_back(std::move(report.ports[index]));
+  report.ports = std::move(sorted);
+}
+
+void report_destinations(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Filters& filters, std::uint64_t now_ns, PortReport& report) {
+  Sockets sockets;
+  for (const PortSocket& s : snapshot.table().all())
+    if (s.tuple.lport >= sysctls.range_low && s.tuple.lport <= sysctls.range_high && stands_between(s, s.tuple)) sockets.push_back(&s);
+  const auto key = [](const PortSocket* s) { return std::tie(s->tuple.family, s->tuple.raddr.bytes, s->tuple.rport, s->tuple.laddr.bytes); };
+  std::stable_sort(sockets.begin(), sockets.end(), [&](const PortSocket* a, const PortSocket* b) { return key(a) < key(b); });
+
+  const EphemeralPorts ephemeral(snapshot.table(), sysctls);
+  for (std::size_t i = 0; i < sockets.size();) {
+    std::size_t end = i;
+    bool chosen_by_connect = false;
+    bool shown = false;
+    for (; end < sockets.size() && key(sockets[end]) == key(sockets[i]); ++end) {
+      if (!chosen_by_connect) chosen_by_connect = !snapshot.table().pinned(sockets[end]->tuple.lport);
+      if (!shown) shown = passes(snapshot, filters, *sockets[end]);
+    }
+    const std::span<const PortSocket* const> group(sockets.data() + i, end - i);
+    // The connections that a server in the range has accepted are no use of ephemeral ports.
+    if (chosen_by_connect && shown)
+      report.destinations.push_back(destination_record(snapshot, sysctls, group.front()->tuple, ephemeral.verdict(group, now_ns), now_ns));
+    i = end;
+  }
+  std::stable_sort(report.destinations.begin(), report.destinations.end(), [](const DestinationRecord& a, const DestinationRecord& b) {
+    if (a.available != b.available) return a.available < b.available;
+    return a.used > b.used;
+  });
+}
+
+}  // namespace
+
+PortReport report_ports(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Filters& filters, std::uint64_t now_ns) {
+  PortReport report;
+  report_endpoints(snapshot, sysctls, filters, now_ns, report);
+  report_destinations(snapshot, sysctls, filters, now_ns, report);
+  return report;
+}
+
+void report_time_wait(const PortSnapshot& snapshot, const Filters& filters, std::uint64_t now_ns,
+                      const std::function<void(const TimeWaitRecord&)>& put) {
+  for (const PortSocket& s : snapshot.table().all()) {
+    if (!s.minisocket || !passes(snapshot, filters, s)) continue;
+    TimeWaitRecord record;
+    record.boot_ns = now_ns;
+    record.event = TimeWaitEvent::kPresent;
+    record.phase = s.state == TcpState::kTimeWait ? TimeWaitPhase::kTimeWait : TimeWaitPhase::kFinWait2;
+    record.cookie = s.cookie;
+    record.netns = snapshot.netns();
+    record.tuple = s.tuple;
+    record.reuseaddr = s.reuseaddr;
+    record.reuseport = s.reuseport;
+    record.expires_in_ms = expires_in_ms(s, now_ns);
+    put(record);
+  }
+}
+
+DestinationRecord answer_connect(const PortSnapshot& snapshot, const PortSysctls& sysctls, const ConnectQuestion& question, std::uint64_t now_ns) {
+  return destination_record(snapshot, sysctls, question.tuple, connect_verdict(snapshot.table(), sysctls, question, now_ns), now_ns);
+}
+
+std::string duration_text(std::uint64_t ms) {
+  if (ms < 1000) return fmt::format("{} ms", ms);
+  // Rounded up: it says when something is over for certain.
+  if (ms < 10'000) return fmt::format("{}.{} s", (ms + 99) / 1000, (ms + 99) % 1000 / 100);
+  return fmt::format("{} s", (ms + 999) / 1000);
+}
+
+}  // namespace tcptrail

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The `port` and `destination` records as JSON Lines. Inputs: records of
+// port_report; output: an OutFile, which the caller flushes. Everything else of the
+// stream (startup, time_wait, summary) is the JsonSink's.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/port_report.h"
+#include "output/wall_clock.h"
+#include "util/out_file.h"
+
+namespace tcptrail {
+
+class PortsJson {
+ public:
+  // `tail`: JsonSink::tail() of the same stream.
+  PortsJson(OutFile& out, WallClock& clock, std::string_view tail) : out_(out), clock_(clock), tail_(tail) {}
+  void put(const PortRecord& record);
+  void put(const DestinationRecord& record);
+
+ private:
+  OutFile& out_;
+  WallClock& clock_;
+  std::string tail_;
+};
+
+}  // namespace tcptrail

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "output/ports_text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "output/put.h"
+#include "util/escape.h"
+
+namespace tcptrail {
+namespace {
+
+constexpr std::size_t kWidth = 100;
+
+std::string endpoint_text(const Address& address, Family family, std::uint16_t port) {
+  const std::string text = address_text(address, family);
+  const std::string number = port == 0 ? "*" : std::to_string(port);
+  return family == Family::kIpv6 ? '[' + text + "]:" + number : text + ':' + number;
+}
+
+std::string process_text(const Process& process) {
+  if (process.pid == 0) return "-";
+  return fmt::format("{}/{}", process.pid, escaped_name(process.comm.view()));
+}
+
+std::string owners_text(const std::vector<PortOwner>& owners) {
+  if (owners.empty()) return "-";
+  std::string text = process_text(owners.front().process);
+  if (owners.size() > 1) text += fmt::format(" +{}", owners.size() - 1);
+  return text;
+}
+
+std::string states_text(const std::vector<std::pair<TcpState, std::uint64_t>>& states) {
+  std::string text;
+  for (const auto& [state, count] : states) {
+    if (!text.empty()) text += ", ";
+    text += fmt::format("{} {}", count, state_name(state));
+  }
+  return text.empty() ? "-" : text;
+}
+
+std::string free_text(const std::optional<std::uint64_t>& ms) { return ms ? (*ms == 0 ? "now" : duration_text(*ms)) : "-"; }
+
+std::string_view works_with(const PortRecord& r) {
+  if (r.bind_reuseaddr && r.bind_reuseport) return "either option";
+  if (r.bind_reuseaddr) return "SO_REUSEADDR";
+  return r.bind_reuseport ? "SO_REUSEPORT" : "-";
+}
+
+// Cells at fixed places. One that is too long pushes the next, and where that would not
+// fit any more the row goes on in a second line.
+class Row {
+ public:
+  void cell(std::string_view text, std::size_t width) {
+    column_ += width + 1;
+    const std::size_t shown = display_width(text_);
+    if (shown > start_ && shown + 1 + display_width(text) > kWidth) {
+      lines_ += text_ + '\n';
+      text_.clear();
+    }
+    if (const std::size_t now = display_width(text_); now < start_)
+      text_.append(start_ - now, ' ');
+    else if (now != 0 && text_.back() != ' ')
+      text_ += ' ';
+    text_ += text;
+    start_ = column_;
+  }
+  [[nodiscard]] std::string take() const { return lines_ + text_; }
+
+ private:
+  std::string lines_;
+  std::string text_;
+  std::size_t start_ = 0;
+  std::size_t column_ = 0;
+};
+
+constexpr std::size_t kBlockerWidths[] = {12, 25, 25, 20};
+
+std::string blocker_head() {
+  Row row;
+  row.cell("  STATE", kBlockerWidths[0]);
+  row.cell("LOCAL", kBlockerWidths[1]);
+  row.cell("REMOTE", kBlockerWidths[2]);
+  row.cell("OWNER", kBlockerWidths[3]);
+  row.cell("ENDS IN", 8);
+  return row.take();
+}
+
+std::string blocker_row(const BlockerRecord& b) {
+  Row row;
+  row.cell("  " + state_name(b.state), kBlockerWidths[0]);
+  row.cell(endpoint_text(b.tuple.laddr, b.tuple.family, b.tuple.lport), kBlockerWidths[1]);
+  row.cell(b.tuple.rport == 0 ? "-" : endpoint_text(b.tuple.raddr, b.tuple.family, b.tuple.rport), kBlockerWidths[2]);
+  row.cell(process_text(b.owner), kBlockerWidths[3]);
+  row.cell(b.expires_in_ms ? duration_text(*b.expires_in_ms) : "-", 8);
+  std::string options;
+  if (b.reuseaddr.value_or(false)) options = "SO_REUSEADDR";
+  if (b.reuseport.value_or(false)) options += options.empty() ? "SO_REUSEPORT" : ", SO_REUSEPORT";
+  return row.take() + (options.empty() ? "" : "\n               has " + options);
+}
+
+}  // namespace
+
+void PortsText::line(std::string_view text) {
+  char* p = put::text(out_.reserve(text.size() + 1), text);
+  *p++ = '\n';
+  out_.commit(p);
+}
+
+std::string PortsText::painted(std::string_view text, bool good) const {
+  if (!options_.color) return std::string(text);
+  return fmt::format("{}{}\x1b[0m", good ? "\x1b[32m" : "\x1b[31m", text);
+}
+
+// Breaks at spaces; what follows the first line stands under its text.
+void PortsText::wrapped(std::string_view text, std::size_t indent, std::string_view mark) {
+  std::string head(indent, ' ');
+  head += mark;
+  const std::size_t room = kWidth - head.size();
+  while (!text.empty()) {
+    std::size_t end = text.size();
+    if (display_width(text) > room) {
+      end = text.rfind(' ', room);
+      if (end == std::string_view::npos) end = text.find(' ');
+      if (end == std::string_view::npos) end = text.size();
+    }
+    line(head + std::string(text.substr(0, end)));
+    text.remove_prefix(std::min(text.size(), end + 1));
+    head.assign(head.size(), ' ');
+  }
+}
+
+void PortsText::endpoints(const std::vector<PortRecord>& ports) {
+  if (ports.empty()) {
+    line("No local endpoint is taken: bind() would succeed everywhere.");
+    return;
+  }
+  Row head;
+  head.cell("LOCAL ENDPOINT", 22);
+  head.cell("BLOCKED BY", 30);
+  head.cell("OWNER", 22);
+  head.cell("BIND WORKS WITH", 15);
+  head.cell("FREE IN", 7);
+  line(head.take());
+  const std::size_t shown = options_.most == 0 ? ports.size() : std::min(ports.size(), options_.most);
+  for (std::size_t i = 0; i < shown; ++i) {
+    const PortRecord& r = ports[i];
+    Row row;
+    row.cell(endpoint_text(r.laddr, r.family, r.lport), 22);
+    row.cell(states_text(r.states), 30);
+    row.cell(owners_text(r.owners), 22);
+    row.cell(works_with(r), 15);
+    row.cell(free_text(r.free_in_ms), 7);
+    line(row.take());
+    if (!r.remedies.empty()) wrapped(r.remedies.front(), 4, "");
+  }
+  if (shown < ports.size())
+    wrapped(fmt::format("... and {} more blocked endpoints. -L PORTS chooses some of them, --json shows all.", ports.size() - shown), 0, "");
+}
+
+void PortsText::destinations(const std::vector<DestinationRecord>& destinations) {
+  if (destinations.empty()) return;
+  line("");
+  Row head;
+  head.cell("FROM", 18);
+  head.cell("TO", 24);
+  head.cell("CONNECT", 8);
+  head.cell("USED", 7);
+  head.cell("TIME_WAIT", 9);
+  head.cell("PORTS LEFT", 14);
+  head.cell("FREE IN", 7);
+  line(head.take());
+  const std::size_t shown = options_.most == 0 ? destinations.size() : std::min(destinations.size(), options_.most);
+  for (std::size_t i = 0; i < shown; ++i) {
+    const DestinationRecord& r = destinations[i];
+    Row row;
+    row.cell(address_text(r.tuple.laddr, r.tuple.family), 18);
+    row.cell(endpoint_text(r.tuple.raddr, r.tuple.family, r.tuple.rport), 24);
+    row.cell(r.connect ? "ok" : "blocked", 8);
+    row.cell(std::to_string(r.used), 7);
+    row.cell(std::to_string(r.time_wait), 9);
+    row.cell(fmt::format("{} of {}", r.available, r.range_high - r.range_low + 1), 14);
+    row.cell(free_text(r.free_in_ms), 7);
+    line(row.take());
+    if (!r.remedies.empty()) wrapped(r.remedies.front(), 4, "");
+  }
+  if (shown < destinations.size())
+    wrapped(fmt::format("... and {} more destinations. -D PORTS chooses some of them, --json shows all.", destinations.size() - shown), 0, "");
+}
+
+void PortsText::heading(std::uint32_t netns) {
+  if (!first_) line("");
+  first_ = false;
+  line(fmt::format("Network namespace {}:", netns));
+}
+
+void PortsText::report(const PortReport& report) {
+  endpoints(report.ports);
+  destinations(report.destinations);
+}
+
+void PortsText::answer(const PortRecord& r, bool v6only) {
+  line(fmt::format("bind() and listen() on {}{} now:", endpoint_text(r.laddr, r.family, r.lport), v6only ? " (IPv6 only)" : ""));
+  const auto verdict = [&](std::string_view with, bool ok) {
+    line(fmt::format("  {:<20} {}", with, painted(ok ? "ok" : "blocked", ok)));
+  };
+  verdict("without an option", r.bind_plain);
+  verdict("with SO_REUSEADDR", r.bind_reuseaddr);
+  verdict("with SO_REUSEPORT", r.bind_reuseport);
+  if (r.bind_plain) return;
+  if (r.blocker_count != 0) {
+    if (r.free_in_ms) {
+      line(fmt::format("Free in {} at the latest, if nothing new comes.", duration_text(*r.free_in_ms)));
+    } else {
+      line("No timer will free it.");
+    }
+    line(fmt::format("In the way: {}", states_text(r.states)));
+    line(blocker_head());
+    constexpr std::size_t kShown = 10;
+    for (std::size_t i = 0; i < std::min(r.blockers.size(), kShown); ++i) line(blocker_row(r.blockers[i]));
+    if (r.blocker_count > kShown) line(fmt::format("  ... and {} more", r.blocker_count - kShown));
+  }
+  line("What helps:");
+  for (const std::string& remedy : r.remedies) wrapped(remedy, 2, "- ");
+}
+
+void PortsText::answer(const DestinationRecord& r) {
+  line(fmt::format("connect() from {} to {} without bind() now: {}", address_text(r.tuple.laddr, r.tuple.family),
+                   endpoint_text(r.tuple.raddr, r.tuple.family, r.tuple.rport), painted(r.connect ? "ok" : "blocked", r.connect)));
+  line(fmt::format("  ports left to this destination  {} of {} ({}-{}{})", r.available, r.range_high - r.range_low + 1, r.range_low, r.range_high,
+                   r.reserved == 0 ? "" : fmt::format(", {} reserved", r.reserved)));
+  line(fmt::format("  in use towards it               {}, {} of them in TIME_WAIT", r.used, r.time_wait));
+  for (std::size_t i = 0; i < std::min<std::size_t>(r.owners.size(), 5); ++i)
+    line(fmt::format("  held by                         {}: {}", process_text(r.owners[i].process), r.owners[i].count));
+  if (!r.connect) line(r.free_in_ms ? fmt::format("A port is free in {} at the latest.", duration_text(*r.free_in_ms)) : "No timer will free a port.");
+  if (r.remedies.empty()) return;
+  line("What helps:");
+  for (const std::string& remedy : r.remedies) wrapped(remedy, 2, "- ");
+}
+
+}  // namespace tcptrail

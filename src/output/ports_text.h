@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// `ports` for people: blocked endpoints with one sentence of remedy each,
+// destinations, and the two answers in full. No line is longer than 100 columns
+// but for an IPv6 endpoint that is. Inputs: records of port_report; output: an
+// OutFile, which the caller flushes.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "core/port_report.h"
+#include "util/out_file.h"
+
+namespace tcptrail {
+
+struct PortsTextOptions {
+  bool color = false;
+  std::size_t most = 50;  // endpoints and destinations shown, each; 0 = all
+};
+
+class PortsText {
+ public:
+  PortsText(OutFile& out, PortsTextOptions options) : out_(out), options_(options) {}
+  void heading(std::uint32_t netns);  // where several namespaces are shown
+  void report(const PortReport& report);
+  void answer(const PortRecord& record, bool v6only);
+  void answer(const DestinationRecord& record);
+
+ private:
+  void line(std::string_view text);
+  void wrapped(std::string_view text, std::size_t indent, std::string_view mark);
+  void endpoints(const std::vector<PortRecord>& ports);
+  void destinations(const std::vector<DestinationRecord>& destinations);
+  [[nodiscard]] std::string painted(std::string_view text, bool good) const;
+
+  OutFile& out_;
+  PortsTextOptions options_;
+  bool first_ = true;
+};
+
+}  // namespace tcptrail
