@@ -20,8 +20,10 @@ def balance(checks, run, connections, storms=1):
         loss["total"], sum(loss[kind] for kind in ("ring", "nested", "table", "malformed")), "loss.total", summary
     )
     made = 10 * connections + 2 * LISTENERS * storms
-    checks.equal(summary["transitions"] + loss["total"], made, "transitions + lost ones", summary)
-    return loss["total"]
+    seen = summary["transitions"] + loss["total"]
+    # Never more than there were; fewer only by what no tracer can see here (harness.UNTRACEABLE), a handful in a storm.
+    checks.that((1 - UNTRACEABLE / 10) * made <= seen <= made, f"{seen} transitions seen or lost, {made} made", summary)
+    return loss["total"] + made - seen
 
 
 def storm_life(checks):
@@ -102,7 +104,7 @@ def loss_is_counted(checks):
     in_stream = run.of("loss")
     checks.that(bool(in_stream), "no loss record in the stream")
     if in_stream:
-        checks.equal(sum(r["total"] for r in in_stream), lost, "sum of the loss records", in_stream[-1])
+        checks.equal(sum(r["total"] for r in in_stream), run.summary["loss"]["total"], "sum of the loss records", in_stream[-1])
     print(f"{lost} lost, {len(records)} records, {incomplete} incomplete, {len(in_stream)} loss records")
 
 
