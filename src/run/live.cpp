@@ -12,7 +12,6 @@
 #include <memory>
 #include <optional>
 
-#include "cli/version.h"
 #include "core/event.h"
 #include "core/lifecycle.h"
 #include "kernel/cgroup.h"
@@ -26,6 +25,7 @@
 #include "run/child.h"
 #include "run/clock.h"
 #include "run/signals.h"
+#include "run/startup.h"
 #include "util/message.h"
 #include "util/out_file.h"
 
@@ -99,7 +99,6 @@ class LiveRun {
   Result<void> resolve_filters();
   Result<void> start_session();
   void start_model();
-  void print_startup();
   void take_snapshot();
   void loop();
   void drain();
@@ -180,20 +179,6 @@ void LiveRun::start_model() {
   model.cookie_is_address = !plan_.cookie;
   model.cgroup_path = [this](std::uint64_t id) { return cgroups_.path_of(id); };
   model_ = std::make_unique<Lifecycle>(std::move(model), *counting_);
-}
-
-void LiveRun::print_startup() {
-  StartupRecord startup;
-  startup.boot_ns = started_ns_;
-  startup.version = TCPTRAIL_VERSION;
-  startup.command = to_string(options_.command);
-  startup.hostname = host_name();
-  startup.boot_id = boot_id();
-  startup.kernel = kernel_release();
-  for (std::size_t i = 0; i < kFeatureCount; ++i)
-    startup.features.emplace_back(name_of(static_cast<Feature>(i)), features_.on(static_cast<Feature>(i)));
-  startup.filters = options_.given_filters;
-  sink_->on(startup);
 }
 
 void LiveRun::take_snapshot() {
@@ -363,7 +348,7 @@ Result<int> LiveRun::run() {
   start_model();
   started_ns_ = loss_since_ns_ = boot_now_ns();
   next_clock_check_ns_ = started_ns_ + kClockCheckNs;
-  print_startup();
+  sink_->on(startup_record(options_, features_, started_ns_));
   take_snapshot();
   out_->flush();
   if (options_.run_for_ns) {

@@ -8,7 +8,6 @@
 #include <memory>
 #include <optional>
 
-#include "cli/version.h"
 #include "core/event.h"
 #include "core/port_report.h"
 #include "kernel/diagnose.h"
@@ -20,6 +19,7 @@
 #include "output/ports_json.h"
 #include "output/ports_text.h"
 #include "run/clock.h"
+#include "run/startup.h"
 #include "run/signals.h"
 #include "util/message.h"
 #include "util/out_file.h"
@@ -50,7 +50,6 @@ class PortsRun {
   Result<void> show(const PortSnapshot& snapshot);
   Result<BindQuestion> bind_question(const PortSysctls& sysctls) const;
   Result<ConnectQuestion> connect_question(const PortSysctls& sysctls) const;
-  void put_startup(std::uint64_t boot_ns);
 
   Options options_;
   Signals signals_;
@@ -237,20 +236,6 @@ Result<void> PortsRun::show(const PortSnapshot& snapshot) {
   return {};
 }
 
-void PortsRun::put_startup(std::uint64_t boot_ns) {
-  StartupRecord startup;
-  startup.boot_ns = boot_ns;
-  startup.version = TCPTRAIL_VERSION;
-  startup.command = to_string(options_.command);
-  startup.hostname = host_name();
-  startup.boot_id = boot_id();
-  startup.kernel = kernel_release();
-  for (std::size_t i = 0; i < kFeatureCount; ++i)
-    startup.features.emplace_back(name_of(static_cast<Feature>(i)), features_.on(static_cast<Feature>(i)));
-  startup.filters = options_.given_filters;
-  json_->on(startup);
-}
-
 Result<int> PortsRun::run() {
   const std::uint64_t started = boot_now_ns();
   if (const Result<void> chosen = choose_namespaces(); !chosen) return chosen.error();
@@ -270,7 +255,7 @@ Result<int> PortsRun::run() {
   if (options_.format == Format::kJson) {
     json_ = std::make_unique<JsonSink>(*out_, clock_, JsonOptions{options_.events, options_.labels});
     ports_json_ = std::make_unique<PortsJson>(*out_, clock_, json_->tail());
-    put_startup(started);
+    json_->on(startup_record(options_, features_, started));
   } else {
     PortsTextOptions text;
     text.color = use_color(options_.color, out_->is_terminal(), std::getenv("NO_COLOR"), std::getenv("TERM"));
