@@ -31,6 +31,26 @@ enum tcptrail_kind {
 	TCPTRAIL_SEEN_SOCKET = 7,      /* tcptrail_owned_record: snapshot, state in new_state */
 	TCPTRAIL_SEEN_HOLDER = 8,      /* tcptrail_holder_record: snapshot, one per process and socket */
 	TCPTRAIL_DESTROY = 9,          /* tcptrail_reset_record */
+	TCPTRAIL_SEEN_TIMEWAIT = 10,   /* tcptrail_timewait_record: a rescan of the minisockets */
+	TCPTRAIL_TIMEWAIT_END = 11,    /* tcptrail_reset_record of a minisocket, the cause in state */
+	TCPTRAIL_REFUSED = 12,         /* tcptrail_refused_record: a bind() or listen() that failed */
+};
+
+/* state of TCPTRAIL_TIMEWAIT_END */
+enum tcptrail_timewait_cause {
+	TCPTRAIL_CAUSE_UNKNOWN = 0,
+	TCPTRAIL_CAUSE_EXPIRED = 1,
+	TCPTRAIL_CAUSE_REUSED_BY_SYN = 2,
+	TCPTRAIL_CAUSE_REUSED_BY_CONNECT = 3,
+	TCPTRAIL_CAUSE_RESET = 4,
+	TCPTRAIL_CAUSE_KILLED = 5,
+	TCPTRAIL_CAUSE_NETNS_EXIT = 6,
+};
+
+/* op of tcptrail_refused_record */
+enum tcptrail_refused_op {
+	TCPTRAIL_OP_BIND = 1,
+	TCPTRAIL_OP_LISTEN = 2,
 };
 
 /* flags */
@@ -160,6 +180,40 @@ struct tcptrail_reset_record {
 	__u8 flags;
 };
 
+/*
+ * A minisocket that a rescan found: what a ledger needs to know it again, half the
+ * size of a SEEN_SOCKET. ts is that of the sighting.
+ */
+struct tcptrail_timewait_record {
+	__u64 ts_boot_ns;
+	__u64 cookie;     /* 0 when nobody ever asked for it */
+	__u32 netns;
+	__u32 expires_ms; /* until its timer fires */
+	__u8 laddr[16];
+	__u8 raddr[16];
+	__u16 lport;
+	__u16 rport;
+	__u8 tw;       /* TCPTRAIL_TW_* */
+	__u8 step_32ms; /* how much later the timer wheel may fire, in units of 32 ms, rounded up */
+	__u8 kind;
+	__u8 flags;
+};
+
+/* laddr and lport are what the caller asked for (listen(): what the socket has); the peer is zero. */
+struct tcptrail_refused_record {
+	struct tcptrail_record base; /* cookie, netns, pid, F_IPV4 and F_INET6 as for a bound socket */
+	__u64 cgroup_id;
+	__u32 uid; /* of the socket */
+	__u16 error; /* a positive errno: EADDRINUSE, EADDRNOTAVAIL */
+	__u8 op;     /* enum tcptrail_refused_op */
+	__u8 v6only; /* the socket is sk_ipv6only, or bind() would have made it so */
+	char comm[TCPTRAIL_COMM_LEN];
+	__u32 bound_dev_if;
+	__u8 reuseaddr;
+	__u8 reuseport;
+	__u8 pad[26];
+};
+
 /* The other direction: one prefix of an address filter, in the programs' read-only data. */
 struct tcptrail_prefix { /* address & mask == value, words in network order */
 	__u64 value[2];
@@ -180,7 +234,11 @@ TCPTRAIL_ASSERT(sizeof(struct tcptrail_owned_record) == 128);
 TCPTRAIL_ASSERT(sizeof(struct tcptrail_end_record) == 128);
 TCPTRAIL_ASSERT(sizeof(struct tcptrail_holder_record) == 64);
 TCPTRAIL_ASSERT(sizeof(struct tcptrail_reset_record) == 64);
+TCPTRAIL_ASSERT(sizeof(struct tcptrail_timewait_record) == 64);
+TCPTRAIL_ASSERT(sizeof(struct tcptrail_refused_record) == 128);
 TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_record, kind) == 62);
+TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_timewait_record, kind) == 62);
+TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_refused_record, comm) % 8 == 0);
 TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_holder_record, kind) == 62);
 TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_reset_record, kind) == 62);
 TCPTRAIL_ASSERT(__builtin_offsetof(struct tcptrail_end_record, mss) == 120);

@@ -8,6 +8,8 @@ namespace {
 
 constexpr std::size_t kKindOffset = offsetof(tcptrail_record, kind);
 
+}  // namespace
+
 std::size_t size_of_kind(std::uint8_t kind) {
   switch (kind) {
     case TCPTRAIL_TRANSITION:
@@ -16,17 +18,18 @@ std::size_t size_of_kind(std::uint8_t kind) {
     case TCPTRAIL_ACCEPT:
     case TCPTRAIL_SEEN_HOLDER:
     case TCPTRAIL_DESTROY:
+    case TCPTRAIL_SEEN_TIMEWAIT:
+    case TCPTRAIL_TIMEWAIT_END:
       return sizeof(tcptrail_record);
     case TCPTRAIL_TRANSITION_OWNED:
     case TCPTRAIL_TRANSITION_END:
     case TCPTRAIL_SEEN_SOCKET:
+    case TCPTRAIL_REFUSED:
       return sizeof(tcptrail_owned_record);
     default:
       return 0;
   }
 }
-
-}  // namespace
 
 bool decode(std::span<const std::byte> bytes, Event& event) {
   if (bytes.size() < sizeof(tcptrail_record)) return false;

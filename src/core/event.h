@@ -22,6 +22,8 @@ union Event {
   tcptrail_end_record end;
   tcptrail_holder_record holder;
   tcptrail_reset_record reset;
+  tcptrail_timewait_record timewait;
+  tcptrail_refused_record refused;
 
   [[nodiscard]] std::uint8_t kind() const { return base.kind; }
   [[nodiscard]] std::uint64_t boot_ns() const { return base.ts_boot_ns; }
@@ -30,6 +32,9 @@ union Event {
   [[nodiscard]] TcpState old_state() const { return TcpState{base.old_state}; }
   [[nodiscard]] TcpState new_state() const { return TcpState{base.new_state}; }
 };
+
+// In the ring and in a recording; 0 for an unknown kind.
+std::size_t size_of_kind(std::uint8_t kind);
 
 // False when the length does not fit the kind, or the kind is unknown: the caller counts it as malformed.
 bool decode(std::span<const std::byte> bytes, Event& event);

@@ -21,60 +21,6 @@
 
 namespace tcptrail {
 
-inline constexpr std::size_t kMaxBlockers = 64;
-
-struct BlockerRecord {
-  TcpState state{};
-  std::uint64_t cookie = 0;  // 0 = unknown
-  Tuple tuple;               // rport 0 = it has no remote end
-  Process owner;             // pid 0 = nobody holds it, or unknown
-  std::optional<bool> owner_alive;
-  std::optional<bool> reuseaddr;
-  std::optional<bool> reuseport;
-  std::optional<std::uint64_t> expires_in_ms;
-};
-
-struct PortOwner {
-  Process process;
-  std::optional<bool> alive;
-  std::uint64_t count = 0;
-};
-
-struct PortRecord {
-  std::uint64_t boot_ns = 0;
-  std::uint32_t netns = 0;
-  Family family = Family::kIpv4;  // of laddr
-  Address laddr;
-  std::uint16_t lport = 0;        // 0 = the kernel chooses
-  std::vector<std::pair<TcpState, std::uint64_t>> states;  // of the blockers
-  bool bind_plain = false;
-  bool bind_reuseaddr = false;
-  bool bind_reuseport = false;
-  std::vector<BlockerRecord> blockers;  // at most kMaxBlockers, those that stay longest first
-  std::uint64_t blocker_count = 0;
-  std::optional<std::uint64_t> free_in_ms;  // 0 = now
-  std::vector<PortOwner> owners;            // those with most sockets first
-  std::vector<std::string> remedies;        // the best first
-};
-
-struct DestinationRecord {
-  std::uint64_t boot_ns = 0;
-  std::uint32_t netns = 0;
-  Tuple tuple;  // lport 0
-  bool connect = false;
-  unsigned used = 0;
-  unsigned time_wait = 0;
-  unsigned available = 0;
-  unsigned range_low = 0;
-  unsigned range_high = 0;
-  unsigned reserved = 0;
-  std::optional<double> rate_per_s;
-  std::optional<double> exhausted_in_s;
-  std::optional<std::uint64_t> free_in_ms;  // 0 = now
-  std::vector<PortOwner> owners;
-  std::vector<std::string> remedies;  // for people; the JSON record has no place for them
-};
-
 // The sockets of one namespace and who holds them.
 class PortSnapshot {
  public:

@@ -22,6 +22,7 @@ constexpr std::array<std::string_view, 3> kPhases = {"", "fin_wait2", "time_wait
 constexpr std::array<std::string_view, 3> kTimeWaitEvents = {"present", "enter", "leave"};
 constexpr std::array<std::string_view, 7> kLeaveReasons = {
     "unknown", "expired", "reused_by_syn", "reused_by_connect", "reset", "killed", "netns_exit"};
+constexpr std::array<std::string_view, 3> kBlockedOps = {"bind", "listen", "connect"};
 constexpr std::array<std::string_view, 2> kFamilies = {"ipv4", "ipv6"};
 
 // A value outside the enumeration (a damaged recording) reads as the first word.
@@ -54,6 +55,7 @@ std::string_view to_string(TimeWaitSide side) { return word(kSides, side); }
 std::string_view to_string(TimeWaitPhase phase) { return word(kPhases, phase); }
 std::string_view to_string(TimeWaitEvent event) { return word(kTimeWaitEvents, event); }
 std::string_view to_string(LeaveReason reason) { return word(kLeaveReasons, reason); }
+std::string_view to_string(BlockedOp op) { return word(kBlockedOps, op); }
 std::string_view to_string(Family family) { return word(kFamilies, family); }
 
 std::optional<Closer> closer_from_string(std::string_view text) { return value<Closer>(kClosers, text); }

@@ -157,6 +157,106 @@ struct TimeWaitRecord {
   std::optional<std::uint64_t> expires_in_ms;
   LeaveReason reason = LeaveReason::kUnknown;  // on leave
   std::optional<std::uint64_t> held_ns;        // on leave
+  std::uint64_t successor_cookie = 0;          // on leave by reuse: the socket that took the tuple over; not printed
+};
+
+// Blockers that a record names; how many there are stands beside them.
+inline constexpr std::size_t kMaxBlockers = 64;
+
+struct BlockerRecord {
+  TcpState state{};
+  std::uint64_t cookie = 0;  // 0 = unknown
+  Tuple tuple;               // rport 0 = it has no remote end
+  Process owner;             // pid 0 = nobody holds it, or unknown
+  std::optional<bool> owner_alive;
+  std::optional<bool> reuseaddr;
+  std::optional<bool> reuseport;
+  std::optional<std::uint64_t> expires_in_ms;
+};
+
+struct PortOwner {
+  Process process;
+  std::optional<bool> alive;
+  std::uint64_t count = 0;
+};
+
+struct PortRecord {
+  std::uint64_t boot_ns = 0;
+  std::uint32_t netns = 0;
+  Family family = Family::kIpv4;  // of laddr
+  Address laddr;
+  std::uint16_t lport = 0;        // 0 = the kernel chooses
+  std::vector<std::pair<TcpState, std::uint64_t>> states;  // of the blockers
+  bool bind_plain = false;
+  bool bind_reuseaddr = false;
+  bool bind_reuseport = false;
+  std::vector<BlockerRecord> blockers;  // at most kMaxBlockers, those that stay longest first
+  std::uint64_t blocker_count = 0;
+  std::optional<std::uint64_t> free_in_ms;  // 0 = now
+  std::vector<PortOwner> owners;            // those with most sockets first
+  std::vector<std::string> remedies;        // the best first
+};
+
+struct DestinationRecord {
+  std::uint64_t boot_ns = 0;
+  std::uint32_t netns = 0;
+  Tuple tuple;  // lport 0
+  bool connect = false;
+  unsigned used = 0;
+  unsigned time_wait = 0;
+  unsigned available = 0;
+  unsigned range_low = 0;
+  unsigned range_high = 0;
+  unsigned reserved = 0;
+  std::optional<double> rate_per_s;
+  std::optional<double> exhausted_in_s;
+  std::optional<std::uint64_t> free_in_ms;  // 0 = now
+  std::vector<PortOwner> owners;
+  std::vector<std::string> remedies;  // for people; the JSON record has no place for them
+};
+
+enum class BlockedOp : std::uint8_t { kBind, kListen, kConnect };
+std::string_view to_string(BlockedOp);
+
+// A bind(), listen() or connect() that the kernel refused for want of a port.
+struct BlockedRecord {
+  std::uint64_t boot_ns = 0;  // of the last attempt
+  BlockedOp op = BlockedOp::kBind;
+  std::uint16_t error = 0;  // errno
+  std::uint64_t count = 1;  // attempts that this record stands for: same call, caller and endpoint
+  Process caller;
+  std::uint32_t netns = 0;
+  Tuple tuple;  // as asked for; lport 0 = the kernel was to choose; rport 0 = bind, listen
+  std::vector<BlockerRecord> blockers;  // at most kMaxBlockers, those that stay longest first
+  std::uint64_t blocker_count = 0;
+  std::optional<std::uint64_t> free_in_ms;  // nullopt = no timer will free it, or unknown
+  std::vector<std::string> remedies;        // the best first
+};
+
+// Connections that only their process, or their peer, can end, by process: CLOSE_WAIT,
+// and FIN_WAIT2 without a timer.
+struct LeakRecord {
+  std::uint64_t boot_ns = 0;
+  std::uint32_t netns = 0;
+  TcpState state{};
+  Process owner;               // pid 0 = unknown
+  std::optional<bool> alive;
+  std::uint64_t count = 0;
+  std::optional<std::uint64_t> oldest_ns;  // how long the oldest has been in the state; nullopt = since before the trace
+  std::optional<double> growth_per_s;      // of count, over the last minute at most; nullopt = first look
+  std::string remedy;
+};
+
+// One look of `ports --watch` at one network namespace.
+struct PortRound {
+  std::uint64_t boot_ns = 0;
+  std::uint32_t netns = 0;
+  std::span<const PortRecord> ports;                // what hurts most first
+  std::span<const DestinationRecord> destinations;  // what is nearest to its end first
+  std::span<const LeakRecord> leaks;                // the most first
+  std::span<const TimeWaitRecord> time_waits;       // event "present"
+  // The look after this one comes later than was asked for, so that looking costs a tenth of a core at most.
+  std::optional<std::uint64_t> next_in_ns;
 };
 
 struct Loss {
@@ -210,8 +310,10 @@ class RecordSink {
   virtual void on(const TransitionRecord&) = 0;
   virtual void on(const ConnectionRecord&) = 0;
   virtual void on(const TimeWaitRecord&) = 0;
+  virtual void on(const BlockedRecord&) = 0;
   virtual void on(const LossRecord&) = 0;
   virtual void on(const SummaryRecord&) = 0;
+  virtual void on(const PortRound&) {}  // `ports --watch` alone
 };
 
 }  // namespace tcptrail

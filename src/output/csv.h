@@ -17,6 +17,7 @@ class CsvSink final : public RecordSink {
   void on(const TransitionRecord&) override;
   void on(const ConnectionRecord&) override;
   void on(const TimeWaitRecord&) override;
+  void on(const BlockedRecord&) override {}  // a list of blockers fits no table
   void on(const LossRecord&) override;
   void on(const SummaryRecord&) override;
 

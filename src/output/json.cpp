@@ -132,7 +132,8 @@ class JsonSink::TupleCache {
 
 JsonSink::JsonSink(OutFile& out, WallClock& clock, const JsonOptions& options)
     : out_(out), clock_(clock), events_(options.events), tail_(tail_text(options.labels)),
-      cache_(std::make_unique<TupleCache>()) {}
+      cache_(std::make_unique<TupleCache>()),
+      ports_(out, clock, tail_) {}
 
 JsonSink::~JsonSink() = default;
 
@@ -234,6 +235,20 @@ void JsonSink::on(const TimeWaitRecord& r) {
   p = put_optional_us(put::literal(p, R"(,"held_us":)"), r.held_ns);
   end(p);
   ++printed_;
+}
+
+void JsonSink::on(const BlockedRecord& r) {
+  if (!events_.blocked) return;
+  ports_.put(r);
+  ++printed_;
+}
+
+void JsonSink::on(const PortRound& round) {
+  for (const PortRecord& r : round.ports) ports_.put(r);
+  for (const DestinationRecord& r : round.destinations) ports_.put(r);
+  for (const LeakRecord& r : round.leaks) ports_.put(r);
+  printed_ += round.ports.size() + round.destinations.size() + round.leaks.size();
+  for (const TimeWaitRecord& r : round.time_waits) on(r);
 }
 
 void JsonSink::on(const LossRecord& r) {

@@ -14,6 +14,7 @@
 
 #include "core/filter.h"
 #include "core/record.h"
+#include "output/ports_json.h"
 #include "output/wall_clock.h"
 #include "util/out_file.h"
 
@@ -39,8 +40,10 @@ class JsonSink final : public RecordSink {
   void on(const TransitionRecord&) override;
   void on(const ConnectionRecord&) override;
   void on(const TimeWaitRecord&) override;
+  void on(const BlockedRecord&) override;
   void on(const LossRecord&) override;
   void on(const SummaryRecord&) override;
+  void on(const PortRound&) override;
 
   // What every line ends with: the labels, if any, and the newline.
   [[nodiscard]] std::string_view tail() const { return tail_; }
@@ -63,6 +66,7 @@ class JsonSink final : public RecordSink {
   EventSet events_;
   std::string tail_;  // `,"labels":{...}}` or `}`, and the newline
   std::unique_ptr<TupleCache> cache_;
+  PortsJson ports_;
   std::uint64_t printed_ = 0;
 };
 

@@ -57,6 +57,27 @@ char* put_owners(char* p, const std::vector<PortOwner>& owners) {
   return p;
 }
 
+char* put_blockers(char* p, const std::vector<BlockerRecord>& blockers, std::uint64_t count) {
+  p = put::literal(p, R"(,"blockers":[)");
+  for (const BlockerRecord& blocker : blockers) {
+    p = put_blocker(p, blocker);
+    *p++ = ',';
+  }
+  if (!blockers.empty()) --p;
+  return put::number(put::literal(p, R"(],"blocker_count":)"), count);
+}
+
+char* put_remedies(char* p, const std::vector<std::string>& remedies) {
+  p = put::literal(p, R"(,"remedies":[)");
+  for (const std::string& remedy : remedies) {
+    p = put_text(p, remedy);
+    *p++ = ',';
+  }
+  if (!remedies.empty()) --p;
+  *p++ = ']';
+  return p;
+}
+
 char* put_number(char* p, const std::optional<double>& value) {
   return value ? fmt::format_to(p, "{:.3f}", *value) : put_null(p);
 }
@@ -82,21 +103,41 @@ void PortsJson::put(const PortRecord& r) {
   p = put_verdict(put::literal(p, R"(},"bind_plain":)"), r.bind_plain);
   p = put_verdict(put::literal(p, R"(,"bind_reuseaddr":)"), r.bind_reuseaddr);
   p = put_verdict(put::literal(p, R"(,"bind_reuseport":)"), r.bind_reuseport);
-  p = put::literal(p, R"(,"blockers":[)");
-  for (const BlockerRecord& blocker : r.blockers) {
-    p = put_blocker(p, blocker);
-    *p++ = ',';
-  }
-  if (!r.blockers.empty()) --p;
-  p = put::number(put::literal(p, R"(],"blocker_count":)"), r.blocker_count);
+  p = put_blockers(p, r.blockers, r.blocker_count);
   p = put_optional(put::literal(p, R"(,"free_in_ms":)"), r.free_in_ms);
-  p = put::literal(put_owners(p, r.owners), R"(,"remedies":[)");
-  for (const std::string& remedy : r.remedies) {
-    p = put_text(p, remedy);
-    *p++ = ',';
-  }
-  if (!r.remedies.empty()) --p;
-  *p++ = ']';
+  p = put_remedies(put_owners(p, r.owners), r.remedies);
+  out_.commit(put::text(p, tail_));
+}
+
+void PortsJson::put(const BlockedRecord& r) {
+  std::size_t room = kFixedRoom + tail_.size() + r.blockers.size() * kRoomPerBlocker;
+  for (const std::string& remedy : r.remedies) room += remedy.size() * kJsonEscapeGrowth + 8;
+  char* p = put_time(put::literal(out_.reserve(room), R"({"type":"blocked","time":)"), clock_, r.boot_ns);
+  p = put::number(put::literal(p, R"(,"boot_ns":)"), r.boot_ns);
+  p = put_word(put::literal(p, R"(,"op":)"), to_string(r.op));
+  p = put_errno(put::literal(p, R"(,"error":)"), r.error);
+  p = put_non_zero(put::literal(p, R"(,"pid":)"), r.caller.pid);
+  p = put_comm(put::literal(p, R"(,"comm":)"), r.caller);
+  p = put_tuple(put_netns(p, r.netns), r.tuple);
+  p = put_blockers(p, r.blockers, r.blocker_count);
+  p = put_optional(put::literal(p, R"(,"free_in_ms":)"), r.free_in_ms);
+  p = put_remedies(p, r.remedies);
+  p = put::number(put::literal(p, R"(,"count":)"), r.count);
+  out_.commit(put::text(p, tail_));
+}
+
+void PortsJson::put(const LeakRecord& r) {
+  const std::size_t room = kFixedRoom + tail_.size() + r.remedy.size() * kJsonEscapeGrowth;
+  char* p = put_time(put::literal(out_.reserve(room), R"({"type":"leak","time":)"), clock_, r.boot_ns);
+  p = put::number(put::literal(p, R"(,"boot_ns":)"), r.boot_ns);
+  p = put_state(put::literal(put_netns(p, r.netns), R"(,"state":)"), r.state);
+  p = put_non_zero(put::literal(p, R"(,"pid":)"), r.owner.pid);
+  p = put_comm(put::literal(p, R"(,"comm":)"), r.owner);
+  p = put_optional_bool(put::literal(p, R"(,"alive":)"), r.alive);
+  p = put::number(put::literal(p, R"(,"count":)"), r.count);
+  p = put_optional_us(put::literal(p, R"(,"oldest_us":)"), r.oldest_ns);
+  p = put_number(put::literal(p, R"(,"growth_per_s":)"), r.growth_per_s);
+  p = put_text(put::literal(p, R"(,"remedy":)"), r.remedy);
   out_.commit(put::text(p, tail_));
 }
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The `port` and `destination` records as JSON Lines. Inputs: records of
-// port_report; output: an OutFile, which the caller flushes. Everything else of the
+// The records about ports (port, destination, leak, blocked) as JSON Lines. Inputs: records of
+// the model; output: an OutFile, which the caller flushes. Everything else of the
 // stream (startup, time_wait, summary) is the JsonSink's.
 #pragma once
 
 #include <string>
 #include <string_view>
 
-#include "core/port_report.h"
+#include "core/record.h"
 #include "output/wall_clock.h"
 #include "util/out_file.h"
 
@@ -19,6 +19,8 @@ class PortsJson {
   PortsJson(OutFile& out, WallClock& clock, std::string_view tail) : out_(out), clock_(clock), tail_(tail) {}
   void put(const PortRecord& record);
   void put(const DestinationRecord& record);
+  void put(const LeakRecord& record);
+  void put(const BlockedRecord& record);
 
  private:
   OutFile& out_;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "output/put.h"
 #include "util/escape.h"
@@ -100,7 +101,67 @@ std::string blocker_row(const BlockerRecord& b) {
   return row.take() + (options.empty() ? "" : "\n               has " + options);
 }
 
+// Breaks at spaces; what follows the first line stands under its text.
+std::vector<std::string> wrap(std::string_view text, std::string head) {
+  std::vector<std::string> lines;
+  const std::size_t room = kWidth - head.size();
+  while (!text.empty()) {
+    std::size_t end = text.size();
+    if (display_width(text) > room) {
+      end = text.rfind(' ', room);
+      if (end == std::string_view::npos) end = text.find(' ');
+      if (end == std::string_view::npos) end = text.size();
+    }
+    lines.push_back(head + std::string(text.substr(0, end)));
+    text.remove_prefix(std::min(text.size(), end + 1));
+    head.assign(head.size(), ' ');
+  }
+  return lines;
+}
+
+// "3 TIME_WAIT (4100/server, exited)", for each state and owner; the rest is a number.
+std::string in_the_way(const BlockedRecord& r) {
+  struct Group {
+    const BlockerRecord* blocker;
+    std::uint64_t count;
+  };
+  std::vector<Group> groups;
+  for (const BlockerRecord& b : r.blockers) {
+    const auto same = [&](const Group& g) { return g.blocker->state == b.state && g.blocker->owner.pid == b.owner.pid; };
+    const auto known = std::find_if(groups.begin(), groups.end(), same);
+    if (known == groups.end())
+      groups.push_back({&b, 1});
+    else
+      ++known->count;
+  }
+  constexpr std::size_t kShown = 3;
+  std::string text;
+  std::uint64_t named = 0;
+  for (std::size_t i = 0; i < std::min(groups.size(), kShown); ++i) {
+    const BlockerRecord& b = *groups[i].blocker;
+    named += groups[i].count;
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", groups[i].count, state_name(b.state));
+    if (b.owner.pid != 0) text += fmt::format(" of {}{}", process_text(b.owner), b.owner_alive.value_or(true) ? "" : " (exited)");
+  }
+  if (named < r.blocker_count) text += fmt::format(", {} more", r.blocker_count - named);
+  return text;
+}
+
 }  // namespace
+
+std::vector<std::string> blocked_lines(const BlockedRecord& r) {
+  std::string what = fmt::format("{} {}", to_string(r.op), endpoint_text(r.tuple.laddr, r.tuple.family, r.tuple.lport));
+  if (r.op == BlockedOp::kConnect) what += " to " + endpoint_text(r.tuple.raddr, r.tuple.family, r.tuple.rport);
+  if (r.count > 1) what += fmt::format(", {} times", r.count);
+  const char* error = strerrorname_np(r.error);
+  what += fmt::format(": {} for {}", error != nullptr ? error : "error", process_text(r.caller));
+  if (r.blocker_count != 0) what += fmt::format("; in the way: {}", in_the_way(r));
+  if (r.free_in_ms) what += fmt::format("; free in {}", duration_text(*r.free_in_ms));
+  std::vector<std::string> lines = wrap(what, "BLOCKED ");
+  if (!r.remedies.empty())
+    for (std::string& part : wrap(r.remedies.front(), "        ")) lines.push_back(std::move(part));
+  return lines;
+}
 
 void PortsText::line(std::string_view text) {
   char* p = put::text(out_.reserve(text.size() + 1), text);
@@ -113,22 +174,8 @@ std::string PortsText::painted(std::string_view text, bool good) const {
   return fmt::format("{}{}\x1b[0m", good ? "\x1b[32m" : "\x1b[31m", text);
 }
 
-// Breaks at spaces; what follows the first line stands under its text.
 void PortsText::wrapped(std::string_view text, std::size_t indent, std::string_view mark) {
-  std::string head(indent, ' ');
-  head += mark;
-  const std::size_t room = kWidth - head.size();
-  while (!text.empty()) {
-    std::size_t end = text.size();
-    if (display_width(text) > room) {
-      end = text.rfind(' ', room);
-      if (end == std::string_view::npos) end = text.find(' ');
-      if (end == std::string_view::npos) end = text.size();
-    }
-    line(head + std::string(text.substr(0, end)));
-    text.remove_prefix(std::min(text.size(), end + 1));
-    head.assign(head.size(), ' ');
-  }
+  for (const std::string& part : wrap(text, std::string(indent, ' ').append(mark))) line(part);
 }
 
 void PortsText::endpoints(const std::vector<PortRecord>& ports) {

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/port_report.h"
 #include "util/out_file.h"
@@ -18,6 +19,9 @@ struct PortsTextOptions {
   bool color = false;
   std::size_t most = 50;  // endpoints and destinations shown, each; 0 = all
 };
+
+// A `blocked` record among the rows of a table: what, who, what is in the way, the best remedy.
+std::vector<std::string> blocked_lines(const BlockedRecord& record);
 
 class PortsText {
  public:

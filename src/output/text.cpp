@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "output/ports_text.h"
 #include "output/put.h"
 #include "util/escape.h"
 #include "util/message.h"
@@ -229,6 +230,16 @@ void TextSink::on(const ConnectionRecord& record) {
 
 void TextSink::on(const TimeWaitRecord& record) {
   if (options_.events.time_wait) put_line(trace_, record);
+}
+
+// Not a row of the table: it says what, who, what is in the way, and what would help.
+void TextSink::on(const BlockedRecord& record) {
+  if (!options_.events.blocked) return;
+  put_headers();
+  std::string text;
+  for (const std::string& line : blocked_lines(record)) text += line + '\n';
+  out_.commit(put::text(out_.reserve(text.size()), text));
+  ++printed_;
 }
 
 void TextSink::on(const LossRecord& record) { loss_.on(record); }

@@ -48,6 +48,7 @@ class TextSink final : public RecordSink {
   void on(const TransitionRecord&) override;
   void on(const ConnectionRecord&) override;
   void on(const TimeWaitRecord&) override;
+  void on(const BlockedRecord&) override;
   void on(const LossRecord&) override;
   void on(const SummaryRecord&) override;
 

@@ -77,6 +77,7 @@ class CountingSink final : public RecordSink {
   void on(const TransitionRecord& r) override { pass(r, events_.transition); }
   void on(const ConnectionRecord& r) override { pass(r, events_.connection); }
   void on(const TimeWaitRecord& r) override { pass(r, events_.time_wait); }
+  void on(const BlockedRecord& r) override { pass(r, events_.blocked); }
 
  private:
   template <class Record>

@@ -112,12 +112,14 @@ class KeepingSink final : public RecordSink {
     connections.push_back(std::move(kept));
   }
   void on(const TimeWaitRecord& r) override { time_waits.push_back(r); }
+  void on(const BlockedRecord& r) override { blocked.push_back(r); }
   void on(const LossRecord&) override {}
   void on(const SummaryRecord&) override {}
 
   std::vector<TransitionRecord> transitions;
   std::vector<KeptConnection> connections;
   std::vector<TimeWaitRecord> time_waits;
+  std::vector<BlockedRecord> blocked;
 };
 
 // A model that has its first snapshot behind it.

@@ -65,11 +65,11 @@ TEST(Schema, RefusesWhatIsNotInTheContract) {
 
 TEST(Schema, KnowsEveryRecordTypeOfTheContract) {
   const json schema = json::parse(test::schema_text());
-  for (const char* type : {"startup", "transition", "connection", "time_wait", "blocked", "port", "destination", "loss",
+  for (const char* type : {"startup", "transition", "connection", "time_wait", "blocked", "port", "destination", "leak", "loss",
                            "summary"}) {
     EXPECT_TRUE(schema["$defs"].contains(type)) << type;
   }
-  EXPECT_EQ(schema["oneOf"].size(), 9U);
+  EXPECT_EQ(schema["oneOf"].size(), 10U);
   EXPECT_EQ(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
 }
 
