@@ -94,22 +94,6 @@ static __always_inline int show_full_socket(struct tcp_sock *tp, struct sock_com
 }
 
 /*
- * The timer wheel rounds up to the end of the slot that it has put the timer in, and says
- * in flags which one that is: the slots of level n are 8^n ticks wide, each level has 64
- * (kernel/time/timer.c: calc_index(), TIMER_ARRAYSHIFT).
- */
-static __always_inline __u16 timer_step_ms(struct timer_list *timer)
-{
-	unsigned long expires = timer->expires;
-	__u32 shift = (timer->flags >> 22) / 64 * 3;
-
-	if (shift > 24)
-		shift = 24;
-	/* One tick more: the present one has begun, and the timers of the last run in it. */
-	return (((((expires >> shift) + 1) << shift) - expires + 1) * 1000 + kernel_hz - 1) / kernel_hz;
-}
-
-/*
  * The delay of tcp_tw_reuse counts from tw_entry_stamp where there is one (not in 6.12, in
  * 6.16), before that from the second of the peer's last timestamp: tcp_twsk_unique().
  */
@@ -173,7 +157,7 @@ static __always_inline int show_timewait(struct tcp_timewait_sock *tcptw, struct
 		r->tw |= TCPTRAIL_TW_WHOLE_PORT;
 	left = (long)(tw->tw_timer.expires - bpf_jiffies64());
 	r->expires_ms = left > 0 ? (__u64)left * 1000 / kernel_hz : 0;
-	r->step_ms = timer_step_ms(&tw->tw_timer);
+	r->step_ms = tcptrail_wheel_step_ms(tw->tw_timer.expires, tw->tw_timer.flags);
 	r->bound_dev_if = skc->skc_bound_dev_if;
 	if (BPF_CORE_READ_BITFIELD(skc, skc_ipv6only))
 		r->bind |= TCPTRAIL_BIND_V6ONLY;

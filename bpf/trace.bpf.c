@@ -81,6 +81,7 @@ static __always_inline void on_transition(struct sock *sk, struct tcp_sock *tp, 
 			tcptrail_leader_comm(&r->comm);
 		r->tw = TCPTRAIL_TW_NONE;
 		r->tw_expires_ms = 0;
+		r->tw_step_32ms = 0;
 		/* The only states from which tcp_time_wait() is called. */
 		if (old == TCP_FIN_WAIT2 || old == TCP_CLOSING)
 			tcptrail_find_timewait(r, sk);

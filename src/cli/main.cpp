@@ -55,6 +55,7 @@ int main(int argc, char** argv) {
       std::fwrite(kSchemaJson.data(), 1, kSchemaJson.size(), stdout);
       return finish_stdout(0);
     case Command::kPorts: {
+      if (line->options.watch_ns) break;
       const Result<int> status = run_ports(std::move(line->options));
       return status ? *status : report(status.error());
     }

@@ -43,7 +43,8 @@ struct Raw {
   std::string command;
   Values pid, lport, rport, comm, laddr, raddr, netns, cgroup, uid, closed_by, how, min_ms;
   Values events, output, run_for, count, columns, color, label, ring_size, deny;
-  Values bind, connect, from;
+  Values bind, connect, from, watch;
+  bool watches = false;
 };
 
 struct ValueFlag {
@@ -111,6 +112,7 @@ std::unique_ptr<CLI::App> make_app(Raw& raw) {
   }
   for (const BoolFlag& flag : kBoolFlags) app->add_flag(flag.names, raw.*flag.value);
   app->add_flag("-v,--verbose", raw.verbose);
+  app->add_option("--watch", raw.watch)->expected(0, 1);
   app->add_option("command", raw.command);
   return app;
 }
@@ -222,6 +224,7 @@ void convert_run(const Raw& raw, std::span<const std::string_view> features, Opt
 void convert_ports(const Raw& raw, Options& o, Converter& c) {
   const bool asks = !raw.bind.empty() || !raw.connect.empty() || !raw.from.empty() || raw.v6only;
   if (o.command != Command::kPorts) {
+    if (raw.watches) c.fail(usage("--watch is a flag of ports", "", "tcptrail ports --watch"));
     if (asks) c.fail(usage("--bind, --connect, --from and --v6only are questions to ports", "", "tcptrail ports --bind 127.0.0.1:80"));
     return;
   }
@@ -236,6 +239,10 @@ void convert_ports(const Raw& raw, Options& o, Converter& c) {
   if (!raw.connect.empty()) c.set(o.connect, parse_address_port("--connect", raw.connect.back(), false));
   if (!raw.from.empty()) c.set(o.from, parse_address("--from", raw.from.back()));
   o.v6only = raw.v6only;
+  if (!raw.watches) return;
+  if (o.bind || o.connect) c.fail(usage("--watch with --bind or --connect", "a question is answered once", "leave one of them out"));
+  o.watch_ns = 1'000'000'000;
+  if (!raw.watch.empty()) c.set(o.watch_ns, parse_duration_ns("--watch", raw.watch.back()));
 }
 
 void convert_columns(const Raw& raw, Options& o, Converter& c) {
@@ -263,7 +270,7 @@ void convert_output(const Raw& raw, Options& o, Converter& c) {
   if (raw.csv) o.format = Format::kCsv;
   o.events = o.command == Command::kTrace ? EventSet{.transition = true, .time_wait = true, .blocked = true}
                                           : EventSet{.connection = true, .blocked = true};
-  if (o.command == Command::kPorts) o.events = {.time_wait = true};
+  if (o.command == Command::kPorts) o.events = {.time_wait = true, .blocked = raw.watches};
   if (!raw.events.empty()) c.set(o.events, parse_events("--events", joined(raw.events)));
   if (!raw.color.empty()) {
     static constexpr std::array<std::string_view, 3> kModes = {"auto", "always", "never"};
@@ -340,6 +347,7 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
   } catch (const CLI::ParseError& error) {
     return parse_failure(error);
   }
+  raw.watches = app->count("--watch") != 0;
   if (raw.help_full || raw.command == "help") {
     line.text = full_help();
     return line;
@@ -372,7 +380,7 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
 }
 
 std::vector<std::string> known_flags() {
-  std::vector<std::string> flags = {"-v", "--verbose"};
+  std::vector<std::string> flags = {"-v", "--verbose", "--watch"};
   const auto add = [&flags](std::string_view names) {
     for (const std::string_view name : split_list(names)) flags.emplace_back(name);
   };

@@ -52,6 +52,7 @@ struct Options {
   std::optional<AddressPort> connect;  // ports --connect
   std::optional<AddressPort> from;     // its --from; the port is 0
   bool v6only = false;                 // its --v6only
+  std::optional<std::uint64_t> watch_ns;  // ports --watch: time between two looks
   // The filters as given, for `startup.filters`: {"lport", "80,443"}.
   std::vector<std::pair<std::string, std::string>> given_filters;
 };

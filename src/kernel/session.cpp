@@ -247,12 +247,13 @@ bool run_iterator(const bpf_program* program, const std::function<void()>& drain
 
 }  // namespace
 
-Snapshot Session::snapshot(const std::function<void()>& drain) {
-  Snapshot snapshot;
+SnapshotScope Session::snapshot(const SnapshotRequest& request, const std::function<void()>& drain) {
+  SnapshotScope snapshot;
+  snapshot.minisockets_only = request.minisockets_only;
   if (!snapshot_) return snapshot;
-  for (const NetNamespace& netns : namespaces_with(netns_wanted_)) {
-    if (!netns_wanted_.empty() && std::find(netns_wanted_.begin(), netns_wanted_.end(), netns.inode) == netns_wanted_.end())
-      continue;
+  const std::vector<std::uint32_t>& wanted = request.netns.empty() ? netns_wanted_ : request.netns;
+  for (const NetNamespace& netns : namespaces_with(wanted)) {
+    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), netns.inode) == wanted.end()) continue;
     const NetNamespaceGuard inside(netns);
     if (inside.ok() && run_iterator(programs_->program("seen_sockets"), drain))
       snapshot.netns_read.push_back(netns.inode);

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "core/feed.h"
 #include "core/filter.h"
 #include "kernel/features.h"
 #include "kernel/plan.h"
@@ -25,10 +26,9 @@ struct SessionOptions {
   bool verbose = false;           // libbpf's own messages to stderr
 };
 
-struct Snapshot {
-  // Sorted inode numbers.
-  std::vector<std::uint32_t> netns_read;     // to their end
-  std::vector<std::uint32_t> netns_refused;  // could not be entered
+struct SnapshotRequest {
+  std::vector<std::uint32_t> netns;  // inode numbers; empty = every one that the session traces
+  bool minisockets_only = false;
 };
 
 class Session {
@@ -42,7 +42,7 @@ class Session {
 
   // Writes a record into the ring for every socket and holder, namespace after
   // namespace. `drain` is called whenever the ring fills, and must empty it.
-  Snapshot snapshot(const std::function<void()>& drain);
+  SnapshotScope snapshot(const SnapshotRequest& request, const std::function<void()>& drain);
 
   // No event comes after this; the ring still holds what came before.
   void detach();
