@@ -183,19 +183,23 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
     const char* program;
     const char* category;
     const char* name;
-    bool required;
+    const char* without;  // what is less true when it cannot be attached; null = nothing works
   };
-  static constexpr Classic kClassic[] = {{"set_state", "sock", "inet_sock_set_state", true},
-                                         {"destroy", "tcp", "tcp_destroy_sock", true},
-                                         {"accept4_return", "syscalls", "sys_exit_accept4", false},
-                                         {"accept_return", "syscalls", "sys_exit_accept", false}};
+  static constexpr const char* kNoAccept = "a passive connection's owner is known when it closes";
+  static constexpr const char* kNoRefused = "some refused calls are not seen";
+  static constexpr Classic kClassic[] = {{"set_state", "sock", "inet_sock_set_state", nullptr},
+                                         {"destroy", "tcp", "tcp_destroy_sock", nullptr},
+                                         {"accept4_return", "syscalls", "sys_exit_accept4", kNoAccept},
+                                         {"accept_return", "syscalls", "sys_exit_accept", kNoAccept},
+                                         {"bind_return", "syscalls", "sys_exit_bind", kNoRefused},
+                                         {"listen_return", "syscalls", "sys_exit_listen", kNoRefused}};
   for (const Classic& c : kClassic) {
     const bpf_program* classic = programs.program(c.program);
     if (!plan.loads(c.program) || bpf_program__type(classic) != BPF_PROG_TYPE_TRACEPOINT) continue;
     Result<BpfLink> link = attach_tracepoint(classic, c.category, c.name);
-    if (!link && c.required) return link.error();
+    if (!link && c.without == nullptr) return link.error();
     if (!link)
-      session->warnings_.push_back(link.error().what + " (" + link.error().why + "): a passive connection's owner is known when it closes");
+      session->warnings_.push_back(link.error().what + " (" + link.error().why + "): " + c.without);
     else
       session->links_.push_back(std::move(*link));
   }
