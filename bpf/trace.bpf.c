@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The stream: every state transition of a TCP socket, RSTs, and who accepted
- * what, into one ring buffer in the order in which they happened.
+ * The stream: every state transition of a TCP socket, RSTs, who accepted what
+ * and who was refused a port, into one ring buffer in the order in which they
+ * happened.
  *
  * Built twice: as it is (tp_btf, the normal case) and with TCPTRAIL_CLASSIC for
  * kernels where typed tracepoints do not load.
@@ -12,6 +13,7 @@
 #include "nested.bpf.h"
 #include "owner.bpf.h"
 #include "read_sock.bpf.h"
+#include "refused.bpf.h"
 
 #include <bpf/bpf_tracing.h>
 
@@ -29,13 +31,6 @@ static __always_inline void fill_owned(struct tcptrail_owned_record *r, struct s
 	r->has_socket = GET(sk, sk_socket) != NULL;
 	__builtin_memset(&r->bound_dev_if, 0, sizeof(*r) - __builtin_offsetof(struct tcptrail_owned_record, bound_dev_if));
 }
-
-/* The clock is read after the reservation: records of one ring are in order of time. */
-#define TCPTRAIL_FINISH(record, base)                          \
-	do {                                                   \
-		(base)->ts_boot_ns = bpf_ktime_get_boot_ns();  \
-		tcptrail_submit(record);                       \
-	} while (0)
 
 /* Written straight into the ring: a copy on the stack first costs 40 ns an event. */
 static __always_inline void fill_base(struct tcptrail_record *r, struct sock *sk, struct tcp_sock *tp,

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstring>
+#include <thread>
 
 #include "kernel/diagnose.h"
 #include "kernel/machine.h"
@@ -137,7 +138,7 @@ void set_filters(Rodata& ro, const Filters& filters) {
 
 }  // namespace
 
-Session::~Session() = default;
+Session::~Session() { detach(); }
 
 Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionOptions& options) {
   g_verbose = options.verbose;
@@ -182,19 +183,23 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
     const char* program;
     const char* category;
     const char* name;
-    bool required;
+    const char* without;  // what is less true when it cannot be attached; null = nothing works
   };
-  static constexpr Classic kClassic[] = {{"set_state", "sock", "inet_sock_set_state", true},
-                                         {"destroy", "tcp", "tcp_destroy_sock", true},
-                                         {"accept4_return", "syscalls", "sys_exit_accept4", false},
-                                         {"accept_return", "syscalls", "sys_exit_accept", false}};
+  static constexpr const char* kNoAccept = "a passive connection's owner is known when it closes";
+  static constexpr const char* kNoRefused = "some refused calls are not seen";
+  static constexpr Classic kClassic[] = {{"set_state", "sock", "inet_sock_set_state", nullptr},
+                                         {"destroy", "tcp", "tcp_destroy_sock", nullptr},
+                                         {"accept4_return", "syscalls", "sys_exit_accept4", kNoAccept},
+                                         {"accept_return", "syscalls", "sys_exit_accept", kNoAccept},
+                                         {"bind_return", "syscalls", "sys_exit_bind", kNoRefused},
+                                         {"listen_return", "syscalls", "sys_exit_listen", kNoRefused}};
   for (const Classic& c : kClassic) {
     const bpf_program* classic = programs.program(c.program);
     if (!plan.loads(c.program) || bpf_program__type(classic) != BPF_PROG_TYPE_TRACEPOINT) continue;
     Result<BpfLink> link = attach_tracepoint(classic, c.category, c.name);
-    if (!link && c.required) return link.error();
+    if (!link && c.without == nullptr) return link.error();
     if (!link)
-      session->warnings_.push_back(link.error().what + " (" + link.error().why + "): a passive connection's owner is known when it closes");
+      session->warnings_.push_back(link.error().what + " (" + link.error().why + "): " + c.without);
     else
       session->links_.push_back(std::move(*link));
   }
@@ -208,9 +213,13 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
   return session;
 }
 
-// The transitions first: taking a classic tracepoint away waits tens of ms for the kernel.
+// Taking away the tracepoint of a system call waits tens of ms for the kernel: all at once.
 void Session::detach() {
-  while (!links_.empty()) links_.pop_back();
+  std::vector<std::jthread> waiting;
+  while (!links_.empty()) {
+    waiting.emplace_back([link = std::move(links_.back())]() mutable { link.reset(); });
+    links_.pop_back();
+  }
 }
 
 std::uint64_t Session::lost_ring() const { return programs_->lost_ring(); }
