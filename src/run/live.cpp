@@ -236,6 +236,7 @@ void LiveRun::start_model() {
   model.want_blocked = options_.events.blocked;
   model.can_look = plan_.snapshot;
   model.resets_traced = plan_.resets;
+  model.listen_traced = plan_.refused_calls;
   model.cookie_is_address = !plan_.cookie;
   if (options_.watch_ns) {
     model.watch_ports = true;
