@@ -222,6 +222,8 @@ void Session::detach() {
   }
 }
 
+int Session::program_fd() const { return bpf_program__fd(programs_->program("set_state")); }
+
 std::uint64_t Session::lost_ring() const { return programs_->lost_ring(); }
 
 std::uint64_t Session::lost_other() const { return programs_->lost_other(); }

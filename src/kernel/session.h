@@ -44,6 +44,9 @@ class Session {
   // namespace. `drain` is called whenever the ring fills, and must empty it.
   SnapshotScope snapshot(const SnapshotRequest& request, const std::function<void()>& drain);
 
+  // Of a loaded program, to ask the kernel about; the session's own.
+  [[nodiscard]] int program_fd() const;
+
   // No event comes after this; the ring still holds what came before.
   void detach();
 

@@ -19,6 +19,7 @@
 #include "kernel/live_facts.h"
 #include "kernel/machine.h"
 #include "kernel/netns.h"
+#include "kernel/privilege.h"
 #include "kernel/session.h"
 #include "output/csv.h"
 #include "output/json.h"
@@ -135,6 +136,7 @@ class LiveRun {
   Result<void> resolve_filters();
   Result<void> start_session();
   void start_model();
+  void give_up_privileges();
   std::uint64_t look(const SnapshotRequest& request);
   void look_at_everything();
   void look_around();
@@ -225,6 +227,17 @@ Result<void> LiveRun::start_session() {
   for (const std::string& warning : session_->warnings()) print_error(warning_text({warning}));
   for (const std::string& limit : plan_.limits) print_error(warning_text({limit, "", "`tcptrail doctor` says why"}));
   return {};
+}
+
+// What is left to do needs little; where even that cannot be arranged, it is said.
+void LiveRun::give_up_privileges() {
+  const std::vector<std::uint32_t>& netns = options_.filters.netns;
+  PrivilegeNeeds needs;
+  needs.other_namespaces = plan_.snapshot && (netns.empty() || netns != std::vector{own_netns()});
+  needs.cgroup_names = options_.events.connection;
+  needs.bpf_fd = session_->program_fd();
+  const auto kept = drop_privileges(needs);
+  if (!kept) print_error(warning_text({"running with more privilege than needed: " + kept.error().what, kept.error().why, kept.error().fix}));
 }
 
 void LiveRun::start_model() {
@@ -469,6 +482,7 @@ Result<int> LiveRun::run() {
     deadline_ns_ = boot_now_ns() + *options_.run_for_ns;
     out_->set_stop_at(deadline_ns_);
   }
+  give_up_privileges();
   print_error("tcptrail: ready\n");
 
   if (child_)
