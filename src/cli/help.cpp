@@ -19,6 +19,7 @@ Commands:
   ports     which ports are blocked now, by whom, until when, and what helps
   doctor    what this machine supports, what is off and why, how to fix it
   schema    the JSON schema of --json
+  completion bash|zsh|fish: a script for the shell
 )";
 
 constexpr const char* kShortFlags = R"(

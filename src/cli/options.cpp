@@ -21,11 +21,12 @@ struct CommandName {
   std::string_view name;
   Command command;
 };
-constexpr std::array<CommandName, 5> kCommands = {{{"life", Command::kLife},
+constexpr std::array<CommandName, 6> kCommands = {{{"life", Command::kLife},
                                                    {"trace", Command::kTrace},
                                                    {"ports", Command::kPorts},
                                                    {"doctor", Command::kDoctor},
-                                                   {"schema", Command::kSchema}}};
+                                                   {"schema", Command::kSchema},
+                                                   {"completion", Command::kCompletion}}};
 
 Error usage(std::string what, std::string why, std::string fix) {
   return {.what = std::move(what), .why = std::move(why), .fix = std::move(fix), .exit_code = 2};
@@ -40,7 +41,7 @@ struct Raw {
   bool fail_on_loss = false, no_snapshot = false, local_time = false, timestamps = false, wide = false;
   bool v6only = false;
   int verbose = 0;
-  std::string command;
+  std::string command, argument;
   Values pid, lport, rport, comm, laddr, raddr, netns, cgroup, uid, closed_by, how, min_ms;
   Values events, output, run_for, count, columns, color, label, ring_size, deny;
   Values bind, connect, from, watch;
@@ -114,6 +115,7 @@ std::unique_ptr<CLI::App> make_app(Raw& raw) {
   app->add_flag("-v,--verbose", raw.verbose);
   app->add_option("--watch", raw.watch)->expected(0, 1);
   app->add_option("command", raw.command);
+  app->add_option("argument", raw.argument);
   return app;
 }
 
@@ -356,11 +358,13 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
     line.text = raw.help_short ? short_help() : version_text();
     return line;
   }
-  if (const auto rest = app->remaining(); !rest.empty()) return unknown_word(rest.front());
-
   const auto command = parse_command(raw.command);
+  const bool takes_argument = command && *command == Command::kCompletion;
+  if (!raw.argument.empty() && !takes_argument) return unknown_word(raw.argument);
+  if (const auto rest = app->remaining(); !rest.empty()) return unknown_word(rest.front());
   if (!command) return command.error();
   o.command = *command;
+  o.shell = raw.argument;
   Converter converter;
   convert_filters(raw, o, converter);
   convert_run(raw, known_features, o, converter);
@@ -379,14 +383,30 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
   return line;
 }
 
-std::vector<std::string> known_flags() {
-  std::vector<std::string> flags = {"-v", "--verbose", "--watch"};
-  const auto add = [&flags](std::string_view names) {
-    for (const std::string_view name : split_list(names)) flags.emplace_back(name);
+std::vector<FlagInfo> flag_table() {
+  std::vector<FlagInfo> table;
+  const auto add = [&table](std::string_view names, bool takes_value) {
+    FlagInfo& flag = table.emplace_back();
+    for (const std::string_view name : split_list(names)) flag.names.emplace_back(name);
+    flag.takes_value = takes_value;
   };
-  for (const ValueFlag& flag : kValueFlags) add(flag.names);
-  for (const BoolFlag& flag : kBoolFlags) add(flag.names);
+  for (const ValueFlag& flag : kValueFlags) add(flag.names, true);
+  for (const BoolFlag& flag : kBoolFlags) add(flag.names, false);
+  add("-v,--verbose", false);
+  add("--watch", false);  // its value may be left out
+  return table;
+}
+
+std::vector<std::string> known_flags() {
+  std::vector<std::string> flags;
+  for (const FlagInfo& flag : flag_table()) flags.insert(flags.end(), flag.names.begin(), flag.names.end());
   return flags;
+}
+
+std::vector<std::string_view> command_names() {
+  std::vector<std::string_view> names;
+  for (const CommandName& known : kCommands) names.push_back(known.name);
+  return names;
 }
 
 bool use_color(ColorMode mode, bool is_terminal, const char* no_color, const char* term) {
