@@ -186,7 +186,7 @@ void LiveRun::take_snapshot() {
   if (!plan_.snapshot) return;
   drain();
   model_->begin_snapshot(boot_now_ns());
-  const Snapshot snapshot = session_->snapshot([this] { drain(); });
+  const SnapshotScope snapshot = session_->snapshot({}, [this] { drain(); });
   drain();
   model_->end_snapshot(boot_now_ns(), snapshot.netns_read, snapshot.netns_refused);
   if (!snapshot.netns_refused.empty() && next_rescan_ns_ == 0)

@@ -50,7 +50,7 @@ TEST_F(Load, ToLookOnlyASnapshotNeedsNoTracing) {
       return true;
     });
   };
-  session->snapshot(drain);
+  session->snapshot({}, drain);
   drain();
   ::close(fd);
   EXPECT_TRUE(seen);
@@ -83,7 +83,7 @@ TEST_F(Load, ASnapshotShowsSocketsAndHoldersAndReadsItsOwnNamespaceToTheEnd) {
       return true;
     });
   };
-  const std::vector<std::uint32_t> read = session->snapshot(drain).netns_read;
+  const std::vector<std::uint32_t> read = session->snapshot({}, drain).netns_read;
   drain();
   EXPECT_FALSE(read.empty());
   EXPECT_EQ(malformed, 0U);
