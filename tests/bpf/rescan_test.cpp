@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Looking again: at the minisockets alone, at one namespace, and at namespaces that are hard to find.
+// Looking again: at the minisockets alone, at one namespace, and at namespaces that are hard to find; and the RST that
+// takes a minisocket away.
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -327,6 +328,31 @@ TEST_F(HiddenNetns, IsFoundThroughAThread) {
     changed.notify_all();
   }
   thread.join();
+}
+
+TEST_F(Rescan, ARstOfAMinisocketIsItsEnd) {
+  unsigned major = 0;
+  unsigned minor = 0;
+  ASSERT_EQ(std::sscanf(kernel_release().c_str(), "%u.%u", &major, &minor), 2);
+  if (major < 6 || (major == 6 && minor < 10)) GTEST_SKIP() << "the tracepoint shows minisockets since 6.10";
+  const auto session = start({}, {}, options());
+  ASSERT_NE(session, nullptr);
+  const Fd listener = listen_on("127.0.0.1");
+  Connection c = connect_to(listener, "127.0.0.1");
+  c.client = Fd();
+  char byte = 0;
+  ASSERT_EQ(::recv(c.server.get(), &byte, 1, 0), 0);
+  for (int i = 0; i < 100 && look(*session, minisockets()).of(TCPTRAIL_SEEN_TIMEWAIT).empty(); ++i) ::poll(nullptr, 0, 5);
+  ASSERT_EQ(look(*session, minisockets()).of(TCPTRAIL_SEEN_TIMEWAIT).size(), 1U);
+  // Data for a FIN_WAIT2 minisocket.
+  EXPECT_EQ(::send(c.server.get(), "x", 1, MSG_NOSIGNAL), 1);
+  const std::vector<Event> ends = take(*session, TCPTRAIL_TIMEWAIT_END);
+  ASSERT_EQ(ends.size(), 1U);
+  EXPECT_EQ(ends[0].cookie(), c.cookie);
+  EXPECT_EQ(ends[0].reset.netns, netns_);
+  EXPECT_EQ(ends[0].reset.state, TCPTRAIL_CAUSE_RESET);
+  EXPECT_EQ(ends[0].reset.pid, 0U);
+  EXPECT_TRUE(look(*session, minisockets()).of(TCPTRAIL_SEEN_TIMEWAIT).empty());
 }
 
 }  // namespace
