@@ -75,6 +75,17 @@ class Session::Programs {
   [[nodiscard]] volatile std::uint32_t* sleeping() const {
     return typed_ ? &typed_->bss->consumer_sleeping : &classic_->bss->consumer_sleeping;
   }
+  void look_at(bool minisockets_only, std::uint32_t netns) {
+    if (!typed_) return;
+    *const_cast<volatile __u32*>(&typed_->bss->look_minisockets_only) = minisockets_only ? 1 : 0;
+    *const_cast<volatile __u32*>(&typed_->bss->look_netns) = netns;
+  }
+  template <class Run>
+  bool holds_socket(std::uint32_t netns, Run&& run) {
+    look_at(true, netns);
+    *const_cast<volatile __u32*>(&typed_->bss->look_found) = 0;
+    return !run() || *const_cast<volatile __u32*>(&typed_->bss->look_found) != 0;
+  }
   [[nodiscard]] std::uint64_t lost_ring() const {
     return typed_ ? *const_cast<volatile __u64*>(&typed_->bss->lost_ring)
                   : *const_cast<volatile __u64*>(&classic_->bss->lost_ring);
@@ -258,23 +269,65 @@ bool run_iterator(const bpf_program* program, const std::function<void()>& drain
 
 }  // namespace
 
-SnapshotScope Session::snapshot(const SnapshotRequest& request, const std::function<void()>& drain) {
-  SnapshotScope snapshot;
-  snapshot.minisockets_only = request.minisockets_only;
-  if (!snapshot_) return snapshot;
-  const std::vector<std::uint32_t>& wanted = request.netns.empty() ? netns_wanted_ : request.netns;
-  for (const NetNamespace& netns : namespaces_with(wanted)) {
-    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), netns.inode) == wanted.end()) continue;
-    const NetNamespaceGuard inside(netns);
-    if (inside.ok() && run_iterator(programs_->program("seen_sockets"), drain))
-      snapshot.netns_read.push_back(netns.inode);
-    else if (inode_of(netns.path) == netns.inode)  // it has not simply vanished
-      snapshot.netns_refused.push_back(netns.inode);
+// Of a namespace that no path leads to: a socket alone keeps one alive too.
+bool Session::is_gone(std::uint32_t netns) {
+  if (!can_find_every_netns()) return false;
+  return !holders_ || !programs_->holds_socket(netns, [this] { return run_iterator(programs_->program("seen_holders"), [] {}); });
+}
+
+// Finding one takes a walk through /proc: where it was found is remembered.
+std::vector<NetNamespace> Session::find_namespaces(const std::vector<std::uint32_t>& wanted, SnapshotScope& scope) {
+  if (wanted.empty()) return list_net_namespaces();
+  std::erase_if(netns_known_, [](const NetNamespace& netns) { return inode_of(netns.path) != netns.inode; });
+  const auto known = [&](std::uint32_t inode) {
+    return std::find_if(netns_known_.begin(), netns_known_.end(), [&](const NetNamespace& netns) { return netns.inode == inode; });
+  };
+  std::vector<std::uint32_t> missing;
+  for (const std::uint32_t inode : wanted)
+    if (known(inode) == netns_known_.end()) missing.push_back(inode);
+  if (!missing.empty())
+    for (NetNamespace& netns : namespaces_with(missing))
+      if (std::find(missing.begin(), missing.end(), netns.inode) != missing.end()) netns_known_.push_back(std::move(netns));
+  std::vector<NetNamespace> found;
+  for (const std::uint32_t inode : wanted) {
+    if (const auto netns = known(inode); netns != netns_known_.end())
+      found.push_back(*netns);
+    else
+      (is_gone(inode) ? scope.netns_gone : scope.netns_refused).push_back(inode);
   }
-  if (holders_) run_iterator(programs_->program("seen_holders"), drain);
-  std::sort(snapshot.netns_read.begin(), snapshot.netns_read.end());
-  std::sort(snapshot.netns_refused.begin(), snapshot.netns_refused.end());
-  return snapshot;
+  return found;
+}
+
+SnapshotScope Session::snapshot(const SnapshotRequest& request, const std::function<void()>& drain) {
+  SnapshotScope scope;
+  scope.minisockets_only = request.minisockets_only;
+  if (!snapshot_) return scope;
+  const std::vector<std::uint32_t>& wanted = request.netns.empty() ? netns_wanted_ : request.netns;
+  std::vector<NetNamespace> namespaces = find_namespaces(wanted, scope);
+  programs_->look_at(request.minisockets_only, 0);
+  for (std::size_t i = 0; i < namespaces.size(); ++i) {
+    const NetNamespace netns = namespaces[i];
+    bool read = false;
+    {
+      const NetNamespaceGuard inside(netns);
+      read = inside.ok() && run_iterator(programs_->program("seen_sockets"), drain);
+    }
+    if (read) {
+      scope.netns_read.push_back(netns.inode);
+    } else if (inode_of(netns.path) == netns.inode) {
+      scope.netns_refused.push_back(netns.inode);
+    } else if (!wanted.empty()) {
+      // The process has gone whose namespace it was; perhaps it was not the only one.
+      for (NetNamespace& again : find_namespaces({netns.inode}, scope)) namespaces.push_back(std::move(again));
+      programs_->look_at(request.minisockets_only, 0);
+    }
+  }
+  if (holders_ && !request.minisockets_only) {
+    programs_->look_at(false, request.netns.size() == 1 ? request.netns.front() : 0);
+    run_iterator(programs_->program("seen_holders"), drain);
+  }
+  for (auto* list : {&scope.netns_read, &scope.netns_refused, &scope.netns_gone}) std::sort(list->begin(), list->end());
+  return scope;
 }
 
 }  // namespace tcptrail

@@ -13,6 +13,7 @@
 #include "core/feed.h"
 #include "core/filter.h"
 #include "kernel/features.h"
+#include "kernel/netns.h"
 #include "kernel/plan.h"
 #include "kernel/ring_source.h"
 #include "util/result.h"
@@ -63,12 +64,15 @@ class Session {
  private:
   class Programs;
   Session() = default;
+  [[nodiscard]] std::vector<NetNamespace> find_namespaces(const std::vector<std::uint32_t>& wanted, SnapshotScope& scope);
+  [[nodiscard]] bool is_gone(std::uint32_t netns);
 
   std::unique_ptr<Programs> programs_;
   std::unique_ptr<RingSource> ring_;
   std::vector<BpfLink> links_;
   std::vector<std::string> warnings_;
   std::vector<std::uint32_t> netns_wanted_;
+  std::vector<NetNamespace> netns_known_;  // where those that were asked for have been found
   bool snapshot_ = false;
   bool holders_ = false;
 };
