@@ -137,11 +137,9 @@ void Lifecycle::put_time_wait(const ConnectionRecord& connection, const tcptrail
   record.netns = connection.netns;
   record.tuple = connection.tuple;
   record.owner = connection.owner;
-  if (connection.time_wait.expected_end) {  // the walk found it
-    record.reuseaddr = (end.tw & TCPTRAIL_TW_REUSEADDR) != 0;
-    record.reuseport = (end.tw & TCPTRAIL_TW_REUSEPORT) != 0;
-    record.expires_in_ms = end.tw_expires_ms;
-  }
+  record.reuseaddr = connection.time_wait.reuseaddr;
+  record.reuseport = connection.time_wait.reuseport;
+  if (connection.time_wait.expected_end) record.expires_in_ms = end.tw_expires_ms;  // the walk found it
   sink_.on(record);
 }
 
@@ -152,7 +150,7 @@ void Lifecycle::write_vanished(std::uint64_t cookie, Conn& conn, std::uint64_t b
   ConnectionRecord record;
   record.boot_ns = boot_ns;
   record.closer = conn.fin_closer;
-  record.evidence = "the end was not seen: events were lost";
+  record.evidence = evidence::kEndNotSeen;
   put_connection(cookie, conn, record);
 }
 
