@@ -34,8 +34,6 @@ std::string_view word(const std::array<std::string_view, N>& words, Enum value) 
   return index < N ? words[index] : words[0];
 }
 
-std::string by(const Process& process) { return process.pid == 0 ? std::string() : ": " + process_text(process); }
-
 // The words for the last step: what took the socket to CLOSE.
 std::string last_step(const narrative::Case& c, TcpState old) {
   switch (c.r.how) {
@@ -59,26 +57,36 @@ std::string last_step(const narrative::Case& c, TcpState old) {
   }
 }
 
+std::string who(const Process& process, const char* otherwise) { return process.pid == 0 ? otherwise : process_text(process); }
+
 std::string step_text(const narrative::Case& c, TcpState old, TcpState next) {
   // Whose call it was is known of the first close only.
   const bool local_first = c.r.closer == Closer::kLocal || c.r.closer == Closer::kBoth;
+  const Process nobody;
   switch (next) {
     case kSynSent:
-      return c.r.owner_source == OwnerSource::kInherited ? "connect(): SYN sent"
-                                                         : fmt::format("connect(): SYN sent{}", by(c.r.owner));
+      return fmt::format("{} calls connect(): SYN", who(c.r.owner_source == OwnerSource::kInherited ? nobody : c.r.owner, "this end"));
     case kSynRecv:
       return old == kSynSent ? "a SYN arrives while ours is unanswered" : fmt::format("{} has completed the handshake", c.remote);
     case kEstablished:
-      return old == kSynSent ? "the SYN is answered" : "open";
-    case kFinWait1:
-      return fmt::format("this end closes: FIN{}", local_first ? by(c.r.closer_process) : "");
+      if (old == kSynSent) return "the SYN is answered";
+      return c.r.role == Role::kPassive ? fmt::format("{} has connected", c.remote) : "open";
+    case kFinWait1: return fmt::format("{} closes: FIN", who(local_first ? c.r.closer_process : nobody, "this end"));
     case kFinWait2: return "this end's FIN is acknowledged";
     case kClosing: return "the other end's FIN arrives, this end's is not acknowledged yet";
     case kCloseWait:
-      return fmt::format("the other end's FIN arrives{}", c.r.closer == Closer::kRemote ? by(c.r.closer_process) : "");
-    case kLastAck: return fmt::format("this end closes too: FIN{}", by(c.r.owner));
+      if (c.r.closer != Closer::kRemote || c.r.closer_process.pid == 0) return "the other end's FIN arrives";
+      return fmt::format("the FIN of {} arrives", process_text(c.r.closer_process));
+    case kLastAck: return fmt::format("{} closes too: FIN", who(c.r.owner, "this end"));
     default: return {};
   }
+}
+
+// The third packet of the handshake makes a passive connection SYN_RECV and at once ESTABLISHED.
+bool passes_at_once(const ConnectionRecord& r, std::size_t i) {
+  constexpr std::uint64_t kAtOnce = 1'000'000;
+  return r.role == Role::kPassive && i == 0 && r.states[0].state == kSynRecv && r.states[0].ns < kAtOnce && r.states.size() > 1 &&
+         r.states[1].state == kEstablished && !r.path.empty() && r.path.front() == kListen;
 }
 
 std::vector<NarrativeStep> timeline(const narrative::Case& c) {
@@ -88,6 +96,11 @@ std::vector<NarrativeStep> timeline(const narrative::Case& c) {
   std::uint64_t at = 0;
   for (std::size_t i = 0; i < r.states.size(); ++i) {
     const TcpState state = r.states[i].state;
+    if (passes_at_once(r, i)) {
+      at += r.states[i].ns;
+      old = state;
+      continue;
+    }
     NarrativeStep step{at, state, {}};
     const bool first_seen = i == 0 && old == state;  // its beginning was not seen
     if (first_seen) {
@@ -106,8 +119,8 @@ std::vector<NarrativeStep> timeline(const narrative::Case& c) {
 
 std::string about(const narrative::Case& c) {
   const ConnectionRecord& r = c.r;
-  std::string text = r.duration_ns ? fmt::format("lasted {}{}", r.began == Began::kBeforeTrace ? "at least " : "", span_text(*r.duration_ns))
-                                   : std::string("its end was not seen");
+  if (!r.duration_ns) return {};  // its end was not seen
+  std::string text = fmt::format("lasted {}{}", r.began == Began::kBeforeTrace ? "at least " : "", span_text(*r.duration_ns));
   if (!r.counters) return text;
   if (c.opened) text += fmt::format("; sent {}, received {}", bytes_text(r.counters->tx_bytes), bytes_text(r.counters->rx_bytes));
   if (c.opened && r.counters->rtt_us) text += fmt::format("; round trip {}", span_text(std::uint64_t{*r.counters->rtt_us} * 1000));

@@ -84,7 +84,7 @@ std::string_view to_string(Subject);
 // The numbers and names that a finding's text is made of, for programs.
 struct Fact {
   std::string_view name;
-  std::variant<std::uint64_t, std::string> value;
+  std::variant<std::uint64_t, bool, std::string> value;
 };
 
 struct Finding {

@@ -105,8 +105,11 @@ Explanation explain(const KeptOpen& kept, std::uint64_t boot_ns) {
   out.headline = fmt::format("{} still holds {} in CLOSE_WAIT, the oldest for {}.", who.empty() ? "A process that is not known" : who,
                              count_text(kept.count, "connection", "connections"), span_text(kept.oldest_ns));
   narrative::add(out, FindingKind::kLeak, kept.oldest_ns >= kLongCloseWaitNs || kept.count > 1 ? Severity::kProblem : Severity::kNotice,
-                 fmt::format("{} and nobody closes here: {} came within the {} of this run, and they stay until the process closes them or ends.",
-                             kept.count == 1 ? "The other end has finished," : "The other ends have finished,", kept.count, span_text(kept.run_ns)),
+                 kept.count == 1 ? fmt::format("The other end has finished, and nobody closes here. It stays until the process closes it or ends; it came within the {} of this run.",
+                                               span_text(kept.run_ns))
+                                 : fmt::format("The other ends have finished, and nobody closes here. They stay until the process closes them or ends; all came within the {} "
+                                               "of this run.",
+                                               span_text(kept.run_ns)),
                  {"Close a socket when a read returns 0 bytes (end-of-file); `ss -tanp state close-wait` lists them."},
                  {{"count", kept.count}, {"oldest_us", kept.oldest_ns / 1000}, {"run_us", kept.run_ns / 1000}});
   return out;

@@ -15,8 +15,8 @@ void add_taken_over(Explanation& out, const Case& c) {
   if (old == nullptr) return;
   const char* phase = old->phase == TimeWaitPhase::kFinWait2 ? "FIN_WAIT2" : "TIME_WAIT";
   const std::string held = old->held_ns ? fmt::format(" for {}", span_text(*old->held_ns)) : std::string();
-  const std::string owner = old->owner.pid == 0 ? std::string() : fmt::format(" (of {})", process_text(old->owner));
-  std::string text = fmt::format("The same two endpoints had been in {}{}{}, left by an earlier connection. ", phase, owner, held);
+  const std::string owner = old->owner.pid == 0 ? std::string() : " of " + process_text(old->owner);
+  std::string text = fmt::format("The same two endpoints had been in {}{}, left by an earlier connection{}. ", phase, held, owner);
   if (old->reason == LeaveReason::kReusedByConnect) {
     text += "connect() may take that over when timestamps tell old segments from new ones and it is older than net.ipv4.tcp_tw_reuse_delay (1 s); "
             "net.ipv4.tcp_tw_reuse must allow it, unless the program chose the port with bind().";
@@ -80,7 +80,7 @@ void add_close_wait(Explanation& out, const Case& c) {
   }
   std::vector<Fact> facts = {{"us", *kept / 1000}};
   if (c.r.owner.pid != 0) facts.push_back({"pid", std::uint64_t{c.r.owner.pid}});
-  add(out, FindingKind::kCloseWait, long_time ? Severity::kProblem : Severity::kNotice, std::move(text),
+  add(out, FindingKind::kCloseWait, meant ? Severity::kInfo : long_time ? Severity::kProblem : Severity::kNotice, std::move(text),
       meant ? std::vector<std::string>{} : std::vector<std::string>{"Close the socket when a read returns 0 bytes (end-of-file)."}, std::move(facts));
 }
 

@@ -34,14 +34,16 @@ Severity severity_of(Role role, const TimeWaitOutcome& left) {
 std::vector<Fact> facts_of(const TimeWaitOutcome& left) {
   std::vector<Fact> facts;
   if (left.expected_end) facts.push_back({"expected_end_boot_ns", *left.expected_end});
-  if (left.reuseaddr) facts.push_back({"reuseaddr", std::uint64_t{*left.reuseaddr ? 1U : 0U}});
-  if (left.reuseport) facts.push_back({"reuseport", std::uint64_t{*left.reuseport ? 1U : 0U}});
+  if (left.reuseaddr) facts.push_back({"reuseaddr", *left.reuseaddr});
+  if (left.reuseport) facts.push_back({"reuseport", *left.reuseport});
   return facts;
 }
 
 void add_time_wait(Explanation& out, const Case& c) {
   const TimeWaitOutcome& left = c.r.time_wait;
-  const std::string until = left.expected_end ? "until " + c.clock(*left.expected_end) : std::string("for 60 s");
+  // The timer wheel fires in steps of up to 5 s (HZ=100), never early.
+  const std::string until = left.expected_end ? fmt::format("until {} (by the kernel's timer, some seconds late at most)", c.clock(*left.expected_end))
+                                              : std::string("for 60 s");
   add(out, FindingKind::kTimeWait, severity_of(c.r.role, left),
       fmt::format("{} is in TIME_WAIT {}{}. {}", c.local, until, left.side == TimeWaitSide::kBoth ? ", and so is the other end" : "",
                   blocked_by_minisocket(c.r.role, c.local, c.remote, c.r.tuple.lport, left.reuseaddr, left.reuseport)),
@@ -53,30 +55,32 @@ void add_fin_wait2(Explanation& out, const Case& c) {
   const OtherEnd* other = c.context.other_end;
   const bool waits = other != nullptr && !other->ended && other->close_wait_since != 0;
   std::vector<std::string> advice;
-  std::string text = fmt::format("{} has not closed its end", capital(c.peer));
+  std::string text = fmt::format("{} has not closed yet", capital(c.peer));
   if (waits) {
     text += fmt::format(" (CLOSE_WAIT since {})", c.clock(other->close_wait_since));
-    advice.push_back(fmt::format("Make {} close its socket: it has not read, or not acted on, end-of-file.", c.peer));
-  } else if (c.r.peer_cookie == 0) {
-    advice.push_back("The cause is at the other end: `ss -tanp state close-wait` there shows the process that has not closed.");
+    advice.push_back(fmt::format("If it stays so: {} has not read, or not acted on, end-of-file.", c.peer));
+  } else {
+    advice.push_back("If it stays so: `ss -tanp state close-wait` at the other end shows the process that does not close.");
   }
   text += fmt::format(". {} stays in FIN_WAIT2 without a process {} (net.ipv4.tcp_fin_timeout); if the FIN comes in time, TIME_WAIT of 60 s follows, after it a RST answers. {}",
                       c.local, left.expected_end ? "until " + c.clock(*left.expected_end) : std::string("for a while"),
                       blocked_by_minisocket(c.r.role, c.local, c.remote, c.r.tuple.lport, left.reuseaddr, left.reuseport));
   for (std::string& more : restart_advice(c.r.role, left.reuseaddr, left.reuseport)) advice.push_back(std::move(more));
-  add(out, FindingKind::kFinWait2Left, Severity::kNotice, std::move(text), std::move(advice), facts_of(left));
+  add(out, FindingKind::kFinWait2Left, severity_of(c.r.role, left), std::move(text), std::move(advice), facts_of(left));
 }
 
 void add_remote(Explanation& out, const Case& c) {
   const OtherEnd* other = c.context.other_end;
-  const bool seen = other != nullptr && other->ended && other->time_wait.phase == TimeWaitPhase::kTimeWait;
+  const TimeWaitPhase phase = other != nullptr && other->ended ? other->time_wait.phase : TimeWaitPhase::kNone;
+  const std::string there = c.peer == "the other end" ? c.remote : fmt::format("{} of {}", c.remote, c.peer);
   std::string text;
-  if (seen && other->time_wait.expected_end)
-    text = fmt::format("TIME_WAIT is at {} ({}) until {}, as its own record says.", c.remote, c.peer, c.clock(*other->time_wait.expected_end));
-  else if (seen)
-    text = fmt::format("TIME_WAIT is at {} ({}), as its own record says.", c.remote, c.peer);
+  if (phase == TimeWaitPhase::kTimeWait)
+    text = fmt::format("TIME_WAIT is at {}{}, as its own record says.", there,
+                       other->time_wait.expected_end ? " until " + c.clock(*other->time_wait.expected_end) : std::string());
+  else if (phase == TimeWaitPhase::kFinWait2)
+    text = fmt::format("{} was still in FIN_WAIT2 without a process; with the FIN of this end it is in TIME_WAIT for 60 s.", there);
   else
-    text = "TIME_WAIT is at the other end, for it sent its FIN first (not seen, but so it must be after an orderly close).";
+    text = "TIME_WAIT is at the other end, which sent its FIN first (inferred from the orderly close, not seen).";
   add(out, FindingKind::kTimeWaitRemote, Severity::kInfo, fmt::format("{} Nothing is left here: {} is free at once.", text, c.local));
 }
 
@@ -89,7 +93,7 @@ std::string blocked_by_minisocket(Role role, const std::string& local, const std
                        "chose it with bind().",
                        port, remote);
   if (role == Role::kPassive)
-    return fmt::format("A listener that runs is not affected, and {} may connect again; bind() of port {} is. {}", remote, port,
+    return fmt::format("That does not disturb a listener that runs, nor {} when it connects again; it blocks bind() of port {}. {}", remote, port,
                        restart_rule(reuseaddr, reuseport));
   return fmt::format("That blocks the pair {} and {}, and bind() of port {}. {}", local, remote, port, restart_rule(reuseaddr, reuseport));
 }

@@ -20,6 +20,7 @@
 #include "kernel/netns.h"
 #include "kernel/session.h"
 #include "output/csv.h"
+#include "output/explain.h"
 #include "output/json.h"
 #include "output/text.h"
 #include "run/child.h"
@@ -47,7 +48,14 @@ constexpr std::size_t kDefaultRingBytes = 8U << 20;
 
 void print_error(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
 
+std::unique_ptr<RecordSink> make_explain_sink(const Options& options, OutFile& out, WallClock& clock) {
+  if (options.format == Format::kJson) return std::make_unique<ExplainJson>(out, clock, ExplainJsonOptions{options.local_time, options.labels});
+  const bool color = use_color(options.color, out.is_terminal(), std::getenv("NO_COLOR"), std::getenv("TERM"));
+  return std::make_unique<ExplainText>(out, clock, ExplainTextOptions{color, options.local_time, options.labels, print_error});
+}
+
 std::unique_ptr<RecordSink> make_sink(const Options& options, OutFile& out, WallClock& clock) {
+  if (options.command == Command::kExplain) return make_explain_sink(options, out, clock);
   if (options.format == Format::kJson) return std::make_unique<JsonSink>(out, clock, JsonOptions{options.events, options.labels});
   TableOptions table;
   table.events = options.events;
@@ -65,29 +73,36 @@ std::unique_ptr<RecordSink> make_sink(const Options& options, OutFile& out, Wall
   return std::make_unique<TextSink>(out, clock, std::move(table));
 }
 
+// The records that --count counts: an explanation is of a connection, or of a refused call.
+EventSet counted_events(const Options& options) {
+  if (options.command == Command::kExplain) return {.connection = true, .blocked = true};
+  return options.events;
+}
+
 // Counts what is printed for --count, and passes on.
 class CountingSink final : public RecordSink {
  public:
-  CountingSink(RecordSink& next, const EventSet& events, std::optional<std::uint64_t> limit)
-      : next_(next), events_(events), left_(limit.value_or(UINT64_MAX)) {}
+  CountingSink(RecordSink& next, const EventSet& events, const EventSet& counted, std::optional<std::uint64_t> limit)
+      : next_(next), events_(events), counted_(counted), left_(limit.value_or(UINT64_MAX)) {}
   [[nodiscard]] bool full() const { return left_ == 0; }
   void on(const StartupRecord& r) override { next_.on(r); }
   void on(const LossRecord& r) override { next_.on(r); }
   void on(const SummaryRecord& r) override { next_.on(r); }
-  void on(const TransitionRecord& r) override { pass(r, events_.transition); }
-  void on(const ConnectionRecord& r) override { pass(r, events_.connection); }
-  void on(const TimeWaitRecord& r) override { pass(r, events_.time_wait); }
-  void on(const BlockedRecord& r) override { pass(r, events_.blocked); }
+  void on(const TransitionRecord& r) override { pass(r, events_.transition, counted_.transition); }
+  void on(const ConnectionRecord& r) override { pass(r, events_.connection, counted_.connection); }
+  void on(const TimeWaitRecord& r) override { pass(r, events_.time_wait, counted_.time_wait); }
+  void on(const BlockedRecord& r) override { pass(r, events_.blocked, counted_.blocked); }
 
  private:
   template <class Record>
-  void pass(const Record& record, bool printed) {
+  void pass(const Record& record, bool printed, bool counted) {
     if (!printed || left_ == 0) return;
-    --left_;
+    if (counted) --left_;
     next_.on(record);
   }
   RecordSink& next_;
   EventSet events_;
+  EventSet counted_;
   std::uint64_t left_;
 };
 
@@ -210,12 +225,13 @@ void LiveRun::drain() {
   drained_ += n;
   // Nothing that is older can still come, so verdicts that waited for it are due.
   if (model_->waiting()) model_->advance_to(complete_until);
+  if (complete_until >= sink_->next_tick()) sink_->tick(complete_until);
 }
 
 // Sleeps until there is something to do. False when the run is over.
 bool LiveRun::wait() {
   const std::uint64_t now = boot_now_ns();
-  std::uint64_t wake = deadline_ns_;
+  std::uint64_t wake = std::min(deadline_ns_, sink_->next_tick() == UINT64_MAX ? UINT64_MAX : sink_->next_tick() + kRingDelayNs);
   const bool idle = drained_ == 0 && !model_->waiting() && session_->ring().prepare_to_sleep();
   if (!idle) wake = std::min(wake, now + kBatchNs);
   if (model_->wants_snapshot() && model_->follows_any()) wake = std::min(wake, std::max(next_rescan_ns_, now + kBatchNs));
@@ -344,7 +360,7 @@ Result<int> LiveRun::run() {
 
   clock_.set_offset(realtime_offset_ns());
   sink_ = make_sink(options_, *out_, clock_);
-  counting_ = std::make_unique<CountingSink>(*sink_, options_.events, options_.count);
+  counting_ = std::make_unique<CountingSink>(*sink_, options_.events, counted_events(options_), options_.count);
   if (const Result<void> started = start_session(); !started) return started.error();
   start_model();
   started_ns_ = loss_since_ns_ = boot_now_ns();

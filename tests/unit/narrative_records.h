@@ -96,6 +96,71 @@ inline OwnedConnection not_connected(How how, std::uint16_t error, std::string_v
   return c;
 }
 
+inline BlockedRecord blocked_restart() {
+  BlockedRecord r;
+  r.boot_ns = kStart + 10 * kSecondNs;
+  r.error = EADDRINUSE;
+  r.count = 2;
+  r.caller = {101, comm("nginx")};
+  r.netns = 4026531840;
+  r.tuple = {.laddr = {}, .raddr = {}, .lport = 8080, .rport = 0, .family = Family::kIpv4};
+  BlockerRecord tw;
+  tw.state = TcpState::kTimeWait;
+  tw.cookie = 0x51;
+  tw.tuple = tuple_v4(8080, 40000);
+  tw.owner = nginx();
+  tw.owner_alive = false;
+  tw.reuseaddr = tw.reuseport = false;
+  tw.expires_in_ms = 58'213;
+  r.blockers = {tw};
+  r.blocker_count = 1;
+  r.free_in_ms = 60'000;
+  r.remedies = {"Wait 60 s, or bind another local address or port: nothing shortens TIME_WAIT (tcp_fin_timeout does not).",
+                "`ss -K sport = :8080` ends what is in the way at once (TIME_WAIT since Linux 6.1)."};
+  return r;
+}
+
+// A server without SO_REUSEADDR closes first, cannot be restarted, and its TIME_WAIT is taken
+// over; then endings of every severity, a leak, and the end of the run.
+template <class Sink>
+void send_story(Sink& sink) {
+  sink.on(startup());
+  OwnedConnection server = server_closes_first();
+  server.record.peer_cookie = 0xc1;
+  server.record.cgroup = "/system.slice/nginx.service";
+  server.record.time_wait.reuseaddr = false;
+  sink.on(server.record);
+  OwnedConnection client = its_client();
+  client.record.peer_cookie = 0x51;
+  client.record.closer_process = nginx();
+  sink.on(client.record);
+  sink.on(blocked_restart());
+
+  TimeWaitRecord leave = time_wait_left();
+  leave.boot_ns = kStart + 12 * kSecondNs;
+  leave.cookie = 0x51;
+  leave.tuple = tuple_v4(8080, 40000);
+  leave.owner = nginx();
+  leave.successor_cookie = 0x61;
+  sink.on(leave);
+  OwnedConnection again = reset(true, evidence::kUnread);
+  again.record.boot_ns += 13 * kSecondNs;
+  again.record.start += 13 * kSecondNs;
+  again.record.cookie = 0x61;
+  sink.on(again.record);
+  OwnedConnection nobody = refused_v6();
+  nobody.record.evidence = evidence::kRefusedByReset;
+  sink.on(nobody.record);
+  sink.on(nothing_known().record);
+
+  TransitionRecord waits = established_v6();
+  waits.old_state = TcpState::kEstablished;
+  waits.new_state = TcpState::kCloseWait;
+  sink.on(waits);
+  sink.on(some_loss());
+  sink.on(summary());
+}
+
 inline std::string boot_seconds(std::uint64_t boot_ns) { return "t" + std::to_string(boot_ns / kSecondNs); }
 
 }  // namespace tcptrail::test

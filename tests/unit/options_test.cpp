@@ -202,7 +202,7 @@ std::string text_of(std::vector<const char*> words) {
 
 TEST(Help, ShortHelpFitsAScreen) {
   const std::string text = text_of({"-h"});
-  EXPECT_LT(std::count(text.begin(), text.end(), '\n'), 30);
+  EXPECT_LT(std::count(text.begin(), text.end(), '\n'), 36);
   EXPECT_EQ(text, short_help());
   for (const char* word : {"life", "trace", "doctor", "schema", "--json", "-L PORTS", "--help"}) {
     EXPECT_NE(text.find(word), std::string::npos) << word;
@@ -259,6 +259,24 @@ TEST(Options, PortsTakesOneQuestion) {
   const Options connect = good({"ports", "--connect", "127.0.0.1:443", "--from", "127.0.0.2"});
   EXPECT_EQ(connect.connect->port, 443);
   EXPECT_TRUE(connect.from);
+}
+
+TEST(Options, ExplainReadsEveryRecordAndMayNameARecording) {
+  const Options o = good({"explain", "--json", "-L", "80", "-T"});
+  EXPECT_EQ(o.command, Command::kExplain);
+  EXPECT_EQ(o.events, (EventSet{true, true, true, true}));
+  EXPECT_TRUE(o.file.empty());
+  EXPECT_EQ(good({"explain", "-L", "80", "run.tct"}).file, "run.tct");
+  EXPECT_EQ(good({"explain", "--", "curl", "x"}).child, (Strings{"curl", "x"}));
+}
+
+TEST(Options, WhatExplainCannotDoIsRefused) {
+  EXPECT_NE(bad({"explain", "-s"}).find("explain has no CSV"), std::string::npos);
+  EXPECT_NE(bad({"explain", "--columns", "PID"}).find("explain has no columns"), std::string::npos);
+  EXPECT_NE(bad({"explain", "--events", "all"}).find("reads the records that it needs"), std::string::npos);
+  EXPECT_NE(bad({"explain", "a", "b"}).find("unexpected argument b"), std::string::npos);
+  EXPECT_NE(bad({"explain", "a", "--", "true"}).find("has happened already"), std::string::npos);
+  EXPECT_NE(bad({"explain", "--jsno"}).find("did you mean --json?"), std::string::npos);
 }
 
 TEST(Options, WhatPortsCannotDoIsRefused) {
