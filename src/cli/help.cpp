@@ -17,6 +17,7 @@ Commands:
   life      one line per finished connection (the default)
   trace     one line per state transition, and when TIME_WAIT begins and ends
   ports     which ports are blocked now, by whom, until when, and what helps
+  explain   each finished connection as a narrative: who, when, why, what helps
   doctor    what this machine supports, what is off and why, how to fix it
   schema    the JSON schema of --json
   completion bash|zsh|fish: a script for the shell

@@ -21,9 +21,10 @@ struct CommandName {
   std::string_view name;
   Command command;
 };
-constexpr std::array<CommandName, 6> kCommands = {{{"life", Command::kLife},
+constexpr std::array<CommandName, 7> kCommands = {{{"life", Command::kLife},
                                                    {"trace", Command::kTrace},
                                                    {"ports", Command::kPorts},
+                                                   {"explain", Command::kExplain},
                                                    {"doctor", Command::kDoctor},
                                                    {"schema", Command::kSchema},
                                                    {"completion", Command::kCompletion}}};
@@ -247,6 +248,15 @@ void convert_ports(const Raw& raw, Options& o, Converter& c) {
   if (!raw.watch.empty()) c.set(o.watch_ns, parse_duration_ns("--watch", raw.watch.back()));
 }
 
+// Views of sentences and sums: they choose what they read, and have no rows.
+void convert_told(const Raw& raw, Options& o, Converter& c) {
+  const std::string name(to_string(o.command));
+  if (o.format == Format::kCsv) c.fail(usage(name + " has no CSV", "its output is no table of rows", "use --json"));
+  if (!raw.columns.empty()) c.fail(usage(name + " has no columns to choose", "", "use --json"));
+  if (!raw.events.empty()) c.fail(usage(name + " with --events", name + " reads the records that it needs", "leave it out; for the records: tcptrail trace"));
+  o.events = {.transition = true, .connection = true, .time_wait = true, .blocked = true};
+}
+
 void convert_columns(const Raw& raw, Options& o, Converter& c) {
   const bool life = o.events.connection;
   const bool trace = o.events.transition || o.events.time_wait;
@@ -298,6 +308,7 @@ void convert_output(const Raw& raw, Options& o, Converter& c) {
   o.timestamps = raw.timestamps;
   o.wide = raw.wide;
   convert_ports(raw, o, c);
+  if (o.command == Command::kExplain) return convert_told(raw, o, c);
   if (o.command != Command::kPorts) convert_columns(raw, o, c);
 }
 
@@ -359,12 +370,12 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
     return line;
   }
   const auto command = parse_command(raw.command);
-  const bool takes_argument = command && *command == Command::kCompletion;
+  const bool takes_argument = command && (*command == Command::kCompletion || *command == Command::kExplain);
   if (!raw.argument.empty() && !takes_argument) return unknown_word(raw.argument);
   if (const auto rest = app->remaining(); !rest.empty()) return unknown_word(rest.front());
   if (!command) return command.error();
   o.command = *command;
-  o.shell = raw.argument;
+  (o.command == Command::kExplain ? o.file : o.shell) = raw.argument;
   Converter converter;
   convert_filters(raw, o, converter);
   convert_run(raw, known_features, o, converter);
@@ -374,10 +385,12 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
   if (child_missing) {
     return usage("nothing follows --", "-- is followed by the command to run", "tcptrail -- curl example.org");
   }
-  const bool live = o.command == Command::kLife || o.command == Command::kTrace;
+  if (!o.child.empty() && !o.file.empty())
+    return usage("a recording and a command to run", "what is in " + o.file + " has happened already", "leave one of them out");
+  const bool live = o.command == Command::kLife || o.command == Command::kTrace || o.command == Command::kExplain;
   if (!o.child.empty() && !live) {
     return usage(std::string(to_string(o.command)) + " runs no command", "",
-                 "leave out what follows --, or use life or trace");
+                 "leave out what follows --, or use life, trace or explain");
   }
   o.filters.in_tree = !o.child.empty();
   return line;

@@ -19,7 +19,7 @@
 
 namespace tcptrail {
 
-enum class Command : std::uint8_t { kLife, kTrace, kPorts, kDoctor, kSchema, kCompletion };
+enum class Command : std::uint8_t { kLife, kTrace, kPorts, kExplain, kDoctor, kSchema, kCompletion };
 enum class Format : std::uint8_t { kText, kCsv, kJson };
 enum class ColorMode : std::uint8_t { kAuto, kAlways, kNever };
 
@@ -52,7 +52,8 @@ struct Options {
   std::optional<AddressPort> connect;  // ports --connect
   std::optional<AddressPort> from;     // its --from; the port is 0
   bool v6only = false;                 // its --v6only
-  std::string shell;                   // completion's argument
+  std::string file;                    // explain FILE: a recording
+  std::string shell;                   // completion SHELL
   std::optional<std::uint64_t> watch_ns;  // ports --watch: time between two looks
   // The filters as given, for `startup.filters`: {"lport", "80,443"}.
   std::vector<std::pair<std::string, std::string>> given_filters;

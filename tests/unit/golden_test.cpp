@@ -8,7 +8,9 @@
 #include <sstream>
 
 #include "memory_output.h"
+#include "narrative_records.h"
 #include "output/csv.h"
+#include "output/explain.h"
 #include "output/json.h"
 #include "output/text.h"
 #include "sample_records.h"
@@ -42,6 +44,16 @@ std::string stream(const Options& options) {
   return memory.text();
 }
 
+template <class Sink, class Options>
+std::string story(const Options& options) {
+  WallClock clock;
+  clock.set_offset(test::kOffset);
+  test::MemoryOutput memory;
+  Sink sink(memory.file(), clock, options);
+  test::send_story(sink);
+  return memory.text();
+}
+
 TEST(Golden, LifeText) { compare("life.txt", stream<TextSink>(TableOptions{.events = kLife})); }
 TEST(Golden, LifeTextWide) { compare("life_wide.txt", stream<TextSink>(TableOptions{.events = kLife, .wide = true})); }
 TEST(Golden, LifeTextNarrow) {
@@ -56,6 +68,9 @@ TEST(Golden, Json) { compare("stream.jsonl", stream<JsonSink>(JsonOptions{kAll, 
 TEST(Golden, JsonWithLabels) {
   compare("labels.jsonl", stream<JsonSink>(JsonOptions{kLife, {{"site", "fra1"}, {"run", "a \"b\""}}}));
 }
+TEST(Golden, ExplainText) { compare("explain.txt", story<ExplainText>(ExplainTextOptions{})); }
+TEST(Golden, ExplainTextInColor) { compare("explain_color.txt", story<ExplainText>(ExplainTextOptions{.color = true, .labels = {{"site", "fra1"}}})); }
+TEST(Golden, ExplainJson) { compare("explain.jsonl", story<ExplainJson>(ExplainJsonOptions{})); }
 
 }  // namespace
 }  // namespace tcptrail

@@ -261,6 +261,24 @@ TEST(Options, PortsTakesOneQuestion) {
   EXPECT_TRUE(connect.from);
 }
 
+TEST(Options, ExplainReadsEveryRecordAndMayNameARecording) {
+  const Options o = good({"explain", "--json", "-L", "80", "-T"});
+  EXPECT_EQ(o.command, Command::kExplain);
+  EXPECT_EQ(o.events, (EventSet{true, true, true, true}));
+  EXPECT_TRUE(o.file.empty());
+  EXPECT_EQ(good({"explain", "-L", "80", "run.tct"}).file, "run.tct");
+  EXPECT_EQ(good({"explain", "--", "curl", "x"}).child, (Strings{"curl", "x"}));
+}
+
+TEST(Options, WhatExplainCannotDoIsRefused) {
+  EXPECT_NE(bad({"explain", "-s"}).find("explain has no CSV"), std::string::npos);
+  EXPECT_NE(bad({"explain", "--columns", "PID"}).find("explain has no columns"), std::string::npos);
+  EXPECT_NE(bad({"explain", "--events", "all"}).find("reads the records that it needs"), std::string::npos);
+  EXPECT_NE(bad({"explain", "a", "b"}).find("unexpected argument b"), std::string::npos);
+  EXPECT_NE(bad({"explain", "a", "--", "true"}).find("has happened already"), std::string::npos);
+  EXPECT_NE(bad({"explain", "--jsno"}).find("did you mean --json?"), std::string::npos);
+}
+
 TEST(Options, WhatPortsCannotDoIsRefused) {
   EXPECT_NE(bad({"--bind", ":80"}).find("questions to ports"), std::string::npos);
   EXPECT_NE(bad({"trace", "--v6only"}).find("questions to ports"), std::string::npos);

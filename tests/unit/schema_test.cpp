@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "memory_output.h"
+#include "narrative_records.h"
+#include "output/explain.h"
 #include "output/json.h"
 #include "sample_records.h"
 #include "schema_check.h"
@@ -19,7 +21,12 @@ std::vector<std::string> stream(const Labels& labels) {
   test::MemoryOutput memory;
   JsonSink sink(memory.file(), clock, {EventSet{true, true, true, true}, labels});
   test::send_all(sink);
-  return memory.lines();
+  std::vector<std::string> lines = memory.lines();
+  test::MemoryOutput told;
+  ExplainJson explain(told.file(), clock, {.labels = labels});
+  test::send_story(explain);
+  for (const std::string& line : told.lines()) lines.push_back(line);
+  return lines;
 }
 
 TEST(Schema, EveryRecordThatIsPrintedIsValid) {
@@ -65,12 +72,19 @@ TEST(Schema, RefusesWhatIsNotInTheContract) {
 
 TEST(Schema, KnowsEveryRecordTypeOfTheContract) {
   const json schema = json::parse(test::schema_text());
-  for (const char* type : {"startup", "transition", "connection", "time_wait", "blocked", "port", "destination", "leak", "loss",
-                           "summary"}) {
+  for (const char* type : {"startup", "transition", "connection", "time_wait", "blocked", "port", "destination", "leak", "explanation",
+                           "loss", "summary"}) {
     EXPECT_TRUE(schema["$defs"].contains(type)) << type;
   }
-  EXPECT_EQ(schema["oneOf"].size(), 10U);
+  EXPECT_EQ(schema["oneOf"].size(), 11U);
   EXPECT_EQ(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+}
+
+TEST(Schema, KnowsEveryKindOfFindingAndNoOther) {
+  const json schema = json::parse(test::schema_text());
+  std::vector<std::string> kinds;
+  for (std::size_t kind = 0; kind < kFindingKinds; ++kind) kinds.emplace_back(to_string(static_cast<FindingKind>(kind)));
+  EXPECT_EQ(schema["$defs"]["explanation"]["properties"]["findings"]["items"]["properties"]["kind"]["enum"], kinds);
 }
 
 // A consumer reads the unit from the schema; the name alone must not have to do.
