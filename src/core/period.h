@@ -22,7 +22,7 @@ namespace tcptrail {
 
 inline constexpr std::size_t kMaxGroups = 10'000;
 // TCP states and what lies beyond them, as array indices.
-inline constexpr std::size_t kStates = 16;
+inline constexpr std::size_t kStateCount = 16;
 
 struct GroupKey {
   Comm comm;  // "" = not known, or the rest
@@ -70,6 +70,7 @@ class Period {
   std::uint64_t start_ns = 0;
   std::uint64_t end_ns = 0;
   bool partial = false;  // the run began or ended within it
+  std::uint64_t seen_from_ns = 0;  // start_ns, or when the run began
 
   // Those with most connections first.
   [[nodiscard]] std::vector<const Group*> groups() const;
@@ -88,7 +89,7 @@ class Period {
  private:
   static std::size_t index(TcpState state) {
     const auto number = static_cast<std::size_t>(state);
-    return number < kStates ? number : kStates - 1;
+    return number < kStateCount ? number : kStateCount - 1;
   }
   Group& group(GroupKey key);
   Group* find(const GroupKey& key, std::size_t& slot);
@@ -98,10 +99,10 @@ class Period {
   std::vector<Group> groups_;
   std::vector<std::uint32_t> slots_;  // index + 1; 0 = empty
   HistogramPages pages_;
-  std::array<DenseHistogram, kStates> states_;
+  std::array<DenseHistogram, kStateCount> states_;
   DenseHistogram duration_;
   DenseHistogram connect_;
-  std::array<std::array<std::uint64_t, kStates>, kStates> edges_{};
+  std::array<std::array<std::uint64_t, kStateCount>, kStateCount> edges_{};
   Talkers talkers_;
   LeaveCounts leaves_{};
   Group total_;

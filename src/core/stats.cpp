@@ -49,7 +49,8 @@ void Stats::begin(std::uint64_t boot_ns) {
   const std::uint64_t interval = options_.interval_ns;
   current_->start_ns = interval == 0 ? boot_ns : boot_ns / interval * interval;
   current_->end_ns = interval == 0 ? UINT64_MAX : current_->start_ns + interval;
-  current_->partial = interval == 0 ? false : current_->start_ns != boot_ns;
+  current_->partial = current_->start_ns != boot_ns;
+  current_->seen_from_ns = boot_ns;
 }
 
 void Stats::close(bool partial, std::uint64_t end_ns) {
@@ -60,7 +61,7 @@ void Stats::close(bool partial, std::uint64_t end_ns) {
   current_->clear();
   if (!next_) return;
   std::swap(current_, next_);
-  current_->start_ns = planned_end;
+  current_->start_ns = current_->seen_from_ns = planned_end;
   current_->end_ns = planned_end + options_.interval_ns;
   current_->partial = false;
 }
@@ -74,7 +75,7 @@ void Stats::advance(std::uint64_t boot_ns) {
     // Nothing was counted since: the intervals up to now are passed over at once.
     const std::uint64_t start = (reached_ns_ - kGraceNs) / options_.interval_ns * options_.interval_ns;
     if (start <= current_->start_ns) continue;
-    current_->start_ns = start;
+    current_->start_ns = current_->seen_from_ns = start;
     current_->end_ns = start + options_.interval_ns;
   }
 }
@@ -119,7 +120,7 @@ void Stats::finish(std::uint64_t boot_ns) {
   advance(boot_ns);
   // Within the grace time after an interval's end there are two open ones.
   if (next_ && boot_ns >= current_->end_ns) close(false, current_->end_ns);
-  close(next_ != nullptr, std::max(boot_ns, current_->start_ns));
+  close(next_ != nullptr, std::max(boot_ns, current_->seen_from_ns));
 }
 
 Service* Stats::known_service(const Process& owner, std::uint16_t port, Role role) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The records of a run, summed by intervals of the stream's own time (multiples of
-// the interval in CLOCK_BOOTTIME) or over the whole run, and the TIME_WAITs that each
+// the interval in CLOCK_BOOTTIME, so the first and the last one are parts) or over the whole run, and the TIME_WAITs that each
 // service holds over time. No clock of its own: records and tick() say how late it is.
 // Pure; called by the stats sinks.
 //

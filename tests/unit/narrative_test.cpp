@@ -652,6 +652,7 @@ TEST(Phrase, SpansKeepThreeDigits) {
   EXPECT_EQ(span_text(312'000'000'000), "5 min 12 s");
   EXPECT_EQ(span_text(12'000'000'000'000), "3 h 20 min");
   EXPECT_EQ(span_text(187'200'000'000'000), "2 d 4 h");
+  EXPECT_EQ(span_text(UINT64_MAX), "213503 d 23 h");
 }
 
 TEST(Phrase, BytesHaveBinaryUnits) {
