@@ -19,9 +19,10 @@
 
 namespace tcptrail {
 
-enum class Command : std::uint8_t { kLife, kTrace, kPorts, kDoctor, kSchema, kExplain };
+enum class Command : std::uint8_t { kLife, kTrace, kPorts, kDoctor, kSchema, kExplain, kStats };
 enum class Format : std::uint8_t { kText, kCsv, kJson };
 enum class ColorMode : std::uint8_t { kAuto, kAlways, kNever };
+enum class Diagram : std::uint8_t { kNone, kText, kDot };  // stats --diagram
 
 std::string_view to_string(Command command);
 
@@ -53,6 +54,8 @@ struct Options {
   std::optional<AddressPort> from;     // its --from; the port is 0
   bool v6only = false;                 // its --v6only
   std::string file;                    // explain FILE: a recording
+  std::uint64_t interval_ns = 0;       // stats --interval; 0 = the whole run
+  Diagram diagram = Diagram::kNone;    // stats --diagram
   // The filters as given, for `startup.filters`: {"lport", "80,443"}.
   std::vector<std::pair<std::string, std::string>> given_filters;
 };
