@@ -69,6 +69,7 @@ int main(int argc, char** argv) {
     case Command::kLife:
     case Command::kTrace:
     case Command::kExplain:
+    case Command::kStats:
       break;
   }
   if (!line->options.file.empty())

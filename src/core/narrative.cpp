@@ -71,7 +71,11 @@ std::string step_text(const narrative::Case& c, TcpState old, TcpState next) {
     case kEstablished:
       if (old == kSynSent) return "the SYN is answered";
       return c.r.role == Role::kPassive ? fmt::format("{} has connected", c.remote) : "open";
-    case kFinWait1: return fmt::format("{} closes: FIN", who(local_first ? c.r.closer_process : nobody, "this end"));
+    case kFinWait1: {
+      // shutdown() and close() look the same here; a socket that then waits in FIN_WAIT2 was not closed.
+      const bool goes_on = c.in(kFinWait2).value_or(0) >= kHalfCloseNs;
+      return fmt::format("{} {}: FIN", who(local_first ? c.r.closer_process : nobody, "this end"), goes_on ? "finishes sending" : "closes");
+    }
     case kFinWait2: return "this end's FIN is acknowledged";
     case kClosing: return "the other end's FIN arrives, this end's is not acknowledged yet";
     case kCloseWait:

@@ -18,7 +18,7 @@ std::string span_text(std::uint64_t ns) {
   if (value < 999.5e6) return fmt::format("{:.0f} ms", value / 1e6);
   if (value < 9.995e9) return fmt::format("{:.2f} s", value / 1e9);
   if (value < 119.95e9) return fmt::format("{:.1f} s", value / 1e9);
-  const std::uint64_t seconds = (ns + 500'000'000) / 1'000'000'000;
+  const std::uint64_t seconds = ns / 1'000'000'000 + (ns % 1'000'000'000 >= 500'000'000 ? 1 : 0);
   if (seconds < 7200) return fmt::format("{} min {} s", seconds / 60, seconds % 60);
   const std::uint64_t minutes = seconds / 60;
   if (minutes < 48 * 60) return fmt::format("{} h {} min", minutes / 60, minutes % 60);

@@ -21,10 +21,12 @@
 #include "kernel/netns.h"
 #include "kernel/privilege.h"
 #include "kernel/session.h"
+#include "output/blocks.h"
 #include "output/csv.h"
 #include "output/explain.h"
 #include "output/json.h"
 #include "output/ports_screen.h"
+#include "output/stats_sink.h"
 #include "output/text.h"
 #include "run/child.h"
 #include "run/clock.h"
@@ -54,7 +56,22 @@ std::unique_ptr<RecordSink> make_explain_sink(const Options& options, OutFile& o
   return std::make_unique<ExplainText>(out, clock, ExplainTextOptions{color, options.local_time, options.labels, print_error});
 }
 
+std::unique_ptr<RecordSink> make_stats_sink(const Options& options, OutFile& out, WallClock& clock) {
+  if (options.format == Format::kJson) return std::make_unique<StatsJson>(out, clock, StatsJsonOptions{options.interval_ns, options.labels});
+  if (options.diagram != Diagram::kNone)
+    return std::make_unique<StatsDiagram>(out, options.diagram == Diagram::kDot ? DiagramForm::kDot : DiagramForm::kText, print_error);
+  StatsTextOptions text;
+  text.interval_ns = options.interval_ns;
+  text.color = use_color(options.color, out.is_terminal(), std::getenv("NO_COLOR"), std::getenv("TERM"));
+  text.unicode = utf8_locale(std::getenv("LC_ALL"), std::getenv("LC_CTYPE"), std::getenv("LANG"));
+  text.local_time = options.local_time;
+  text.labels = options.labels;
+  text.warn = print_error;
+  return std::make_unique<StatsText>(out, clock, text);
+}
+
 std::unique_ptr<RecordSink> make_sink(const Options& options, OutFile& out, WallClock& clock) {
+  if (options.command == Command::kStats) return make_stats_sink(options, out, clock);
   if (options.command == Command::kExplain) return make_explain_sink(options, out, clock);
   if (options.format == Format::kJson) return std::make_unique<JsonSink>(out, clock, JsonOptions{options.events, options.labels});
   const bool is_terminal = out.is_terminal();

@@ -12,9 +12,11 @@
 #include "output/csv.h"
 #include "output/explain.h"
 #include "output/json.h"
+#include "output/stats_sink.h"
 #include "output/text.h"
 #include "sample_records.h"
 #include "schema_check.h"
+#include "stats_records.h"
 
 namespace tcptrail {
 namespace {
@@ -41,6 +43,21 @@ std::string stream(const Options& options) {
   test::MemoryOutput memory;
   Sink sink(memory.file(), clock, options);
   test::send_all(sink);
+  return memory.text();
+}
+
+template <class Sink, class... Args>
+std::string minute(Args&&... args) {
+  WallClock clock;
+  clock.set_offset(test::kOffset);
+  test::MemoryOutput memory;
+  if constexpr (std::is_constructible_v<Sink, OutFile&, WallClock&, Args...>) {
+    Sink sink(memory.file(), clock, args...);
+    test::send_minute(sink);
+  } else {
+    Sink sink(memory.file(), args...);
+    test::send_minute(sink);
+  }
   return memory.text();
 }
 
@@ -71,6 +88,15 @@ TEST(Golden, JsonWithLabels) {
 TEST(Golden, ExplainText) { compare("explain.txt", story<ExplainText>(ExplainTextOptions{})); }
 TEST(Golden, ExplainTextInColor) { compare("explain_color.txt", story<ExplainText>(ExplainTextOptions{.color = true, .labels = {{"site", "fra1"}}})); }
 TEST(Golden, ExplainJson) { compare("explain.jsonl", story<ExplainJson>(ExplainJsonOptions{})); }
+
+TEST(Golden, StatsText) { compare("stats.txt", minute<StatsText>(StatsTextOptions{.unicode = true})); }
+TEST(Golden, StatsTextByInterval) {
+  compare("stats_interval.txt", minute<StatsText>(StatsTextOptions{.interval_ns = 30 * test::kSecondNs, .color = true, .labels = {{"site", "fra1"}}}));
+}
+TEST(Golden, StatsJson) { compare("stats.jsonl", minute<StatsJson>(StatsJsonOptions{})); }
+TEST(Golden, StatsJsonByInterval) { compare("rollups.jsonl", minute<StatsJson>(StatsJsonOptions{30 * test::kSecondNs, {{"site", "fra1"}}})); }
+TEST(Golden, StatsDiagram) { compare("diagram.txt", minute<StatsDiagram>(DiagramForm::kText, [](std::string_view) {})); }
+TEST(Golden, StatsDiagramAsDot) { compare("diagram.dot", minute<StatsDiagram>(DiagramForm::kDot, [](std::string_view) {})); }
 
 }  // namespace
 }  // namespace tcptrail

@@ -262,6 +262,13 @@ TEST(Narrative, HalfCloseSaysSinceWhenAndHowLong) {
   SAYS(only(told(c), FindingKind::kHalfClose).text, "curl (pid 200) finished sending after 1.00 s and kept its socket open 3.00 s for the other end to finish");
 }
 
+TEST(Narrative, EndThatHalfClosesIsNotSaidToClose) {
+  OwnedConnection c = test::ended(false, {{kSynSent, 0.05}, {kEstablished, 1000}, {kFinWait1, 0.1}, {kFinWait2, 3000}}, kTimeWait);
+  c.record.closer = Closer::kLocal;
+  c.record.closer_process = test::curl();
+  EXPECT_EQ(told(c).timeline[2].text, "curl (pid 200) finishes sending: FIN");
+}
+
 TEST(Narrative, FinThatWaitsForItsAcknowledgementIsSaid) {
   OwnedConnection c = test::its_client();
   c.states[3].ns = 3 * test::kSecondNs;
@@ -652,6 +659,7 @@ TEST(Phrase, SpansKeepThreeDigits) {
   EXPECT_EQ(span_text(312'000'000'000), "5 min 12 s");
   EXPECT_EQ(span_text(12'000'000'000'000), "3 h 20 min");
   EXPECT_EQ(span_text(187'200'000'000'000), "2 d 4 h");
+  EXPECT_EQ(span_text(UINT64_MAX), "213503 d 23 h");
 }
 
 TEST(Phrase, BytesHaveBinaryUnits) {

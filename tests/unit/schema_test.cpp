@@ -6,8 +6,10 @@
 #include "narrative_records.h"
 #include "output/explain.h"
 #include "output/json.h"
+#include "output/stats_sink.h"
 #include "sample_records.h"
 #include "schema_check.h"
+#include "stats_records.h"
 
 namespace tcptrail {
 namespace {
@@ -26,6 +28,10 @@ std::vector<std::string> stream(const Labels& labels) {
   ExplainJson explain(told.file(), clock, {.labels = labels});
   test::send_story(explain);
   for (const std::string& line : told.lines()) lines.push_back(line);
+  test::MemoryOutput summed;
+  StatsJson stats(summed.file(), clock, {.interval_ns = 0, .labels = labels}, 2);  // two groups, and a rest
+  test::send_minute(stats);
+  for (const std::string& line : summed.lines()) lines.push_back(line);
   return lines;
 }
 
@@ -73,10 +79,10 @@ TEST(Schema, RefusesWhatIsNotInTheContract) {
 TEST(Schema, KnowsEveryRecordTypeOfTheContract) {
   const json schema = json::parse(test::schema_text());
   for (const char* type : {"startup", "transition", "connection", "time_wait", "blocked", "port", "destination", "leak", "explanation",
-                           "loss", "summary"}) {
+                           "rollup", "period", "loss", "summary"}) {
     EXPECT_TRUE(schema["$defs"].contains(type)) << type;
   }
-  EXPECT_EQ(schema["oneOf"].size(), 11U);
+  EXPECT_EQ(schema["oneOf"].size(), 13U);
   EXPECT_EQ(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
 }
 
