@@ -157,6 +157,8 @@ int destroy(struct sk_event_args *ctx)
 
 #else
 
+#include "snapshot.bpf.h"
+
 static __always_inline void handle(struct sock *sk, int old, int new)
 {
 	/*
@@ -192,26 +194,6 @@ int BPF_PROG(set_state_again, struct sock *sk, int old, int new)
 	return 0;
 }
 
-/* The end of a minisocket that nothing but its cookie can name. */
-static __always_inline void emit_timewait_end(struct sock_common *skc, __u8 cause)
-{
-	__u32 netns = skc->skc_net.net->ns.inum;
-	__u64 cookie = skc->skc_cookie.counter;
-	struct tcptrail_reset_record *r;
-
-	if (!have_cookie || !cookie || !netns_passes(netns))
-		return;
-	r = TCPTRAIL_RESERVE(struct tcptrail_reset_record, lost_other);
-	if (!r)
-		return;
-	__builtin_memset(r, 0, sizeof(*r));
-	r->cookie = cookie;
-	r->netns = netns;
-	r->state = cause;
-	r->kind = TCPTRAIL_TIMEWAIT_END;
-	TCPTRAIL_FINISH(r, r);
-}
-
 /*
  * A RST in answer to data after close() runs through tcp_reset() like one that
  * was received (sk_err ECONNRESET, tcp_receive_reset fires). What tells them
@@ -237,7 +219,7 @@ int BPF_PROG(send_reset, struct sock *sk, struct sk_buff *skb)
 	}
 	tw = bpf_skc_to_tcp_timewait_sock(sk);
 	if (tw)
-		emit_timewait_end(&tw->tw_sk.__tw_common, TCPTRAIL_CAUSE_RESET);
+		emit_timewait_end(&tw->tw_sk.__tw_common, TCPTRAIL_CAUSE_RESET, 0, 0);
 	return 0;
 }
 
@@ -275,8 +257,6 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 		bpf_map_delete_elem(&tree, &tgid);
 	return 0;
 }
-
-#include "snapshot.bpf.h"
 
 #endif
 

@@ -28,6 +28,7 @@ TEST_F(Load, ThePlanWithEverythingDeniedStillTraces) {
 
 // `ports`: the iterators alone, and a socket that is in no list of the kernel's.
 TEST_F(Load, ToLookOnlyASnapshotNeedsNoTracing) {
+  if (!probe_features({}).on(Feature::kIterTaskFile)) GTEST_SKIP() << "iter_task_file is off here";
   const auto session = start({}, {.snapshot = true, .command_tree = false, .trace = false}, {.filters = {}, .ring_bytes = kRing});
   ASSERT_NE(session, nullptr);
   const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
