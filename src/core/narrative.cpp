@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/closer.h"
 #include "core/narrative_parts.h"
 #include "core/phrase.h"
 
@@ -44,11 +45,13 @@ std::string last_step(const narrative::Case& c, TcpState old) {
     case How::kTimeout: return "the kernel gives up: no answer";
     case How::kUnreachable: return "the kernel gives up: the network reports an error";
     case How::kNoPort: return "connect() fails: no local port";
-    case How::kAborted: return "ended on this host without the other end";
+    case How::kAborted:
+      return c.r.evidence == evidence::kKilled ? "killed" : c.r.evidence == evidence::kGaveUpConnecting ? "this end closes the socket" : "ended without a packet";
     case How::kHalfOpen: return "the kernel gives up: the handshake is not completed";
     case How::kUnknown: return "ended";
   }
   if (c.r.time_wait.phase == TimeWaitPhase::kFinWait2) return "no process any more; a FIN_WAIT2 socket waits for the other end's FIN";
+  if (c.r.evidence == evidence::kNoMinisocket) return "no process any more, and no FIN_WAIT2 socket either";
   switch (old) {
     case kFinWait2: return "the other end's FIN arrives";
     case kClosing:
@@ -67,7 +70,7 @@ std::string step_text(const narrative::Case& c, TcpState old, TcpState next) {
     case kSynSent:
       return fmt::format("{} calls connect(): SYN", who(c.r.owner_source == OwnerSource::kInherited ? nobody : c.r.owner, "this end"));
     case kSynRecv:
-      return old == kSynSent ? "a SYN arrives while ours is unanswered" : fmt::format("{} has completed the handshake", c.remote);
+      return old == kSynSent ? "a SYN arrives while ours is unanswered" : fmt::format("{} connects", c.remote);
     case kEstablished:
       if (old == kSynSent) return "the SYN is answered";
       return c.r.role == Role::kPassive ? fmt::format("{} has connected", c.remote) : "open";

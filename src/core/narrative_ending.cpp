@@ -36,23 +36,25 @@ std::string reset_reason(std::string_view text) {
   return {};
 }
 
+// "; TIME_WAIT is on this end until 12:01:09Z"
+std::string time_wait_clause(const Case& c) {
+  const TimeWaitOutcome& left = c.r.time_wait;
+  if (left.phase == TimeWaitPhase::kFinWait2) return fmt::format("; {} has not closed yet", c.peer);
+  if (left.phase == TimeWaitPhase::kNone) return c.r.closer == Closer::kRemote ? "; this end has no TIME_WAIT" : "; no TIME_WAIT was left";
+  const bool both = c.r.closer == Closer::kBoth && !c.self_connected();
+  const std::string where = both ? "both hold TIME_WAIT" : "TIME_WAIT is on this end";
+  if (!left.expected_end) return "; " + where;
+  return fmt::format("; {}{} until {}", where, both ? ", this one" : "", c.clock(*left.expected_end));
+}
+
 std::string fin_headline(const Case& c) {
-  const ConnectionRecord& r = c.r;
   const std::string when = after(c.first_close_ns.value_or(c.lasted_ns));
-  switch (r.closer) {
-    case Closer::kLocal: {
-      const std::string first = fmt::format("{} closed first, {}", capital(c.self), when);
-      if (r.time_wait.phase == TimeWaitPhase::kFinWait2) return fmt::format("{}; {} has not closed yet.", first, c.peer);
-      if (r.time_wait.phase == TimeWaitPhase::kNone) return first + "; no TIME_WAIT was left.";
-      if (!r.time_wait.expected_end) return first + "; TIME_WAIT is on this end.";
-      return fmt::format("{}; TIME_WAIT is on this end until {}.", first, c.clock(*r.time_wait.expected_end));
-    }
-    case Closer::kRemote:
-      return fmt::format("{} closed first, {}; this end has no TIME_WAIT.", capital(c.peer), when);
-    case Closer::kBoth:
-      return fmt::format("Both ends closed at the same moment, {}; both hold TIME_WAIT.", when);
-    default:
-      return "Closed in order; who was first was not seen.";
+  if (c.self_connected()) return fmt::format("The socket was connected to itself, and closed {}{}.", when, time_wait_clause(c));
+  switch (c.r.closer) {
+    case Closer::kLocal: return fmt::format("{} closed first, {}{}.", capital(c.self), when, time_wait_clause(c));
+    case Closer::kRemote: return fmt::format("{} closed first, {}{}.", capital(c.peer), when, time_wait_clause(c));
+    case Closer::kBoth: return fmt::format("Both ends closed at the same moment, {}{}.", when, time_wait_clause(c));
+    default: return "Closed in order; who was first was not seen.";
   }
 }
 
@@ -61,13 +63,30 @@ std::string reset_sent_headline(const Case& c) {
   const std::string why = reason.empty() ? "" : ": " + reason;
   if (c.r.closer == Closer::kRemote && c.first_close_ns)
     return fmt::format("{} closed first, {}; {} then reset the connection{}.", capital(c.peer), after(*c.first_close_ns), c.self, why);
+  if (c.r.closer == Closer::kLocal && c.first_close_ns) {
+    const std::string first = fmt::format("{} closed first, {}", capital(c.self), after(*c.first_close_ns));
+    if (c.r.evidence == evidence::kDataAfterClose) return first + "; data came after that and was answered with a RST.";
+    if (c.r.evidence == evidence::kOrphanReset) return first + "; the kernel then reset the connection.";
+    return fmt::format("{}, and then reset the connection{}.", first, why);
+  }
   return fmt::format("{} reset the connection {}{}.", capital(c.self), after(c.lasted_ns), why);
 }
 
 std::string reset_received_headline(const Case& c) {
   if (c.r.closer == Closer::kLocal && c.first_close_ns)
     return fmt::format("{} closed first, {}; {} answered with a RST.", capital(c.self), after(*c.first_close_ns), c.peer);
+  if (c.r.closer == Closer::kRemote && c.first_close_ns)
+    return fmt::format("{} closed first, {}, and then reset the connection.", capital(c.peer), after(*c.first_close_ns));
   return fmt::format("{} reset the connection {}.", capital(c.peer), after(c.lasted_ns));
+}
+
+std::string timeout_headline(const Case& c) {
+  if (!c.opened) return fmt::format("{} did not answer: connect() timed out {}.", c.remote, after(c.lasted_ns));
+  if (c.first_close_ns && c.r.closer == Closer::kLocal)
+    return fmt::format("{} closed first, {}; {} did not answer any more.", capital(c.self), after(*c.first_close_ns), c.peer);
+  if (c.first_close_ns && c.r.closer == Closer::kRemote)
+    return fmt::format("{} closed first, {}, and did not answer any more.", capital(c.peer), after(*c.first_close_ns));
+  return fmt::format("{} stopped answering; the kernel gave up {}.", capital(c.peer), after(c.lasted_ns));
 }
 
 std::string aborted_headline(const Case& c) {
@@ -75,6 +94,8 @@ std::string aborted_headline(const Case& c) {
     const std::string killer = process_text(c.r.closer_process);
     return fmt::format("Killed from outside{} {}.", killer.empty() ? "" : " by " + killer, after(c.lasted_ns));
   }
+  if (c.r.evidence == evidence::kGaveUpConnecting && c.lasted_ns < kSynResentNs)
+    return fmt::format("{} closed the socket {}, before {} had answered.", capital(c.self), after(c.lasted_ns), c.remote);
   if (c.r.evidence == evidence::kGaveUpConnecting)
     return fmt::format("{} gave up connecting to {} {}.", capital(c.self), c.remote, after(c.lasted_ns));
   return fmt::format("Ended on this host {}, without a packet.", after(c.lasted_ns));
@@ -96,13 +117,13 @@ void add_reset_sent(Explanation& out, const Case& c) {
         {kReadToTheEnd});
   } else if (text == evidence::kLinger0) {
     add(out, FindingKind::kLingerReset, Severity::kNotice,
-        fmt::format("{} closed with SO_LINGER 0: unsent data is thrown away, {} gets a RST, and neither end has TIME_WAIT.", self, c.peer),
+        fmt::format("{} closed with SO_LINGER 0: unsent data is thrown away, {} is sent a RST, and neither end has TIME_WAIT.", self, c.peer),
         {"If that is meant to avoid TIME_WAIT: let the other end close first. A RST can destroy data that it has not read yet."});
   } else if (text == evidence::kNotAccepted) {
-    const std::string who = process_text(c.r.closer_process.pid != 0 ? c.r.closer_process : c.r.owner);
+    const std::string listens = process_text(c.r.owner);
     add(out, FindingKind::kNotAccepted, Severity::kProblem,
-        fmt::format("The connection was complete and waited for accept() when its listener was closed{}: the kernel reset it.",
-                    who.empty() ? "" : " by " + who),
+        fmt::format("The connection was complete and waited for accept() when its listener{} was closed: the kernel reset it.",
+                    listens.empty() ? "" : ", of " + listens + ","),
         {"Accept what is in the queue before closing a listener, or hand the listener over (socket activation, SO_REUSEPORT with migration)."});
   } else if (text == evidence::kDisconnected) {
     add(out, FindingKind::kDisconnected, Severity::kNotice,
@@ -118,22 +139,26 @@ void add_reset_sent(Explanation& out, const Case& c) {
 void add_reset_received(Explanation& out, const Case& c) {
   const ConnectionRecord& r = c.r;
   const OtherEnd* other = c.context.other_end;
+  const std::string peer = capital(c.peer);
   std::string text;
   std::vector<std::string> advice;
-  if (other != nullptr && other->ended && other->how == How::kRstSent) {
-    text = fmt::format("{} sent a RST; its own record says: {}.", capital(c.peer), other->evidence);
-    advice = {"The cause is at that end; see its explanation."};
+  if (other != nullptr && other->ended && (other->how == How::kRstSent || other->how == How::kAborted)) {
+    text = fmt::format("{} sent a RST; its own record says: {}.", peer, other->evidence);
   } else if (!c.opened) {
     text = fmt::format("A RST arrived before the handshake was complete: {} had given up, or does not want the connection.", c.peer);
-  } else if (r.closer == Closer::kLocal && c.first_close_ns) {
-    text = fmt::format("{} answered this end's FIN, or data before it, with a RST: it closed with data unread, or does not know the connection any more.",
-                       capital(c.peer));
+  } else if (r.closer == Closer::kRemote && c.in(kLastAck)) {
+    text = fmt::format("{} had closed, and nothing of the connection was left there when the FIN of {} came{}.", peer, c.self,
+                       other != nullptr && other->ended ? fmt::format("; its own record says: {}", other->evidence) : std::string());
   } else if (r.closer == Closer::kRemote && c.in(kCloseWait)) {
-    text = fmt::format("{} had closed; what {} sent after that was answered with a RST.", capital(c.peer), c.self);
+    text = fmt::format("{} had closed; what {} sent after that was answered with a RST.", peer, c.self);
     advice = {"Stop sending when a read returns 0 bytes (end-of-file)."};
+  } else if (r.peer_cookie != 0 && (other == nullptr || !other->ended)) {
+    text = fmt::format("{} sent a RST. It is on this host: its own explanation follows, and says why.", peer);
+  } else if (r.closer == Closer::kLocal && c.first_close_ns) {
+    text = fmt::format("{} answered this end's FIN, or data before it, with a RST: it closed with data unread, or does not know the connection any more.", peer);
   } else {
     text = fmt::format("{} sent a RST: it closed with unread data or SO_LINGER 0, lost the connection in a restart, or something between (firewall, NAT, load balancer) did it.",
-                       capital(c.peer));
+                       peer);
   }
   add(out, FindingKind::kResetReceived, Severity::kProblem, std::move(text), std::move(advice));
 }
@@ -170,6 +195,9 @@ void add_aborted(Explanation& out, const Case& c) {
     add(out, FindingKind::kKilled, Severity::kNotice,
         fmt::format("{} ended the socket through sock_diag (`ss -K`) or BPF; the program gets ECONNABORTED, the other end a RST.",
                     killer.empty() ? "A process that was not seen" : killer));
+  } else if (c.r.evidence == evidence::kGaveUpConnecting && c.lasted_ns < kSynResentNs) {
+    add(out, FindingKind::kGaveUpConnecting, Severity::kNotice, "connect() was still under way, and nothing had gone wrong so far.", {},
+        {{"us", c.lasted_ns / 1000}});
   } else if (c.r.evidence == evidence::kGaveUpConnecting) {
     add(out, FindingKind::kGaveUpConnecting, Severity::kProblem,
         fmt::format("{} closed the socket while {} {} unanswered. A firewall that drops, a host that is down and a full accept queue look the same from here.",
@@ -201,7 +229,7 @@ void add_views_differ(Explanation& out, const Case& c) {
   if (other->closer == mirrored) return;
   const auto says = [](Closer closer) -> std::string_view { return closer == Closer::kLocal ? "itself" : closer == Closer::kRemote ? "the other" : "both"; };
   add(out, FindingKind::kViewsDiffer, Severity::kInfo,
-      fmt::format("The two ends differ in who was first (this one says {}, the other {}): their last packets crossed, and each is right about what it had seen.",
+      fmt::format("The two ends differ in who was first (this one says {}, the other {}): their last packets crossed or were lost, and each is right about what it had seen.",
                   says(mine), says(other->closer)));
 }
 
@@ -213,11 +241,7 @@ std::string headline(const Case& c) {
     case How::kRstSent: return reset_sent_headline(c);
     case How::kRstReceived: return reset_received_headline(c);
     case How::kRefused: return fmt::format("{} refused the connection.", c.remote);
-    case How::kTimeout:
-      if (!c.opened) return fmt::format("{} did not answer: connect() timed out {}.", c.remote, after(c.lasted_ns));
-      if (c.first_close_ns && c.r.closer == Closer::kLocal)
-        return fmt::format("{} closed first, {}; {} did not answer any more.", capital(c.self), after(*c.first_close_ns), c.peer);
-      return fmt::format("{} stopped answering; the kernel gave up {}.", capital(c.peer), after(c.lasted_ns));
+    case How::kTimeout: return timeout_headline(c);
     case How::kUnreachable: return fmt::format("{} could not be reached: {}.", c.remote, errno_text(c.r.error));
     case How::kNoPort: return fmt::format("No local port was free to connect to {}.", c.remote);
     case How::kAborted: return aborted_headline(c);
@@ -231,7 +255,7 @@ std::string headline(const Case& c) {
 void add_ending(Explanation& out, const Case& c) {
   switch (c.r.how) {
     case How::kFin:
-      if (c.r.closer == Closer::kBoth)
+      if (c.r.closer == Closer::kBoth && !c.self_connected())
         add(out, FindingKind::kSimultaneousClose, Severity::kInfo, "Each end sent its FIN before the other's arrived (RFC 9293 section 3.6, simultaneous close).");
       break;
     case How::kRstSent: add_reset_sent(out, c); break;

@@ -93,7 +93,7 @@ void add_fin_unanswered(Explanation& out, const Case& c) {
     longest = *spent;
     where = state;
   }
-  if (longest < kFinUnansweredNs) return;
+  if (longest < kFinUnansweredNs || c.r.how == How::kTimeout) return;
   const bool acknowledged = c.r.how == How::kFin;
   add(out, FindingKind::kFinUnanswered, Severity::kNotice,
       fmt::format("This end's FIN was {} {} ({}): it waited behind data that {} did not take, or packets were lost.",
@@ -102,7 +102,7 @@ void add_fin_unanswered(Explanation& out, const Case& c) {
 }
 
 void add_retransmits(Explanation& out, const Case& c) {
-  if (!c.r.counters || !c.opened || c.r.counters->retransmits == 0 || c.r.counters->tx_segs == 0) return;
+  if (!c.r.counters || !c.opened || c.r.how == How::kTimeout || c.r.counters->retransmits == 0 || c.r.counters->tx_segs == 0) return;
   const std::uint64_t again = c.r.counters->retransmits;
   const std::uint64_t all = c.r.counters->tx_segs;
   const bool many = again * 100 >= all;
@@ -122,8 +122,7 @@ void add_beginning(Explanation& out, const Case& c) {
   add_slow_connect(out, c);
   for (std::size_t i = 1; i < r.path.size(); ++i) {
     if (r.path[i - 1] == kSynSent && r.path[i] == kSynRecv) {
-      const bool self_connect = r.tuple.lport == r.tuple.rport && r.tuple.laddr == r.tuple.raddr;
-      if (self_connect)
+      if (c.self_connected())
         add(out, FindingKind::kSelfConnect, Severity::kProblem,
             fmt::format("The socket is connected to itself: nobody listened on {}, and connect() was given that very port as its own.", c.remote),
             {"Keep ports of services out of net.ipv4.ip_local_port_range, or list them in net.ipv4.ip_local_reserved_ports."});

@@ -30,6 +30,8 @@ struct Case {
   [[nodiscard]] std::optional<std::uint64_t> in(TcpState state) const;
   // Whether the time in the state has no known beginning.
   [[nodiscard]] bool older_than_trace(TcpState state) const;
+  // One socket is both ends.
+  [[nodiscard]] bool self_connected() const { return r.tuple.lport == r.tuple.rport && r.tuple.lport != 0 && r.tuple.laddr == r.tuple.raddr; }
   [[nodiscard]] std::string clock(std::uint64_t boot_ns) const;
 };
 

@@ -45,7 +45,7 @@ void add_time_wait(Explanation& out, const Case& c) {
   const std::string until = left.expected_end ? fmt::format("until {} (by the kernel's timer, some seconds late at most)", c.clock(*left.expected_end))
                                               : std::string("for 60 s");
   add(out, FindingKind::kTimeWait, severity_of(c.r.role, left),
-      fmt::format("{} is in TIME_WAIT {}{}. {}", c.local, until, left.side == TimeWaitSide::kBoth ? ", and so is the other end" : "",
+      fmt::format("{} is in TIME_WAIT {}{}. {}", c.local, until, left.side == TimeWaitSide::kBoth && !c.self_connected() ? ", and so is the other end" : "",
                   blocked_by_minisocket(c.r.role, c.local, c.remote, c.r.tuple.lport, left.reuseaddr, left.reuseport)),
       restart_advice(c.r.role, left.reuseaddr, left.reuseport), facts_of(left));
 }
@@ -62,9 +62,9 @@ void add_fin_wait2(Explanation& out, const Case& c) {
   } else {
     advice.push_back("If it stays so: `ss -tanp state close-wait` at the other end shows the process that does not close.");
   }
-  text += fmt::format(". {} stays in FIN_WAIT2 without a process {} (net.ipv4.tcp_fin_timeout); if the FIN comes in time, TIME_WAIT of 60 s follows, after it a RST answers. {}",
-                      c.local, left.expected_end ? "until " + c.clock(*left.expected_end) : std::string("for a while"),
-                      blocked_by_minisocket(c.r.role, c.local, c.remote, c.r.tuple.lport, left.reuseaddr, left.reuseport));
+  text += fmt::format(". {} {} waits in FIN_WAIT2 without a process. If the FIN comes in time, 60 s of TIME_WAIT follow; what comes later is answered with a RST. {}",
+                      left.expected_end ? fmt::format("Until {} (net.ipv4.tcp_fin_timeout)", c.clock(*left.expected_end)) : std::string("For net.ipv4.tcp_fin_timeout"),
+                      c.local, blocked_by_minisocket(c.r.role, c.local, c.remote, c.r.tuple.lport, left.reuseaddr, left.reuseport));
   for (std::string& more : restart_advice(c.r.role, left.reuseaddr, left.reuseport)) advice.push_back(std::move(more));
   add(out, FindingKind::kFinWait2Left, severity_of(c.r.role, left), std::move(text), std::move(advice), facts_of(left));
 }
@@ -79,9 +79,11 @@ void add_remote(Explanation& out, const Case& c) {
                        other->time_wait.expected_end ? " until " + c.clock(*other->time_wait.expected_end) : std::string());
   else if (phase == TimeWaitPhase::kFinWait2)
     text = fmt::format("{} was still in FIN_WAIT2 without a process; with the FIN of this end it is in TIME_WAIT for 60 s.", there);
+  else if (other != nullptr && other->ended)
+    text = fmt::format("{} has no TIME_WAIT either; its own record says: {}.", there, other->evidence);
   else
     text = "TIME_WAIT is at the other end, which sent its FIN first (inferred from the orderly close, not seen).";
-  add(out, FindingKind::kTimeWaitRemote, Severity::kInfo, fmt::format("{} Nothing is left here: {} is free at once.", text, c.local));
+  add(out, FindingKind::kTimeWaitRemote, Severity::kInfo, fmt::format("{} Nothing is left here that blocks {}.", text, c.local));
 }
 
 }  // namespace
@@ -104,9 +106,11 @@ void add_left_behind(Explanation& out, const Case& c) {
     case TimeWaitPhase::kFinWait2: return add_fin_wait2(out, c);
     case TimeWaitPhase::kNone: break;
   }
-  if (c.r.evidence == evidence::kNoTimeWait || c.r.evidence == evidence::kNoMinisocket)
+  const bool no_time_wait = c.r.evidence == evidence::kNoTimeWait;
+  if (no_time_wait || c.r.evidence == evidence::kNoMinisocket)
     return add(out, FindingKind::kNoTimeWait, Severity::kNotice,
-               "This end should be in TIME_WAIT now and is not: net.ipv4.tcp_max_tw_buckets was reached. Nothing is blocked, but a late FIN is answered with a RST.",
+               fmt::format("This end should be in {} now and is not: net.ipv4.tcp_max_tw_buckets was reached. Nothing is blocked, but a late FIN is answered with a RST.",
+                           no_time_wait ? "TIME_WAIT" : "FIN_WAIT2"),
                {"Raise net.ipv4.tcp_max_tw_buckets; a TIME_WAIT costs some 250 bytes."});
   if (c.r.time_wait.side == TimeWaitSide::kRemote) add_remote(out, c);
 }

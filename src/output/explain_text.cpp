@@ -117,7 +117,7 @@ void ExplainText::put(const Explanation& e) {
   if (e.netns != 0) add_to(about, fmt::format("netns {}", e.netns));
   if (e.cgroup.size() > 1) add_to(about, "cgroup " + escaped_name(e.cgroup));
   add_to(about, labels_);
-  wrapped(about, "  ", 2, kDim);
+  if (!about.empty()) wrapped(about, "  ", 2, kDim);
 
   std::size_t widest = 0;
   for (const NarrativeStep& step : e.timeline) widest = std::max(widest, at_text(step.at_ns).size());

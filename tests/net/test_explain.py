@@ -100,7 +100,7 @@ def explain(checks):
     port = client["lport"]
     text = finding(checks, client, "time_wait")["text"]
     says(checks, text, f"this pair of endpoints and bind() of port {port}", "for any other destination")
-    says(checks, finding(checks, server, "time_wait_remote")["text"], "is free at once")
+    says(checks, finding(checks, server, "time_wait_remote")["text"], "Nothing is left here that blocks")
     says(checks, finding(checks, client, "no_data")["text"], "Not a byte")
 
     # Unread data at close(): the RST has a reason at one end, and a culprit at the other.

@@ -100,7 +100,7 @@ TEST(Narrative, OtherEndThatClosedFirstKeepsTimeWait) {
   EXPECT_EQ(e.headline, "The other end closed first, after 8.21 s; this end has no TIME_WAIT.");
   const Finding f = only(e, FindingKind::kTimeWaitRemote);
   SAYS(f.text, "not seen");
-  SAYS(f.text, "127.0.0.1:40000 is free at once");
+  SAYS(f.text, "Nothing is left here that blocks 127.0.0.1:40000");
 }
 
 TEST(Narrative, TimeWaitOfAnEndOnThisHostIsAFactAndNoInference) {
@@ -132,7 +132,7 @@ TEST(Narrative, FinWait2SaysWhoHasNotClosed) {
   const Finding f = only(e, FindingKind::kFinWait2Left);
   EXPECT_EQ(f.severity, Severity::kNotice);
   SAYS(f.text, "curl (pid 200) has not closed yet (CLOSE_WAIT since t105)");
-  SAYS(f.text, "until t165 (net.ipv4.tcp_fin_timeout)");
+  SAYS(f.text, "Until t165 (net.ipv4.tcp_fin_timeout) 127.0.0.1:8080 waits in FIN_WAIT2");
   SAYS(f.text, "EADDRINUSE");
   SAYS(advice(f), "If it stays so: curl (pid 200) has not read, or not acted on, end-of-file");
   SAYS(e.timeline.back().text, "a FIN_WAIT2 socket waits");
@@ -148,6 +148,33 @@ TEST(Narrative, MissingTimeWaitIsBlamedOnTheBucketLimit) {
   c.record.time_wait = {TimeWaitSide::kNone, std::nullopt, TimeWaitPhase::kNone, std::nullopt, std::nullopt, std::nullopt};
   c.record.evidence = evidence::kNoTimeWait;
   SAYS(only(told(c), FindingKind::kNoTimeWait).text, "net.ipv4.tcp_max_tw_buckets was reached");
+}
+
+TEST(Narrative, FinWait2MinisocketThatFoundNoRoomIsNotCalledTimeWait) {
+  OwnedConnection c = test::server_closes_first();
+  c.path.back() = kClose;
+  c.record.time_wait = {};
+  c.record.evidence = evidence::kNoMinisocket;
+  const Explanation e = told(c);
+  SAYS(only(e, FindingKind::kNoTimeWait).text, "should be in FIN_WAIT2 now");
+  EXPECT_EQ(e.timeline.back().text, "no process any more, and no FIN_WAIT2 socket either");
+}
+
+// A FIN that was queued behind unsent data: the other end was first, and this one is in TIME_WAIT all the same.
+TEST(Narrative, HeadlineAndFindingAgreeOnTimeWaitWhoeverWasFirst) {
+  OwnedConnection c = test::server_closes_first();
+  c.record.closer = Closer::kRemote;
+  EXPECT_EQ(told(c).headline, "The other end closed first, after 8.21 s; TIME_WAIT is on this end until t168.");
+}
+
+TEST(Narrative, OtherEndThatLeftNoTimeWaitIsBelieved) {
+  OwnedConnection c = test::its_client();
+  OtherEnd other;
+  other.ended = true;
+  other.closer = Closer::kLocal;
+  other.how = How::kFin;
+  other.evidence = evidence::kNoTimeWait;
+  SAYS(only(told(c, &other), FindingKind::kTimeWaitRemote).text, "has no TIME_WAIT either; its own record says: both FINs exchanged");
 }
 
 // ---- how it began ----
@@ -194,6 +221,11 @@ TEST(Narrative, SimultaneousOpenIsToldFromASelfConnect) {
   c.record.tuple.lport = c.record.tuple.rport;
   const Explanation self = told(c);
   EXPECT_EQ(find(self, FindingKind::kSimultaneousOpen), nullptr);
+  c.record.how = How::kFin;
+  c.record.closer = Closer::kBoth;
+  const Explanation closed = told(c);
+  SAYS(closed.headline, "The socket was connected to itself, and closed after");
+  EXPECT_EQ(find(closed, FindingKind::kSimultaneousClose), nullptr);
   SAYS(only(self, FindingKind::kSelfConnect).text, "connected to itself");
   SAYS(advice(only(self, FindingKind::kSelfConnect)), "ip_local_reserved_ports");
 }
@@ -313,6 +345,18 @@ TEST(Narrative, ResetAfterThePeersFinKeepsTheOrderOfEvents) {
   EXPECT_EQ(told(c).headline, "The other end closed first, after 500 ms; nginx (pid 100) then reset the connection: closed with unread data.");
 }
 
+TEST(Narrative, ResetAfterOnesOwnFinKeepsTheOrderOfEvents) {
+  OwnedConnection c = test::ended(false, {{kSynSent, 0.04}, {kEstablished, 500}, {kFinWait1, 1}, {kFinWait2, 40}});
+  c.record.closer = Closer::kLocal;
+  c.record.how = How::kRstSent;
+  c.record.evidence = evidence::kLinger0;
+  EXPECT_EQ(told(c).headline, "curl (pid 200) closed first, after 500 ms, and then reset the connection: closed with SO_LINGER 0.");
+  c.record.evidence = evidence::kDataAfterClose;
+  EXPECT_EQ(told(c).headline, "curl (pid 200) closed first, after 500 ms; data came after that and was answered with a RST.");
+  c.record.evidence = evidence::kOrphanReset;
+  EXPECT_EQ(told(c).headline, "curl (pid 200) closed first, after 500 ms; the kernel then reset the connection.");
+}
+
 TEST(Narrative, LingerDataAfterCloseAndDisconnectHaveTheirOwnWords) {
   SAYS(only(told(test::reset(true, evidence::kLinger0)), FindingKind::kLingerReset).text, "SO_LINGER 0");
   SAYS(only(told(test::reset(true, evidence::kDataAfterClose)), FindingKind::kDataAfterClose).text, "still sending when nginx (pid 100) had closed");
@@ -326,7 +370,7 @@ TEST(Narrative, ConnectionThatWasNeverAcceptedIsNotCalledTheOwners) {
   c.record.owner_source = OwnerSource::kListen;
   const Explanation e = told(c);
   EXPECT_EQ(e.headline, "This end reset the connection after 300 ms: its listener was closed before accept().");
-  SAYS(only(e, FindingKind::kNotAccepted).text, "closed by nginx (pid 100)");
+  SAYS(only(e, FindingKind::kNotAccepted).text, "its listener, of nginx (pid 100), was closed");
 }
 
 TEST(Narrative, ResetByThePeerSaysWhatThePeerSays) {
@@ -346,6 +390,23 @@ TEST(Narrative, ResetByThePeerSaysWhatThePeerSays) {
   EXPECT_EQ(find(e, FindingKind::kViewsDiffer), nullptr);
 }
 
+TEST(Narrative, ResetByAnEndOnThisHostThatHasNotEndedPointsToItsOwnStory) {
+  OwnedConnection c = test::reset(false, "a RST was received");
+  c.record.peer_cookie = 0x51;
+  SAYS(only(told(c), FindingKind::kResetReceived).text, "its own explanation follows");
+}
+
+TEST(Narrative, FinThatFoundNothingLeftIsNotBlamedOnItsSender) {
+  OwnedConnection c = test::ended(true, {{kSynRecv, 0.05}, {kEstablished, 100}, {kCloseWait, 50}, {kLastAck, 1}});
+  c.record.closer = Closer::kRemote;
+  c.record.how = How::kRstReceived;
+  const Explanation e = told(c);
+  EXPECT_EQ(e.headline, "The other end closed first, after 100 ms, and then reset the connection.");
+  const Finding f = only(e, FindingKind::kResetReceived);
+  SAYS(f.text, "nothing of the connection was left there when the FIN of nginx (pid 100) came");
+  EXPECT_TRUE(f.advice.empty());
+}
+
 TEST(Narrative, ResetInCloseWaitBlamesTheSender) {
   OwnedConnection c = test::ended(false, {{kSynSent, 0.05}, {kEstablished, 100}, {kCloseWait, 50}});
   c.record.closer = Closer::kRemote;
@@ -362,7 +423,7 @@ TEST(Narrative, CrossedEndsDoNotContradictEachOther) {
   other.closer = Closer::kLocal;
   other.how = How::kFin;
   SAYS(only(told(c, &other), FindingKind::kViewsDiffer).text, "this one says itself, the other itself");
-  SAYS(only(told(c, &other), FindingKind::kViewsDiffer).text, "crossed");
+  SAYS(only(told(c, &other), FindingKind::kViewsDiffer).text, "crossed or were lost");
 }
 
 TEST(Narrative, RefusedSaysWhereToLook) {
@@ -392,6 +453,20 @@ TEST(Narrative, VanishedPeerIsATimeout) {
   const Explanation e = told(c);
   EXPECT_EQ(e.headline, "The other end stopped answering; the kernel gave up after 15 min 30 s.");
   SAYS(only(e, FindingKind::kTimeout).text, "ETIMEDOUT");
+}
+
+TEST(Narrative, TimeoutAfterAFinKeepsTheOrderOfEventsAndSaysItOnce) {
+  OwnedConnection c = test::ended(true, {{kSynRecv, 0.05}, {kEstablished, 100}, {kFinWait1, 5000}});
+  c.record.how = How::kTimeout;
+  c.record.closer = Closer::kLocal;
+  c.record.counters->retransmits = 3;
+  EXPECT_EQ(told(c).headline, "nginx (pid 100) closed first, after 100 ms; the other end did not answer any more.");
+  EXPECT_EQ(find(told(c), FindingKind::kFinUnanswered), nullptr);
+  EXPECT_EQ(find(told(c), FindingKind::kRetransmits), nullptr);
+  OwnedConnection passive = test::ended(true, {{kSynRecv, 0.05}, {kEstablished, 100}, {kCloseWait, 10}, {kLastAck, 5000}});
+  passive.record.how = How::kTimeout;
+  passive.record.closer = Closer::kRemote;
+  EXPECT_EQ(told(passive).headline, "The other end closed first, after 100 ms, and did not answer any more.");
 }
 
 TEST(Narrative, UnreachableNamesTheError) {
@@ -425,6 +500,10 @@ TEST(Narrative, ConnectGivenUpIsTheCallersDeed) {
   const Explanation e = told(c);
   EXPECT_EQ(e.headline, "curl (pid 200) gave up connecting to 127.0.0.1:8080 after 3.00 s.");
   SAYS(only(e, FindingKind::kGaveUpConnecting).text, "1 SYN was unanswered");
+  OwnedConnection at_once = test::not_connected(How::kAborted, 0, evidence::kGaveUpConnecting, 0.05);
+  const Finding f = only(told(at_once), FindingKind::kGaveUpConnecting);
+  EXPECT_EQ(f.severity, Severity::kNotice);  // nobody had time to answer: no firewall is suspected
+  SAYS_NOT(f.text, "firewall");
 }
 
 TEST(Narrative, OtherEndingsAreSaidToo) {
@@ -437,7 +516,7 @@ TEST(Narrative, OtherEndingsAreSaidToo) {
   OwnedConnection both = test::server_closes_first();
   both.record.closer = Closer::kBoth;
   both.record.time_wait.side = TimeWaitSide::kBoth;
-  EXPECT_EQ(told(both).headline, "Both ends closed at the same moment, after 8.21 s; both hold TIME_WAIT.");
+  EXPECT_EQ(told(both).headline, "Both ends closed at the same moment, after 8.21 s; both hold TIME_WAIT, this one until t168.");
   SAYS(only(told(both), FindingKind::kSimultaneousClose).text, "simultaneous close");
   SAYS(only(told(both), FindingKind::kTimeWait).text, "and so is the other end");
 }
@@ -476,7 +555,7 @@ TEST(Narrative, TimelineHasAStepForEachStateWithItsTime) {
 TEST(Narrative, LongSynRecvIsShown) {
   OwnedConnection c = test::server_closes_first();
   c.states[0].ns = 5 * test::kMsNs;
-  EXPECT_EQ(told(c).timeline[0].text, "127.0.0.1:40000 has completed the handshake");
+  EXPECT_EQ(told(c).timeline[0].text, "127.0.0.1:40000 connects");
 }
 
 TEST(Narrative, GapInTheTimelineIsMarked) {
