@@ -3,6 +3,7 @@
 // scans, ended with a reason.
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <cstring>
 
 #include "core/model.h"
@@ -135,6 +136,24 @@ TEST(TimeWaits, AConnectThatIsNotAnsweredShowsInTheScan) {
   ledger.life(1, kSecond);
   ledger.feed({by(11, ev(2, 3 * kSecond, kClose, kSynSent, {0, 80}))});
   ledger.scan(4 * kSecond, {seen(2, 4 * kSecond, kSynSent)});
+  EXPECT_EQ(ledger.last().reason, LeaveReason::kReusedByConnect);
+}
+
+TEST(TimeWaits, AConnectThatIsRefusedHasTakenTheTupleOver) {
+  Ledger ledger;
+  ledger.life(1, kSecond);
+  ledger.feed({by(11, ev(2, 3 * kSecond, kClose, kSynSent, {0, 80})), closing(ev(2, 3 * kSecond + kMs, kSynSent, kClose), 0, ECONNREFUSED)});
+  EXPECT_EQ(ledger.last().reason, LeaveReason::kReusedByConnect);
+}
+
+// bind() has given it the port; whether connect() may have the tuple is not decided at CLOSE->SYN_SENT.
+TEST(TimeWaits, ABoundConnectThatIsRefusedThePortTakesNothingOver) {
+  Ledger ledger;
+  ledger.life(1, kSecond);
+  ledger.feed({by(11, ev(2, 3 * kSecond, kClose, kSynSent)), by(11, closing(ev(2, 3 * kSecond + 1, kSynSent, kClose), TCPTRAIL_END_NO_SEGS_OUT))});
+  EXPECT_EQ(ledger.size(), 1U);
+  EXPECT_EQ(ledger.last().event, TimeWaitEvent::kEnter);
+  ledger.feed({by(11, ev(3, 4 * kSecond, kClose, kSynSent)), ev(3, 4 * kSecond + 1, kSynSent, kEstablished)});
   EXPECT_EQ(ledger.last().reason, LeaveReason::kReusedByConnect);
 }
 
