@@ -277,6 +277,7 @@ void LiveRun::give_up_privileges() {
 void LiveRun::start_model() {
   ModelOptions model;
   model.filters = options_.filters;
+  model.only_traced = !model.filters.cgroup_ids.empty();
   model.filters.cgroup_ids.clear();  // the programs know which cgroup lies below which; ids alone do not tell
   model.want_transitions = options_.events.transition;
   model.follow_time_wait = options_.events.time_wait || options_.watch_ns.has_value();
