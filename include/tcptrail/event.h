@@ -150,7 +150,7 @@ struct tcptrail_end_record {
 	__u16 error; /* sk_err: a positive errno, 0 = none */
 	__u16 facts; /* TCPTRAIL_END_* */
 	__u8 tw;     /* TCPTRAIL_TW_* */
-	__u8 pad;
+	__u8 tw_step_32ms; /* how much later than tw_expires_ms the timer wheel may fire, in units of 32 ms, rounded up */
 };
 
 struct tcptrail_holder_record {

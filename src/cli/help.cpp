@@ -15,10 +15,11 @@ side closed it first.
 
 Commands:
   life      one line per finished connection (the default)
-  trace     one line per state transition, and TIME_WAIT when it begins
+  trace     one line per state transition, and when TIME_WAIT begins and ends
   ports     which ports are blocked now, by whom, until when, and what helps
   doctor    what this machine supports, what is off and why, how to fix it
   schema    the JSON schema of --json
+  completion bash|zsh|fish: a script for the shell
 )";
 
 constexpr const char* kShortFlags = R"(
@@ -61,6 +62,8 @@ Filters (what is filtered out in the kernel costs next to nothing):
   -- CMD ARGS                run CMD and trace only it and its children; its exit status is ours
 
 Ports (a look, nothing is traced; the caller's network namespace unless --netns says otherwise):
+  ports --watch [DURATION]   look again every second (or DURATION), and trace: owners of TIME_WAIT,
+                             rates, when no port will be left, connections that nobody closes
   ports --bind ADDR:PORT     would bind() and listen() succeed now? [::]:80, *:80, 127.0.0.1:80, :80
       --v6only               ... with IPV6_V6ONLY
       --uid UID              ... for this user

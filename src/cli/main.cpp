@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "cli/completion.h"
 #include "cli/doctor.h"
 #include "cli/options.h"
 #include "kernel/features.h"
@@ -54,7 +55,14 @@ int main(int argc, char** argv) {
     case Command::kSchema:
       std::fwrite(kSchemaJson.data(), 1, kSchemaJson.size(), stdout);
       return finish_stdout(0);
+    case Command::kCompletion: {
+      const Result<std::string> script = completion_script(line->options.shell, feature_names());
+      if (!script) return report(script.error());
+      std::fwrite(script->data(), 1, script->size(), stdout);
+      return finish_stdout(0);
+    }
     case Command::kPorts: {
+      if (line->options.watch_ns) break;
       const Result<int> status = run_ports(std::move(line->options));
       return status ? *status : report(status.error());
     }

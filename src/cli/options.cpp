@@ -21,11 +21,12 @@ struct CommandName {
   std::string_view name;
   Command command;
 };
-constexpr std::array<CommandName, 5> kCommands = {{{"life", Command::kLife},
+constexpr std::array<CommandName, 6> kCommands = {{{"life", Command::kLife},
                                                    {"trace", Command::kTrace},
                                                    {"ports", Command::kPorts},
                                                    {"doctor", Command::kDoctor},
-                                                   {"schema", Command::kSchema}}};
+                                                   {"schema", Command::kSchema},
+                                                   {"completion", Command::kCompletion}}};
 
 Error usage(std::string what, std::string why, std::string fix) {
   return {.what = std::move(what), .why = std::move(why), .fix = std::move(fix), .exit_code = 2};
@@ -40,10 +41,11 @@ struct Raw {
   bool fail_on_loss = false, no_snapshot = false, local_time = false, timestamps = false, wide = false;
   bool v6only = false;
   int verbose = 0;
-  std::string command;
+  std::string command, argument;
   Values pid, lport, rport, comm, laddr, raddr, netns, cgroup, uid, closed_by, how, min_ms;
   Values events, output, run_for, count, columns, color, label, ring_size, deny;
-  Values bind, connect, from;
+  Values bind, connect, from, watch;
+  bool watches = false;
 };
 
 struct ValueFlag {
@@ -111,7 +113,9 @@ std::unique_ptr<CLI::App> make_app(Raw& raw) {
   }
   for (const BoolFlag& flag : kBoolFlags) app->add_flag(flag.names, raw.*flag.value);
   app->add_flag("-v,--verbose", raw.verbose);
+  app->add_option("--watch", raw.watch)->expected(0, 1);
   app->add_option("command", raw.command);
+  app->add_option("argument", raw.argument);
   return app;
 }
 
@@ -222,6 +226,7 @@ void convert_run(const Raw& raw, std::span<const std::string_view> features, Opt
 void convert_ports(const Raw& raw, Options& o, Converter& c) {
   const bool asks = !raw.bind.empty() || !raw.connect.empty() || !raw.from.empty() || raw.v6only;
   if (o.command != Command::kPorts) {
+    if (raw.watches) c.fail(usage("--watch is a flag of ports", "", "tcptrail ports --watch"));
     if (asks) c.fail(usage("--bind, --connect, --from and --v6only are questions to ports", "", "tcptrail ports --bind 127.0.0.1:80"));
     return;
   }
@@ -236,6 +241,10 @@ void convert_ports(const Raw& raw, Options& o, Converter& c) {
   if (!raw.connect.empty()) c.set(o.connect, parse_address_port("--connect", raw.connect.back(), false));
   if (!raw.from.empty()) c.set(o.from, parse_address("--from", raw.from.back()));
   o.v6only = raw.v6only;
+  if (!raw.watches) return;
+  if (o.bind || o.connect) c.fail(usage("--watch with --bind or --connect", "a question is answered once", "leave one of them out"));
+  o.watch_ns = 1'000'000'000;
+  if (!raw.watch.empty()) c.set(o.watch_ns, parse_duration_ns("--watch", raw.watch.back()));
 }
 
 void convert_columns(const Raw& raw, Options& o, Converter& c) {
@@ -263,7 +272,7 @@ void convert_output(const Raw& raw, Options& o, Converter& c) {
   if (raw.csv) o.format = Format::kCsv;
   o.events = o.command == Command::kTrace ? EventSet{.transition = true, .time_wait = true, .blocked = true}
                                           : EventSet{.connection = true, .blocked = true};
-  if (o.command == Command::kPorts) o.events = {.time_wait = true};
+  if (o.command == Command::kPorts) o.events = {.time_wait = true, .blocked = raw.watches};
   if (!raw.events.empty()) c.set(o.events, parse_events("--events", joined(raw.events)));
   if (!raw.color.empty()) {
     static constexpr std::array<std::string_view, 3> kModes = {"auto", "always", "never"};
@@ -340,6 +349,7 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
   } catch (const CLI::ParseError& error) {
     return parse_failure(error);
   }
+  raw.watches = app->count("--watch") != 0;
   if (raw.help_full || raw.command == "help") {
     line.text = full_help();
     return line;
@@ -348,11 +358,13 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
     line.text = raw.help_short ? short_help() : version_text();
     return line;
   }
-  if (const auto rest = app->remaining(); !rest.empty()) return unknown_word(rest.front());
-
   const auto command = parse_command(raw.command);
+  const bool takes_argument = command && *command == Command::kCompletion;
+  if (!raw.argument.empty() && !takes_argument) return unknown_word(raw.argument);
+  if (const auto rest = app->remaining(); !rest.empty()) return unknown_word(rest.front());
   if (!command) return command.error();
   o.command = *command;
+  o.shell = raw.argument;
   Converter converter;
   convert_filters(raw, o, converter);
   convert_run(raw, known_features, o, converter);
@@ -371,14 +383,30 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
   return line;
 }
 
-std::vector<std::string> known_flags() {
-  std::vector<std::string> flags = {"-v", "--verbose"};
-  const auto add = [&flags](std::string_view names) {
-    for (const std::string_view name : split_list(names)) flags.emplace_back(name);
+std::vector<FlagInfo> flag_table() {
+  std::vector<FlagInfo> table;
+  const auto add = [&table](std::string_view names, bool takes_value) {
+    FlagInfo& flag = table.emplace_back();
+    for (const std::string_view name : split_list(names)) flag.names.emplace_back(name);
+    flag.takes_value = takes_value;
   };
-  for (const ValueFlag& flag : kValueFlags) add(flag.names);
-  for (const BoolFlag& flag : kBoolFlags) add(flag.names);
+  for (const ValueFlag& flag : kValueFlags) add(flag.names, true);
+  for (const BoolFlag& flag : kBoolFlags) add(flag.names, false);
+  add("-v,--verbose", false);
+  add("--watch", false);  // its value may be left out
+  return table;
+}
+
+std::vector<std::string> known_flags() {
+  std::vector<std::string> flags;
+  for (const FlagInfo& flag : flag_table()) flags.insert(flags.end(), flag.names.begin(), flag.names.end());
   return flags;
+}
+
+std::vector<std::string_view> command_names() {
+  std::vector<std::string_view> names;
+  for (const CommandName& known : kCommands) names.push_back(known.name);
+  return names;
 }
 
 bool use_color(ColorMode mode, bool is_terminal, const char* no_color, const char* term) {

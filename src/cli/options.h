@@ -19,7 +19,7 @@
 
 namespace tcptrail {
 
-enum class Command : std::uint8_t { kLife, kTrace, kPorts, kDoctor, kSchema };
+enum class Command : std::uint8_t { kLife, kTrace, kPorts, kDoctor, kSchema, kCompletion };
 enum class Format : std::uint8_t { kText, kCsv, kJson };
 enum class ColorMode : std::uint8_t { kAuto, kAlways, kNever };
 
@@ -52,6 +52,8 @@ struct Options {
   std::optional<AddressPort> connect;  // ports --connect
   std::optional<AddressPort> from;     // its --from; the port is 0
   bool v6only = false;                 // its --v6only
+  std::string shell;                   // completion's argument
+  std::optional<std::uint64_t> watch_ns;  // ports --watch: time between two looks
   // The filters as given, for `startup.filters`: {"lport", "80,443"}.
   std::vector<std::pair<std::string, std::string>> given_filters;
 };
@@ -66,6 +68,13 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
 
 // Every long and short flag, for the help test and for completion.
 std::vector<std::string> known_flags();
+
+struct FlagInfo {
+  std::vector<std::string> names;  // "-p", "--pid"
+  bool takes_value = false;
+};
+std::vector<FlagInfo> flag_table();
+std::vector<std::string_view> command_names();
 
 // --color and the environment (NO_COLOR, TERM; null when not set).
 bool use_color(ColorMode mode, bool is_terminal, const char* no_color, const char* term);

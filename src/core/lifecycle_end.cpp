@@ -125,24 +125,9 @@ void Lifecycle::write(std::uint64_t cookie, Conn& conn, const tcptrail_end_recor
   record.time_wait = time_wait_outcome(verdict, end);
   if (record.time_wait.phase == TimeWaitPhase::kTimeWait) conn.path[conn.steps - 1U] = Step(end.base.ts_boot_ns, kTimeWait);
   put_connection(cookie, conn, record);
-  if (conn.verdict == Verdict::kYes && record.time_wait.phase != TimeWaitPhase::kNone) put_time_wait(record, end);
-}
-
-void Lifecycle::put_time_wait(const ConnectionRecord& connection, const tcptrail_end_record& end) {
-  TimeWaitRecord record;
-  record.boot_ns = connection.boot_ns;
-  record.event = TimeWaitEvent::kEnter;
-  record.phase = connection.time_wait.phase;
-  record.cookie = connection.cookie;
-  record.netns = connection.netns;
-  record.tuple = connection.tuple;
-  record.owner = connection.owner;
-  if (connection.time_wait.expected_end) {  // the walk found it
-    record.reuseaddr = (end.tw & TCPTRAIL_TW_REUSEADDR) != 0;
-    record.reuseport = (end.tw & TCPTRAIL_TW_REUSEPORT) != 0;
-    record.expires_in_ms = end.tw_expires_ms;
-  }
-  sink_.on(record);
+  if (options_.observer == nullptr || conn.verdict != Verdict::kYes) return;
+  if (record.time_wait.phase != TimeWaitPhase::kNone) options_.observer->left_minisocket(cookie, record, end);
+  if (verdict.how == How::kNoPort) options_.observer->found_no_port(conn, end);
 }
 
 // Its end was not seen: everything that only the end tells stays unknown.

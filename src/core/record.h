@@ -255,8 +255,6 @@ struct PortRound {
   std::span<const DestinationRecord> destinations;  // what is nearest to its end first
   std::span<const LeakRecord> leaks;                // the most first
   std::span<const TimeWaitRecord> time_waits;       // event "present"
-  // The look after this one comes later than was asked for, so that looking costs a tenth of a core at most.
-  std::optional<std::uint64_t> next_in_ns;
 };
 
 struct Loss {

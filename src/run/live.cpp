@@ -13,14 +13,17 @@
 #include <optional>
 
 #include "core/event.h"
-#include "core/lifecycle.h"
+#include "core/model.h"
 #include "kernel/cgroup.h"
 #include "kernel/diagnose.h"
+#include "kernel/live_facts.h"
 #include "kernel/machine.h"
 #include "kernel/netns.h"
+#include "kernel/privilege.h"
 #include "kernel/session.h"
 #include "output/csv.h"
 #include "output/json.h"
+#include "output/ports_screen.h"
 #include "output/text.h"
 #include "run/child.h"
 #include "run/clock.h"
@@ -40,15 +43,26 @@ constexpr std::uint64_t kBatchNs = 5 * kMs;
 constexpr std::uint64_t kRingDelayNs = 100'000;
 constexpr std::uint64_t kLossCheckNs = 100 * kMs;
 constexpr std::uint64_t kClockCheckNs = 10'000 * kMs;
-// After a gap in some chain, and now and then without one: a loss that nothing counts is found too.
-constexpr std::uint64_t kRescanNs = 1'000 * kMs;
-constexpr std::uint64_t kCheckUpNs = 60'000 * kMs;
 constexpr std::size_t kDefaultRingBytes = 8U << 20;
 
 void print_error(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
 
 std::unique_ptr<RecordSink> make_sink(const Options& options, OutFile& out, WallClock& clock) {
   if (options.format == Format::kJson) return std::make_unique<JsonSink>(out, clock, JsonOptions{options.events, options.labels});
+  const bool is_terminal = out.is_terminal();
+  winsize size{};
+  if (is_terminal) ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+  const bool color = use_color(options.color, is_terminal, std::getenv("NO_COLOR"), std::getenv("TERM"));
+  if (options.watch_ns) {
+    PortsScreenOptions screen;
+    screen.color = color;
+    screen.several_netns = options.filters.netns.size() > 1;
+    screen.blocked = options.events.blocked;
+    screen.rows = size.ws_row;
+    screen.all = !options.filters.lports.empty() || !options.filters.rports.empty();
+    screen.warn = print_error;
+    return std::make_unique<PortsScreen>(out, clock, std::move(screen));
+  }
   TableOptions table;
   table.events = options.events;
   table.life_columns = options.life_columns;
@@ -59,9 +73,8 @@ std::unique_ptr<RecordSink> make_sink(const Options& options, OutFile& out, Wall
   table.labels = options.labels;
   table.warn = print_error;
   if (options.format == Format::kCsv) return std::make_unique<CsvSink>(out, clock, std::move(table));
-  table.color = use_color(options.color, out.is_terminal(), std::getenv("NO_COLOR"), std::getenv("TERM"));
-  winsize size{};
-  if (out.is_terminal() && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) table.terminal_width = size.ws_col;
+  table.color = color;
+  table.terminal_width = size.ws_col;
   return std::make_unique<TextSink>(out, clock, std::move(table));
 }
 
@@ -78,6 +91,7 @@ class CountingSink final : public RecordSink {
   void on(const ConnectionRecord& r) override { pass(r, events_.connection); }
   void on(const TimeWaitRecord& r) override { pass(r, events_.time_wait); }
   void on(const BlockedRecord& r) override { pass(r, events_.blocked); }
+  void on(const PortRound& r) override { pass(r, true); }
 
  private:
   template <class Record>
@@ -91,28 +105,54 @@ class CountingSink final : public RecordSink {
   std::uint64_t left_;
 };
 
+// When to look at the kernel's tables again: not before the asked time, and so that looking
+// takes a tenth of a core at most.
+class Pace {
+ public:
+  explicit Pace(std::uint64_t period_ns) : period_ns_(period_ns) {}
+  [[nodiscard]] std::uint64_t next_ns() const { return next_ns_; }
+  // A look that began at `began_ns` has taken `cpu_ns`.
+  void looked(std::uint64_t began_ns, std::uint64_t cpu_ns) {
+    interval_ns_ = std::max(period_ns_, cpu_ns * 10);
+    next_ns_ = began_ns + interval_ns_;
+  }
+  // Longer than asked for, or nullopt.
+  [[nodiscard]] std::optional<std::uint64_t> slowed_to_ns() const {
+    return interval_ns_ > period_ns_ ? std::optional(interval_ns_) : std::nullopt;
+  }
+
+ private:
+  std::uint64_t period_ns_;
+  std::uint64_t interval_ns_ = 0;
+  std::uint64_t next_ns_ = 0;
+};
+
 class LiveRun {
  public:
-  explicit LiveRun(Options options) : options_(std::move(options)) {}
+  explicit LiveRun(Options options) : options_(std::move(options)), rounds_(options_.watch_ns.value_or(0)) {}
   Result<int> run();
 
  private:
   Result<void> resolve_filters();
   Result<void> start_session();
   void start_model();
-  void take_snapshot();
+  void give_up_privileges();
+  std::uint64_t look(const SnapshotRequest& request);
+  void look_at_everything();
+  void look_around();
+  [[nodiscard]] std::uint64_t next_look_ns() const;
   void loop();
   void drain();
   bool wait();
   void check_signals();
   void check_loss(bool now);
-  void check_up();
+  void check_clock();
   void finish();
   [[nodiscard]] int exit_code() const;
 
   Options options_;
   Signals signals_;
-  Cgroups cgroups_;
+  LiveFacts facts_;
   Features features_;
   Plan plan_;
   std::optional<Child> child_;
@@ -122,7 +162,8 @@ class LiveRun {
   WallClock clock_;
   std::unique_ptr<RecordSink> sink_;
   std::unique_ptr<CountingSink> counting_;
-  std::unique_ptr<Lifecycle> model_;
+  std::unique_ptr<Model> model_;
+  Feed* feed_ = nullptr;  // the model, or what stands before it
 
   bool stop_ = false;
   bool signalled_ = false;
@@ -132,8 +173,16 @@ class LiveRun {
   std::uint64_t malformed_ = 0;
   std::uint64_t next_loss_check_ns_ = 0;
   std::uint64_t next_clock_check_ns_ = 0;
-  std::uint64_t next_rescan_ns_ = 0;
   std::size_t drained_ = 0;
+  // Connections whose end was lost are found by looking at what still exists: soon after a gap in some
+  // chain, and now and then without one, so that a loss that nothing counts is found too.
+  Pace repairs_{1'000 * kMs};
+  Pace check_ups_{60'000 * kMs};
+  Pace scans_{1'000 * kMs};    // for the ends of minisockets
+  Pace answers_{0};            // for who is in the way of a refused attempt
+  Pace rounds_;                // ports --watch
+  bool told_slow_scans_ = false;
+  bool told_slow_rounds_ = false;
   Loss loss_;
   std::uint64_t loss_since_ns_ = 0;
 };
@@ -144,8 +193,10 @@ Result<void> LiveRun::resolve_filters() {
     if (!inode) return inode.error();
     options_.filters.netns.push_back(*inode);
   }
+  // As `ports`: the caller's own, unless others are named.
+  if (options_.command == Command::kPorts && options_.filters.netns.empty()) options_.filters.netns = {own_netns()};
   if (!options_.cgroup.empty()) {
-    const Result<std::uint64_t> id = cgroups_.id_of(options_.cgroup);
+    const Result<std::uint64_t> id = Cgroups().id_of(options_.cgroup);
     if (!id) return id.error();
     options_.filters.cgroup_ids.push_back(*id);
   }
@@ -158,8 +209,15 @@ Result<void> LiveRun::start_session() {
   features_ = probe_features(options_.denied_features);
   const PlanRequest request{.snapshot = !options_.no_snapshot, .command_tree = !options_.child.empty()};
   plan_ = make_plan(features_, request);
+  if (options_.watch_ns && !plan_.snapshot)
+    return Error{"cannot look at the sockets of this machine", features_[Feature::kIterTcp].why_off, "`tcptrail doctor` says more"};
   SessionOptions session;
   session.filters = options_.filters;
+  // Ports are taken by sockets of either side: what is shown is chosen afterwards.
+  if (options_.watch_ns) {
+    session.filters = {};
+    session.filters.netns = options_.filters.netns;
+  }
   session.ring_bytes = static_cast<std::size_t>(options_.ring_bytes.value_or(kDefaultRingBytes));
   session.command_pid = child_ ? static_cast<std::uint32_t>(child_->pid()) : 0;
   session.verbose = options_.verbose > 0;
@@ -171,29 +229,96 @@ Result<void> LiveRun::start_session() {
   return {};
 }
 
+// What is left to do needs little; where even that cannot be arranged, it is said.
+void LiveRun::give_up_privileges() {
+  const std::vector<std::uint32_t>& netns = options_.filters.netns;
+  PrivilegeNeeds needs;
+  needs.other_namespaces = plan_.snapshot && (netns.empty() || netns != std::vector{own_netns()});
+  needs.cgroup_names = options_.events.connection;
+  needs.bpf_fd = session_->program_fd();
+  const auto kept = drop_privileges(needs);
+  if (!kept) print_error(warning_text({"running with more privilege than needed: " + kept.error().what, kept.error().why, kept.error().fix}));
+}
+
 void LiveRun::start_model() {
-  LifecycleOptions model;
+  ModelOptions model;
   model.filters = options_.filters;
   model.filters.cgroup_ids.clear();  // the programs know which cgroup lies below which; ids alone do not tell
   model.want_transitions = options_.events.transition;
+  model.follow_time_wait = options_.events.time_wait || options_.watch_ns.has_value();
+  model.want_blocked = options_.events.blocked;
+  model.can_look = plan_.snapshot;
   model.resets_traced = plan_.resets;
+  model.listen_traced = plan_.refused_calls;
   model.cookie_is_address = !plan_.cookie;
-  model.cgroup_path = [this](std::uint64_t id) { return cgroups_.path_of(id); };
-  model_ = std::make_unique<Lifecycle>(std::move(model), *counting_);
+  if (options_.watch_ns) {
+    model.watch_ports = true;
+    model.watched_netns = options_.filters.netns;
+    model.list_time_waits = options_.events.time_wait && options_.format == Format::kJson;
+  }
+  model.on_clock_offset = [this](std::int64_t ns) { clock_.set_offset(ns); };
+  model_ = std::make_unique<Model>(model, facts_, *counting_);
+  feed_ = model_.get();
 }
 
-void LiveRun::take_snapshot() {
-  if (!plan_.snapshot) return;
+// Reads the kernel's tables through the ring. Returns the CPU time that it took.
+std::uint64_t LiveRun::look(const SnapshotRequest& request) {
   drain();
-  model_->begin_snapshot(boot_now_ns());
-  const Snapshot snapshot = session_->snapshot([this] { drain(); });
+  const std::uint64_t before = thread_cpu_ns();
+  feed_->begin_snapshot(boot_now_ns(), request.minisockets_only);
+  const SnapshotScope scope = session_->snapshot(request, [this] { drain(); });
   drain();
-  model_->end_snapshot(boot_now_ns(), snapshot.netns_read, snapshot.netns_refused);
-  if (!snapshot.netns_refused.empty() && next_rescan_ns_ == 0)
-    print_error(warning_text({std::to_string(snapshot.netns_refused.size()) +
+  feed_->end_snapshot(boot_now_ns(), scope);
+  if (request.netns.empty() && !scope.netns_refused.empty() && check_ups_.next_ns() == 0)
+    print_error(warning_text({std::to_string(scope.netns_refused.size()) +
                                   " network namespace(s) could not be read: their older connections are known from their first event on",
                               "entering a namespace needs CAP_SYS_ADMIN", "run as root"}));
-  next_rescan_ns_ = boot_now_ns() + kRescanNs;
+  return thread_cpu_ns() - before;
+}
+
+void LiveRun::look_at_everything() {
+  if (!plan_.snapshot) return;
+  const std::uint64_t now = boot_now_ns();
+  const std::uint64_t cpu_ns = look({});
+  for (Pace* pace : {&repairs_, &check_ups_, &scans_}) pace->looked(now, cpu_ns);
+}
+
+// Whatever is due. The cost of each kind is bounded by its own pace.
+void LiveRun::look_around() {
+  if (!plan_.snapshot) return;
+  const std::uint64_t now = boot_now_ns();
+  if (model_->wants_snapshot() ? now >= repairs_.next_ns() : model_->follows_any() && now >= check_ups_.next_ns()) look_at_everything();
+  if (options_.watch_ns && now >= rounds_.next_ns()) {
+    const std::uint64_t before = thread_cpu_ns();
+    look({.netns = options_.filters.netns});
+    feed_->round(boot_now_ns());
+    out_->flush();
+    rounds_.looked(now, thread_cpu_ns() - before);
+    if (const auto slow = rounds_.slowed_to_ns(); slow && !std::exchange(told_slow_rounds_, true))
+      print_error(warning_text({"the view is refreshed every " + std::to_string(*slow / kMs) + " ms only",
+                                "a look at this many sockets more often would take more than a tenth of a core", "choose with -L, -D or --netns"}));
+    scans_.looked(now, 0);
+  }
+  if (now >= answers_.next_ns())
+    if (const std::vector<std::uint32_t> netns = model_->wants_look(); !netns.empty()) answers_.looked(now, look({.netns = netns}));
+  if (now >= scans_.next_ns())
+    if (const std::vector<std::uint32_t> netns = model_->wants_scan(); !netns.empty()) {
+      scans_.looked(now, look({.netns = netns, .minisockets_only = true}));
+      if (const auto slow = scans_.slowed_to_ns(); slow && !std::exchange(told_slow_scans_, true))
+        print_error(warning_text({"the end of a TIME_WAIT is reported up to " + std::to_string(*slow / kMs) + " ms late",
+                                  "looking at " + std::to_string(model_->minisockets()) + " of them more often would take more than a tenth of a core", ""}));
+    }
+}
+
+// UINT64_MAX = never, as things stand.
+std::uint64_t LiveRun::next_look_ns() const {
+  std::uint64_t next = UINT64_MAX;
+  if (!plan_.snapshot) return next;
+  if (model_->wants_snapshot()) next = std::min(next, repairs_.next_ns());
+  if (options_.watch_ns) next = std::min(next, rounds_.next_ns());
+  if (!model_->wants_look().empty()) next = std::min(next, answers_.next_ns());
+  if (!model_->wants_scan().empty()) next = std::min(next, scans_.next_ns());
+  return next;
 }
 
 void LiveRun::drain() {
@@ -202,23 +327,24 @@ void LiveRun::drain() {
   const std::size_t n = session_->ring().drain([&](std::span<const std::byte> bytes) {
     ++events_;
     if (decode(bytes, event))
-      model_->apply(event);
+      feed_->event(event);
     else
       ++malformed_;
     return !counting_->full();
   });
   drained_ += n;
   // Nothing that is older can still come, so verdicts that waited for it are due.
-  if (model_->waiting()) model_->advance_to(complete_until);
+  if (model_->due(complete_until)) feed_->advance_to(complete_until);
 }
 
 // Sleeps until there is something to do. False when the run is over.
 bool LiveRun::wait() {
   const std::uint64_t now = boot_now_ns();
-  std::uint64_t wake = deadline_ns_;
-  const bool idle = drained_ == 0 && !model_->waiting() && session_->ring().prepare_to_sleep();
+  std::uint64_t wake = std::min(deadline_ns_, next_look_ns());
+  const auto decision = model_->wakes_at();
+  if (decision && *decision != 0) wake = std::min(wake, *decision + kRingDelayNs);
+  const bool idle = drained_ == 0 && !(decision && *decision == 0) && session_->ring().prepare_to_sleep();
   if (!idle) wake = std::min(wake, now + kBatchNs);
-  if (model_->wants_snapshot() && model_->follows_any()) wake = std::min(wake, std::max(next_rescan_ns_, now + kBatchNs));
   drained_ = 0;
 
   std::array<pollfd, 4> fds{{{signals_.stop_fd(), POLLIN, 0},
@@ -264,30 +390,29 @@ void LiveRun::check_loss(bool now) {
   if (!now && boot_ns < next_loss_check_ns_) return;
   next_loss_check_ns_ = boot_ns + kLossCheckNs;
   const Loss loss{.ring = session_->lost_ring(),
-                  .nested = session_->lost_nested(model_->duplicates()),
+                  .nested = session_->lost_nested(model_->connections().duplicates()),
                   .table = model_->evicted(),
                   .malformed = malformed_,
                   .other = session_->lost_other()};
   if (loss == loss_) return;
-  sink_->on(LossRecord{boot_ns, loss - loss_, loss_since_ns_});
+  feed_->loss(LossRecord{boot_ns, loss - loss_, loss_since_ns_});
   loss_since_ns_ = boot_ns;
   loss_ = loss;
 }
 
-// Connections whose end was lost are found by looking at what still exists.
-void LiveRun::check_up() {
-  if (model_->follows_any() && boot_now_ns() >= next_rescan_ns_ + (model_->wants_snapshot() ? 0 : kCheckUpNs)) take_snapshot();
+void LiveRun::check_clock() {
+  const std::uint64_t boot_ns = boot_now_ns();
+  if (boot_ns < next_clock_check_ns_) return;
+  next_clock_check_ns_ = boot_ns + kClockCheckNs;
+  feed_->clock_offset(realtime_offset_ns());
 }
 
 void LiveRun::loop() {
   do {
     drain();
     check_loss(drained_ == 0);
-    check_up();
-    if (const std::uint64_t boot_ns = boot_now_ns(); boot_ns >= next_clock_check_ns_) {
-      clock_.set_offset(realtime_offset_ns());
-      next_clock_check_ns_ = boot_ns + kClockCheckNs;
-    }
+    look_around();
+    check_clock();
     if (counting_->full()) return;
     if (!out_->flush()) return;
   } while (wait());
@@ -295,19 +420,20 @@ void LiveRun::loop() {
 
 void LiveRun::finish() {
   // While events still come: what closes now must not look as if its end were lost.
-  if (model_->follows_any() && !counting_->full()) take_snapshot();
+  const bool unanswered = !model_->wants_look().empty();
+  if ((model_->follows_any() || unanswered) && !counting_->full()) look_at_everything();
   session_->detach();
   drain();
-  model_->finish(boot_now_ns());
+  feed_->finish(boot_now_ns());
   check_loss(true);
   const std::uint64_t now = boot_now_ns();
   SummaryRecord summary;
   summary.boot_ns = now;
   summary.events = events_;
-  summary.transitions = model_->transitions();
-  summary.connections = model_->connections();
-  summary.open = model_->open();
-  summary.incomplete = model_->incomplete();
+  summary.transitions = model_->connections().transitions();
+  summary.connections = model_->connections().connections();
+  summary.open = model_->connections().open();
+  summary.incomplete = model_->connections().incomplete();
   summary.loss = loss_;
   summary.duration_ns = now - started_ns_;
   sink_->on(summary);
@@ -350,12 +476,13 @@ Result<int> LiveRun::run() {
   started_ns_ = loss_since_ns_ = boot_now_ns();
   next_clock_check_ns_ = started_ns_ + kClockCheckNs;
   sink_->on(startup_record(options_, features_, started_ns_));
-  take_snapshot();
+  look_at_everything();
   out_->flush();
   if (options_.run_for_ns) {
     deadline_ns_ = boot_now_ns() + *options_.run_for_ns;
     out_->set_stop_at(deadline_ns_);
   }
+  give_up_privileges();
   print_error("tcptrail: ready\n");
 
   if (child_)

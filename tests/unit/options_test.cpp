@@ -202,7 +202,7 @@ std::string text_of(std::vector<const char*> words) {
 
 TEST(Help, ShortHelpFitsAScreen) {
   const std::string text = text_of({"-h"});
-  EXPECT_LT(std::count(text.begin(), text.end(), '\n'), 30);
+  EXPECT_LT(std::count(text.begin(), text.end(), '\n'), 40);
   EXPECT_EQ(text, short_help());
   for (const char* word : {"life", "trace", "doctor", "schema", "--json", "-L PORTS", "--help"}) {
     EXPECT_NE(text.find(word), std::string::npos) << word;
