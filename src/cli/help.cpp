@@ -17,6 +17,8 @@ Commands:
   life      one line per finished connection (the default)
   trace     one line per state transition, and when TIME_WAIT begins and ends
   ports     which ports are blocked now, by whom, until when, and what helps
+  record    write everything to a file: tcptrail record -o FILE
+  replay    show it again, as life, trace, ports, explain or stats
   doctor    what this machine supports, what is off and why, how to fix it
   schema    the JSON schema of --json
   completion bash|zsh|fish: a script for the shell
@@ -69,6 +71,14 @@ Ports (a look, nothing is traced; the caller's network namespace unless --netns 
       --uid UID              ... for this user
   ports --connect ADDR:PORT  how many ports are left to that destination?
       --from ADDR            ... from this address
+
+Recordings (a file of one run, to look at later and elsewhere, without privilege):
+  record -o FILE [-- CMD]    until a signal, --for, or the end of CMD
+  --record FILE              show life or trace, and record it too
+      --max-size SIZE        stop when FILE is nearly so large: 500M, 1G
+      --rotate N             ... begin anew instead, and keep N older files: FILE.1 (the newest) to FILE.N
+  replay FILE [VIEW]         VIEW is life (the default), trace, ports, explain or stats; FILE - is stdin
+      --at TIME              ports: the look at that moment: 10s after the beginning, or 2026-08-01T12:34:56Z
 
 Output:
   --json                     JSON Lines; `tcptrail schema` describes them

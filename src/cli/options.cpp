@@ -9,6 +9,7 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "cli/help.h"
 #include "cli/parse.h"
@@ -21,12 +22,20 @@ struct CommandName {
   std::string_view name;
   Command command;
 };
-constexpr std::array<CommandName, 6> kCommands = {{{"life", Command::kLife},
+constexpr std::array<CommandName, 8> kCommands = {{{"life", Command::kLife},
                                                    {"trace", Command::kTrace},
                                                    {"ports", Command::kPorts},
+                                                   {"record", Command::kRecord},
+                                                   {"replay", Command::kReplay},
                                                    {"doctor", Command::kDoctor},
                                                    {"schema", Command::kSchema},
                                                    {"completion", Command::kCompletion}}};
+// What replay shows.
+constexpr std::array<CommandName, 5> kViews = {{{"life", Command::kLife},
+                                                {"trace", Command::kTrace},
+                                                {"ports", Command::kPorts},
+                                                {"explain", Command::kExplain},
+                                                {"stats", Command::kStats}}};
 
 Error usage(std::string what, std::string why, std::string fix) {
   return {.what = std::move(what), .why = std::move(why), .fix = std::move(fix), .exit_code = 2};
@@ -46,6 +55,7 @@ struct Raw {
   Values events, output, run_for, count, columns, color, label, ring_size, deny;
   Values bind, connect, from, watch;
   bool watches = false;
+  Values record, max_size, rotate, at;
 };
 
 struct ValueFlag {
@@ -79,6 +89,10 @@ constexpr ValueFlag kValueFlags[] = {
     {"--bind", &Raw::bind, nullptr, "'[::]:80'"},
     {"--connect", &Raw::connect, nullptr, "192.0.2.1:443"},
     {"--from", &Raw::from, nullptr, "10.0.0.1"},
+    {"--record", &Raw::record, nullptr, "FILE"},
+    {"--max-size", &Raw::max_size, nullptr, "1G"},
+    {"--rotate", &Raw::rotate, nullptr, "5"},
+    {"--at", &Raw::at, nullptr, "10s"},
 };
 
 struct BoolFlag {
@@ -202,14 +216,14 @@ void convert_filters(const Raw& raw, Options& o, Converter& c) {
   if (!raw.closed_by.empty()) c.set(f.closed_by, parse_closers("--closed-by", joined(raw.closed_by)));
   if (!raw.how.empty()) c.set(f.how, parse_hows("--how", joined(raw.how)));
   if (!raw.min_ms.empty()) c.set(f.min_duration_ns, parse_ms_as_ns("--min-ms", raw.min_ms.back()));
-  f.errors_only = raw.errors;
+  if (raw.errors) f.errors_only = true;
 
   for (const ValueFlag& flag : kValueFlags) {
     const Values& values = raw.*flag.values;
     if (flag.filter != nullptr && !values.empty()) o.given_filters.emplace_back(flag.filter, joined(values));
   }
-  if (f.family != FamilyFilter::kBoth) o.given_filters.emplace_back("family", raw.ipv4 ? "ipv4" : "ipv6");
-  if (f.errors_only) o.given_filters.emplace_back("errors", "true");
+  if (raw.ipv4 != raw.ipv6) o.given_filters.emplace_back("family", raw.ipv4 ? "ipv4" : "ipv6");
+  if (raw.errors) o.given_filters.emplace_back("errors", "true");
 }
 
 void convert_run(const Raw& raw, std::span<const std::string_view> features, Options& o, Converter& c) {
@@ -228,11 +242,12 @@ void convert_ports(const Raw& raw, Options& o, Converter& c) {
   if (o.command != Command::kPorts) {
     if (raw.watches) c.fail(usage("--watch is a flag of ports", "", "tcptrail ports --watch"));
     if (asks) c.fail(usage("--bind, --connect, --from and --v6only are questions to ports", "", "tcptrail ports --bind 127.0.0.1:80"));
-    return;
   }
+  if (view_of(o) != Command::kPorts) return;
   if (o.format == Format::kCsv) c.fail(usage("ports has no CSV", "its records are of two kinds and hold lists", "use --json"));
   if (!raw.columns.empty()) c.fail(usage("ports has no columns to choose", "", "use --json"));
   if (!raw.cgroup.empty()) c.fail(usage("ports has no --cgroup", "a TIME_WAIT socket belongs to no cgroup", "leave it out"));
+  if (o.command != Command::kPorts) return;
   if (raw.no_snapshot) c.fail(usage("--no-snapshot with ports", "ports is a snapshot", "leave it out"));
   if (!raw.bind.empty() && !raw.connect.empty()) c.fail(usage("--bind and --connect together", "each asks one question", "ask them one after the other"));
   if (raw.v6only && raw.bind.empty()) c.fail(usage("--v6only without --bind", "", "tcptrail ports --bind '[::]:80' --v6only"));
@@ -270,9 +285,11 @@ void convert_output(const Raw& raw, Options& o, Converter& c) {
   }
   if (raw.json) o.format = Format::kJson;
   if (raw.csv) o.format = Format::kCsv;
-  o.events = o.command == Command::kTrace ? EventSet{.transition = true, .time_wait = true, .blocked = true}
+  const Command view = view_of(o);
+  o.events = view == Command::kTrace ? EventSet{.transition = true, .time_wait = true, .blocked = true}
                                           : EventSet{.connection = true, .blocked = true};
-  if (o.command == Command::kPorts) o.events = {.time_wait = true, .blocked = raw.watches};
+  if (view == Command::kPorts) o.events = {.time_wait = true, .blocked = raw.watches || o.command == Command::kReplay};
+  if (view == Command::kRecord) o.events = {};
   if (!raw.events.empty()) c.set(o.events, parse_events("--events", joined(raw.events)));
   if (!raw.color.empty()) {
     static constexpr std::array<std::string_view, 3> kModes = {"auto", "always", "never"};
@@ -298,7 +315,85 @@ void convert_output(const Raw& raw, Options& o, Converter& c) {
   o.timestamps = raw.timestamps;
   o.wide = raw.wide;
   convert_ports(raw, o, c);
-  if (o.command != Command::kPorts) convert_columns(raw, o, c);
+  if (view != Command::kPorts) convert_columns(raw, o, c);
+}
+
+void convert_record(const Raw& raw, Options& o, Converter& c) {
+  if (o.command == Command::kRecord) {
+    if (!raw.record.empty()) c.fail(usage("record with --record", "record writes its recording to -o", "tcptrail record -o FILE"));
+    if (o.output.empty()) c.fail(usage("record needs a file", "", "tcptrail record -o FILE"));
+    if (o.format != Format::kText || !raw.columns.empty() || !raw.events.empty() || raw.count.size() + o.local_time + o.timestamps + o.wide != 0)
+      c.fail(usage("record has no format, no columns and no records to count", "it keeps everything, for any view", "choose when you look: tcptrail replay FILE --json"));
+    o.record_path = std::exchange(o.output, {});
+  } else if (!raw.record.empty()) {
+    o.record_path = raw.record.back();
+    if (o.command == Command::kPorts && !raw.watches)
+      c.fail(usage("ports with --record", "it is one look, and a recording keeps what happens", "ports --watch --record FILE"));
+    if (o.command == Command::kReplay) c.fail(usage("replay with --record", "it is recorded already", "copy the file"));
+    if (o.command == Command::kDoctor || o.command == Command::kSchema || o.command == Command::kCompletion)
+      c.fail(usage(std::string(to_string(o.command)) + " with --record", "nothing happens that could be recorded", "tcptrail record -o FILE"));
+    if (o.record_path == (o.output.empty() ? "-" : o.output))
+      c.fail(usage("--record and the output are the same file", "one is a recording, the other what is shown", "name another file with --record"));
+  }
+  if (!raw.max_size.empty()) c.set(o.max_bytes, parse_file_size("--max-size", raw.max_size.back()));
+  if (!raw.rotate.empty()) {
+    const auto keep = parse_number("--rotate", raw.rotate.back(), 1, 10'000);
+    if (keep) o.rotate = static_cast<unsigned>(*keep);
+    if (!keep) c.fail(keep.error());
+    if (raw.max_size.empty()) c.fail(usage("--rotate without --max-size", "nothing says when the next file begins", "--max-size 1G --rotate " + raw.rotate.back()));
+  }
+  if (o.record_path.empty() && !(raw.max_size.empty() && raw.rotate.empty()))
+    c.fail(usage("--max-size and --rotate are about a recording", "", "tcptrail record -o FILE --max-size 1G"));
+  if (o.record_path == "-" && o.rotate != 0) c.fail(usage("--rotate with a recording to stdout", "its older files would need names", "name a file"));
+}
+
+void convert_replay(const Raw& raw, Options& o, Converter& c) {
+  if (!raw.at.empty()) {
+    if (o.command != Command::kReplay || o.replay_view != Command::kPorts)
+      c.fail(usage("--at is the moment that `replay FILE ports` looks at", "", "tcptrail replay FILE ports --at " + raw.at.back()));
+    c.set(o.at, parse_at("--at", raw.at.back()));
+  }
+  if (o.command != Command::kReplay) return;
+  const auto refuse = [&c](bool given, const char* flag) {
+    if (given) c.fail(usage("replay with " + std::string(flag), "it is about tracing, and replay reads a file", "leave it out"));
+  };
+  refuse(!raw.run_for.empty(), "--for");
+  refuse(!raw.ring_size.empty(), "--ring-size");
+  refuse(!raw.deny.empty(), "--deny-feature");
+  refuse(raw.no_snapshot, "--no-snapshot");
+}
+
+// A recording and a view.
+Result<void> take_replay_words(const Values& words, Options& o) {
+  if (words.empty()) return usage("replay needs a file", "", "tcptrail replay FILE, or - for stdin");
+  o.replay_file = words[0];
+  if (words.size() > 2) return usage("unexpected argument " + words[2], "", "tcptrail replay FILE VIEW");
+  if (words.size() < 2) return {};
+  std::vector<std::string_view> names;
+  for (const CommandName& known : kViews) {
+    names.push_back(known.name);
+    if (known.name != words[1]) continue;
+    o.replay_view = known.command;
+    return {};
+  }
+  const auto close = nearest(words[1], names);
+  return usage("unknown view " + words[1], "a recording is shown as life, trace, ports, explain or stats",
+               close ? "did you mean " + std::string(*close) + "?" : "tcptrail replay " + words[0] + " life");
+}
+
+bool is_flag(const std::string& word) { return word.starts_with('-') && word != "-"; }
+
+// What stands behind the command. CLI11 has left over all but the first word.
+Result<void> take_words(const Raw& raw, const Values& rest, Options& o) {
+  Values words = rest;
+  if (!raw.argument.empty()) words.insert(words.begin(), raw.argument);
+  if (o.command == Command::kReplay) return take_replay_words(words, o);
+  if (o.command == Command::kCompletion && !words.empty()) {
+    o.shell = words.front();
+    words.erase(words.begin());
+  }
+  if (!words.empty()) return unknown_word(words.front());
+  return {};
 }
 
 // CLI11's texts ("--for: 1 required TEXT missing", "Could not convert: --json =
@@ -325,6 +420,9 @@ Error parse_failure(const CLI::ParseError& error) {
 
 std::string_view to_string(Command command) {
   for (const CommandName& known : kCommands) {
+    if (known.command == command) return known.name;
+  }
+  for (const CommandName& known : kViews) {
     if (known.command == command) return known.name;
   }
   return "unknown";
@@ -359,28 +457,53 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
     return line;
   }
   const auto command = parse_command(raw.command);
-  const bool takes_argument = command && *command == Command::kCompletion;
-  if (!raw.argument.empty() && !takes_argument) return unknown_word(raw.argument);
-  if (const auto rest = app->remaining(); !rest.empty()) return unknown_word(rest.front());
+  // A mistyped flag before a mistyped command.
+  for (const std::string& word : app->remaining())
+    if (is_flag(word)) return unknown_word(word);
+  if (!command && !raw.argument.empty()) return unknown_word(raw.argument);
   if (!command) return command.error();
   o.command = *command;
-  o.shell = raw.argument;
+  if (const Result<void> taken = take_words(raw, app->remaining(), o); !taken) return taken.error();
   Converter converter;
   convert_filters(raw, o, converter);
   convert_run(raw, known_features, o, converter);
   convert_output(raw, o, converter);
+  convert_record(raw, o, converter);
+  convert_replay(raw, o, converter);
   if (converter.error()) return *converter.error();
 
   if (child_missing) {
     return usage("nothing follows --", "-- is followed by the command to run", "tcptrail -- curl example.org");
   }
-  const bool live = o.command == Command::kLife || o.command == Command::kTrace;
+  const bool live = o.command == Command::kLife || o.command == Command::kTrace || o.command == Command::kRecord;
   if (!o.child.empty() && !live) {
     return usage(std::string(to_string(o.command)) + " runs no command", "",
-                 "leave out what follows --, or use life or trace");
+                 "leave out what follows --, or use life, trace or record");
   }
   o.filters.in_tree = !o.child.empty();
   return line;
+}
+
+Result<void> add_recorded_filters(Options& options, std::span<const std::pair<std::string, std::string>> recorded) {
+  const auto given = [before = options.given_filters](std::string_view key) {
+    return std::any_of(before.begin(), before.end(), [&](const auto& filter) { return filter.first == key; });
+  };
+  Raw raw;
+  for (const auto& [key, value] : recorded) {
+    if (given(key)) continue;
+    if (key == "netns" || key == "cgroup") {
+      options.given_filters.emplace_back(key, value);
+      continue;
+    }
+    if (key == "errors") raw.errors = true;
+    if (key == "family") (value == "ipv4" ? raw.ipv4 : raw.ipv6) = true;
+    for (const ValueFlag& flag : kValueFlags)
+      if (flag.filter != nullptr && flag.filter == key) (raw.*flag.values).push_back(value);
+  }
+  Converter converter;
+  convert_filters(raw, options, converter);
+  if (converter.error()) return *converter.error();
+  return {};
 }
 
 std::vector<FlagInfo> flag_table() {
