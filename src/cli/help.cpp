@@ -19,6 +19,8 @@ Commands:
   ports     which ports are blocked now, by whom, until when, and what helps
   explain   each finished connection as a narrative: who, when, why, what helps
   stats     a summary: who closes first, time in each state, TIME_WAIT, failures
+  record    write everything to a file: tcptrail record -o FILE
+  replay    show it again, as life, trace, ports, explain or stats
   doctor    what this machine supports, what is off and why, how to fix it
   schema    the JSON schema of --json
   completion bash|zsh|fish: a script for the shell
@@ -75,6 +77,14 @@ Ports (a look, nothing is traced; the caller's network namespace unless --netns 
 Stats:
   stats --interval DURATION  a report for each interval instead of one at the end; with --json a stream of rollups
   stats --diagram [text|dot] the TCP state diagram with the counts of this run on its edges
+
+Recordings (a file of one run, to look at later and elsewhere, without privilege):
+  record -o FILE [-- CMD]    until a signal, --for, or the end of CMD
+  --record FILE              show life or trace, and record it too
+      --max-size SIZE        stop when FILE is nearly so large: 500M, 1G
+      --rotate N             ... begin anew instead, and keep N older files: FILE.1 (the newest) to FILE.N
+  replay FILE [VIEW]         VIEW is life (the default), trace, ports, explain or stats; FILE - is stdin
+      --at TIME              ports: the look at that moment: 10s after the beginning, or 2026-08-01T12:34:56Z
 
 Output:
   --json                     JSON Lines; `tcptrail schema` describes them

@@ -14,6 +14,7 @@
 #include "output/schema_json.h"
 #include "run/live.h"
 #include "run/ports.h"
+#include "run/replay.h"
 #include "util/message.h"
 
 namespace {
@@ -66,14 +67,17 @@ int main(int argc, char** argv) {
       const Result<int> status = run_ports(std::move(line->options));
       return status ? *status : report(status.error());
     }
+    case Command::kReplay: {
+      const Result<int> status = run_replay(std::move(line->options));
+      return status ? *status : report(status.error());
+    }
     case Command::kLife:
     case Command::kTrace:
+    case Command::kRecord:
     case Command::kExplain:
     case Command::kStats:
       break;
   }
-  if (!line->options.file.empty())
-    return report({.what = "cannot read " + line->options.file + ": this build has no replay", .fix = "leave FILE out to explain what happens now"});
   const Result<int> status = run_live(std::move(line->options));
   return status ? *status : report(status.error());
 }

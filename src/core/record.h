@@ -271,6 +271,9 @@ struct Loss {
   friend Loss operator-(const Loss& a, const Loss& b) {
     return {a.ring - b.ring, a.nested - b.nested, a.table - b.table, a.malformed - b.malformed, a.other - b.other};
   }
+  friend Loss operator+(const Loss& a, const Loss& b) {
+    return {a.ring + b.ring, a.nested + b.nested, a.table + b.table, a.malformed + b.malformed, a.other + b.other};
+  }
   friend bool operator==(const Loss&, const Loss&) = default;
 };
 

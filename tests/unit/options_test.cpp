@@ -265,8 +265,10 @@ TEST(Options, ExplainReadsEveryRecordAndMayNameARecording) {
   const Options o = good({"explain", "--json", "-L", "80", "-T"});
   EXPECT_EQ(o.command, Command::kExplain);
   EXPECT_EQ(o.events, (EventSet{true, true, true, true}));
-  EXPECT_TRUE(o.file.empty());
-  EXPECT_EQ(good({"explain", "-L", "80", "run.tct"}).file, "run.tct");
+  EXPECT_TRUE(o.replay_file.empty());
+  const Options file = good({"explain", "-L", "80", "run.tct"});
+  EXPECT_EQ(file.replay_file, "run.tct");
+  EXPECT_EQ(view_of(file), Command::kExplain);
   EXPECT_EQ(good({"explain", "--", "curl", "x"}).child, (Strings{"curl", "x"}));
 }
 
