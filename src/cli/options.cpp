@@ -13,6 +13,7 @@
 
 #include "cli/help.h"
 #include "cli/parse.h"
+#include "cli/raw_options.h"
 #include "util/suggest.h"
 
 namespace tcptrail {
@@ -22,42 +23,16 @@ struct CommandName {
   std::string_view name;
   Command command;
 };
-constexpr std::array<CommandName, 8> kCommands = {{{"life", Command::kLife},
+constexpr std::array<CommandName, 10> kCommands = {{{"life", Command::kLife},
                                                    {"trace", Command::kTrace},
                                                    {"ports", Command::kPorts},
+                                                   {"explain", Command::kExplain},
+                                                   {"stats", Command::kStats},
                                                    {"record", Command::kRecord},
                                                    {"replay", Command::kReplay},
                                                    {"doctor", Command::kDoctor},
                                                    {"schema", Command::kSchema},
                                                    {"completion", Command::kCompletion}}};
-// What replay shows.
-constexpr std::array<CommandName, 5> kViews = {{{"life", Command::kLife},
-                                                {"trace", Command::kTrace},
-                                                {"ports", Command::kPorts},
-                                                {"explain", Command::kExplain},
-                                                {"stats", Command::kStats}}};
-
-Error usage(std::string what, std::string why, std::string fix) {
-  return {.what = std::move(what), .why = std::move(why), .fix = std::move(fix), .exit_code = 2};
-}
-
-using Values = std::vector<std::string>;
-
-// What the command line said, as texts.
-struct Raw {
-  bool help_short = false, help_full = false, version = false;
-  bool ipv4 = false, ipv6 = false, errors = false, json = false, csv = false;
-  bool fail_on_loss = false, no_snapshot = false, local_time = false, timestamps = false, wide = false;
-  bool v6only = false;
-  int verbose = 0;
-  std::string command, argument;
-  Values pid, lport, rport, comm, laddr, raddr, netns, cgroup, uid, closed_by, how, min_ms;
-  Values events, output, run_for, count, columns, color, label, ring_size, deny;
-  Values bind, connect, from, watch;
-  bool watches = false;
-  Values record, max_size, rotate, at;
-};
-
 struct ValueFlag {
   const char* names;
   Values Raw::*values;
@@ -89,6 +64,8 @@ constexpr ValueFlag kValueFlags[] = {
     {"--bind", &Raw::bind, nullptr, "'[::]:80'"},
     {"--connect", &Raw::connect, nullptr, "192.0.2.1:443"},
     {"--from", &Raw::from, nullptr, "10.0.0.1"},
+    {"--interval", &Raw::interval, nullptr, "60"},
+    {"--diagram", &Raw::diagram, nullptr, "dot"},
     {"--record", &Raw::record, nullptr, "FILE"},
     {"--max-size", &Raw::max_size, nullptr, "1G"},
     {"--rotate", &Raw::rotate, nullptr, "5"},
@@ -175,25 +152,15 @@ Result<Command> parse_command(const std::string& word) {
                      : "tcptrail -h lists the commands; to run a command: tcptrail -- " + word);
 }
 
-// Collects the first error of several conversions.
-class Converter {
- public:
-  template <class T, class U>
-  void set(U& target, Result<T> result) {
-    if (result.ok()) {
-      target = std::move(*result);
-    } else {
-      fail(result.error());
-    }
+// `--diagram` alone is `--diagram text`: its value may be left out, which CLI11 would only see at the next flag.
+void say_which_diagram(Values& words) {
+  for (auto word = words.begin(); word != words.end(); ++word) {
+    if (*word != "--diagram") continue;
+    const auto next = std::next(word);
+    if (next != words.end() && (*next == "text" || *next == "dot")) continue;
+    *word = "--diagram=text";
   }
-  void fail(Error error) {
-    if (!error_) error_ = std::move(error);
-  }
-  [[nodiscard]] const std::optional<Error>& error() const { return error_; }
-
- private:
-  std::optional<Error> error_;
-};
+}
 
 void convert_filters(const Raw& raw, Options& o, Converter& c) {
   Filters& f = o.filters;
@@ -259,7 +226,36 @@ void convert_ports(const Raw& raw, Options& o, Converter& c) {
   if (!raw.watches) return;
   if (o.bind || o.connect) c.fail(usage("--watch with --bind or --connect", "a question is answered once", "leave one of them out"));
   o.watch_ns = 1'000'000'000;
-  if (!raw.watch.empty()) c.set(o.watch_ns, parse_duration_ns("--watch", raw.watch.back()));
+  if (!raw.watch.empty() && !raw.watch.back().empty()) c.set(o.watch_ns, parse_duration_ns("--watch", raw.watch.back()));
+}
+
+// Views of sentences and sums: they choose what they read, and have no rows.
+void convert_told(const Raw& raw, Options& o, Converter& c) {
+  const std::string name(to_string(view_of(o)));
+  if (o.format == Format::kCsv) c.fail(usage(name + " has no CSV", "its output is no table of rows", "use --json"));
+  if (!raw.columns.empty()) c.fail(usage(name + " has no columns to choose", "", "use --json"));
+  if (!raw.events.empty()) c.fail(usage(name + " with --events", name + " reads the records that it needs", "leave it out; for the records: tcptrail trace"));
+  o.events = {.transition = view_of(o) == Command::kExplain, .connection = true, .time_wait = true, .blocked = true};
+}
+
+constexpr std::uint64_t kShortestIntervalNs = 1'000'000'000;
+
+void convert_stats(const Raw& raw, Options& o, Converter& c) {
+  if (view_of(o) != Command::kStats) {
+    if (!raw.interval.empty() || !raw.diagram.empty()) c.fail(usage("--interval and --diagram belong to stats", "", "tcptrail stats --interval 60"));
+    return;
+  }
+  if (!raw.count.empty()) c.fail(usage("stats has no --count", "it adds records up and prints sums", "use --for"));
+  if (!raw.interval.empty()) c.set(o.interval_ns, parse_duration_ns("--interval", raw.interval.back()));
+  if (o.interval_ns != 0 && o.interval_ns < kShortestIntervalNs)
+    c.fail(usage("bad value for --interval: " + raw.interval.back(), "records arrive up to half a second after their event", "1 second or more, for example --interval 60"));
+  if (raw.diagram.empty()) return;
+  static constexpr std::array<std::string_view, 2> kForms = {"text", "dot"};
+  const auto form = parse_words("--diagram", raw.diagram.back(), kForms);
+  if (!form) return c.fail(form.error());
+  o.diagram = form->back() == "dot" ? Diagram::kDot : Diagram::kText;
+  if (o.format == Format::kJson) c.fail(usage("--diagram with --json", "the diagram is a picture", "leave one of them out; the period record of --json has the same counts as edges"));
+  if (o.interval_ns != 0) c.fail(usage("--diagram with --interval", "the diagram counts the whole run", "leave one of them out"));
 }
 
 void convert_columns(const Raw& raw, Options& o, Converter& c) {
@@ -315,70 +311,9 @@ void convert_output(const Raw& raw, Options& o, Converter& c) {
   o.timestamps = raw.timestamps;
   o.wide = raw.wide;
   convert_ports(raw, o, c);
+  convert_stats(raw, o, c);
+  if (view == Command::kExplain || view == Command::kStats) return convert_told(raw, o, c);
   if (view != Command::kPorts) convert_columns(raw, o, c);
-}
-
-void convert_record(const Raw& raw, Options& o, Converter& c) {
-  if (o.command == Command::kRecord) {
-    if (!raw.record.empty()) c.fail(usage("record with --record", "record writes its recording to -o", "tcptrail record -o FILE"));
-    if (o.output.empty()) c.fail(usage("record needs a file", "", "tcptrail record -o FILE"));
-    if (o.format != Format::kText || !raw.columns.empty() || !raw.events.empty() || raw.count.size() + o.local_time + o.timestamps + o.wide != 0)
-      c.fail(usage("record has no format, no columns and no records to count", "it keeps everything, for any view", "choose when you look: tcptrail replay FILE --json"));
-    o.record_path = std::exchange(o.output, {});
-  } else if (!raw.record.empty()) {
-    o.record_path = raw.record.back();
-    if (o.command == Command::kPorts && !raw.watches)
-      c.fail(usage("ports with --record", "it is one look, and a recording keeps what happens", "ports --watch --record FILE"));
-    if (o.command == Command::kReplay) c.fail(usage("replay with --record", "it is recorded already", "copy the file"));
-    if (o.command == Command::kDoctor || o.command == Command::kSchema || o.command == Command::kCompletion)
-      c.fail(usage(std::string(to_string(o.command)) + " with --record", "nothing happens that could be recorded", "tcptrail record -o FILE"));
-    if (o.record_path == (o.output.empty() ? "-" : o.output))
-      c.fail(usage("--record and the output are the same file", "one is a recording, the other what is shown", "name another file with --record"));
-  }
-  if (!raw.max_size.empty()) c.set(o.max_bytes, parse_file_size("--max-size", raw.max_size.back()));
-  if (!raw.rotate.empty()) {
-    const auto keep = parse_number("--rotate", raw.rotate.back(), 1, 10'000);
-    if (keep) o.rotate = static_cast<unsigned>(*keep);
-    if (!keep) c.fail(keep.error());
-    if (raw.max_size.empty()) c.fail(usage("--rotate without --max-size", "nothing says when the next file begins", "--max-size 1G --rotate " + raw.rotate.back()));
-  }
-  if (o.record_path.empty() && !(raw.max_size.empty() && raw.rotate.empty()))
-    c.fail(usage("--max-size and --rotate are about a recording", "", "tcptrail record -o FILE --max-size 1G"));
-  if (o.record_path == "-" && o.rotate != 0) c.fail(usage("--rotate with a recording to stdout", "its older files would need names", "name a file"));
-}
-
-void convert_replay(const Raw& raw, Options& o, Converter& c) {
-  if (!raw.at.empty()) {
-    if (o.command != Command::kReplay || o.replay_view != Command::kPorts)
-      c.fail(usage("--at is the moment that `replay FILE ports` looks at", "", "tcptrail replay FILE ports --at " + raw.at.back()));
-    c.set(o.at, parse_at("--at", raw.at.back()));
-  }
-  if (o.command != Command::kReplay) return;
-  const auto refuse = [&c](bool given, const char* flag) {
-    if (given) c.fail(usage("replay with " + std::string(flag), "it is about tracing, and replay reads a file", "leave it out"));
-  };
-  refuse(!raw.run_for.empty(), "--for");
-  refuse(!raw.ring_size.empty(), "--ring-size");
-  refuse(!raw.deny.empty(), "--deny-feature");
-  refuse(raw.no_snapshot, "--no-snapshot");
-}
-
-// A recording and a view.
-Result<void> take_replay_words(const Values& words, Options& o) {
-  if (words.empty()) return usage("replay needs a file", "", "tcptrail replay FILE, or - for stdin");
-  o.replay_file = words[0];
-  if (words.size() > 2) return usage("unexpected argument " + words[2], "", "tcptrail replay FILE VIEW");
-  if (words.size() < 2) return {};
-  std::vector<std::string_view> names;
-  for (const CommandName& known : kViews) {
-    names.push_back(known.name);
-    if (known.name != words[1]) continue;
-    o.replay_view = known.command;
-    return {};
-  }
-  const auto close = nearest(words[1], names);
-  return usage("unknown view " + words[1], "a recording is shown as life, trace, ports, explain or stats",
-               close ? "did you mean " + std::string(*close) + "?" : "tcptrail replay " + words[0] + " life");
 }
 
 bool is_flag(const std::string& word) { return word.starts_with('-') && word != "-"; }
@@ -388,6 +323,12 @@ Result<void> take_words(const Raw& raw, const Values& rest, Options& o) {
   Values words = rest;
   if (!raw.argument.empty()) words.insert(words.begin(), raw.argument);
   if (o.command == Command::kReplay) return take_replay_words(words, o);
+  if (o.command == Command::kExplain && !words.empty()) {  // `explain FILE` is `replay FILE explain`
+    o.command = Command::kReplay;
+    o.replay_view = Command::kExplain;
+    o.replay_file = words.front();
+    words.erase(words.begin());
+  }
   if (o.command == Command::kCompletion && !words.empty()) {
     o.shell = words.front();
     words.erase(words.begin());
@@ -422,9 +363,6 @@ std::string_view to_string(Command command) {
   for (const CommandName& known : kCommands) {
     if (known.command == command) return known.name;
   }
-  for (const CommandName& known : kViews) {
-    if (known.command == command) return known.name;
-  }
   return "unknown";
 }
 
@@ -438,6 +376,7 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
   if (mark != words.end()) o.child.assign(std::next(mark), words.end());
   const bool child_missing = mark != words.end() && o.child.empty();
   words.erase(mark, words.end());
+  say_which_diagram(words);
   std::reverse(words.begin(), words.end());
 
   Raw raw;
@@ -475,10 +414,13 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
   if (child_missing) {
     return usage("nothing follows --", "-- is followed by the command to run", "tcptrail -- curl example.org");
   }
-  const bool live = o.command == Command::kLife || o.command == Command::kTrace || o.command == Command::kRecord;
+  if (!o.child.empty() && !o.replay_file.empty())
+    return usage("a recording and a command to run", "what is in " + o.replay_file + " has happened already", "leave one of them out");
+  const bool live = o.command == Command::kLife || o.command == Command::kTrace || o.command == Command::kRecord || o.command == Command::kExplain ||
+                    o.command == Command::kStats;
   if (!o.child.empty() && !live) {
     return usage(std::string(to_string(o.command)) + " runs no command", "",
-                 "leave out what follows --, or use life, trace or record");
+                 "leave out what follows --, or use life, trace, record, explain or stats");
   }
   o.filters.in_tree = !o.child.empty();
   return line;

@@ -93,20 +93,22 @@ void Model::end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) {
 }
 
 bool Model::due(std::uint64_t boot_ns) const {
-  if (lifecycle_.waiting() || (!options_.can_look && blocked_.any())) return true;
+  if (lifecycle_.waiting() || (!options_.can_look && blocked_.any()) || sink_.next_tick() <= boot_ns) return true;
   const auto decision = time_waits_.next_decision_ns();
   return decision && *decision <= boot_ns;
 }
 
 std::optional<std::uint64_t> Model::wakes_at() const {
   if (lifecycle_.waiting() || (!options_.can_look && blocked_.any())) return 0;
-  return time_waits_.next_decision_ns();
+  std::uint64_t next = std::min(sink_.next_tick(), time_waits_.next_decision_ns().value_or(UINT64_MAX));
+  return next != UINT64_MAX ? std::optional(next) : std::nullopt;
 }
 
 void Model::advance_to(std::uint64_t boot_ns) {
   lifecycle_.advance_to(boot_ns);
   time_waits_.advance_to(boot_ns);
   if (!options_.can_look) blocked_.give_up(boot_ns);
+  if (sink_.next_tick() <= boot_ns) sink_.tick(boot_ns);
 }
 
 void Model::round(std::uint64_t boot_ns) {

@@ -453,7 +453,7 @@ Result<int> LiveRun::run() {
 
   clock_.set_offset(realtime_offset_ns());
   sink_ = make_sink(options_, *out_, clock_);
-  counting_ = std::make_unique<CountingSink>(*sink_, options_.events, options_.count);
+  counting_ = std::make_unique<CountingSink>(*sink_, options_.events, counted_events(options_), options_.count);
   if (const Result<void> started = start_session(); !started) return started.error();
   started_ns_ = loss_since_ns_ = boot_now_ns();
   if (const Result<void> started = start_recording(); !started) return started.error();

@@ -80,8 +80,6 @@ class Replay {
 };
 
 Result<void> Replay::open() {
-  if (options_.replay_view != Command::kLife && options_.replay_view != Command::kTrace && options_.replay_view != Command::kPorts)
-    return Error{"replay cannot show " + std::string(to_string(options_.replay_view)) + " yet", "", "replay it as life, trace or ports"};
   Result<std::unique_ptr<FileSource>> source = FileSource::open(options_.replay_file);
   if (!source) return source.error();
   (*source)->set_stop_fd(signals_.stop_fd());
@@ -103,7 +101,7 @@ Result<void> Replay::open() {
   out_.emplace(std::move(*output));
   out_->set_stop_fd(signals_.stop_fd());
   sink_ = make_sink(options_, *out_, clock_);
-  counting_ = std::make_unique<CountingSink>(*sink_, options_.events, options_.count);
+  counting_ = std::make_unique<CountingSink>(*sink_, options_.events, counted_events(options_), options_.count);
   facts_.emplace(reader_->answers());
   ModelOptions model = model_options(options_, header.programs);
   model.on_clock_offset = [this](std::int64_t ns) { clock_.set_offset(ns); };

@@ -7,9 +7,12 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "output/blocks.h"
 #include "output/csv.h"
+#include "output/explain.h"
 #include "output/json.h"
 #include "output/ports_screen.h"
+#include "output/stats_sink.h"
 #include "output/text.h"
 #include "util/message.h"
 
@@ -28,6 +31,26 @@ class NullSink final : public RecordSink {
   void on(const SummaryRecord&) override {}
 };
 
+std::unique_ptr<RecordSink> make_explain_sink(const Options& options, OutFile& out, WallClock& clock) {
+  if (options.format == Format::kJson) return std::make_unique<ExplainJson>(out, clock, ExplainJsonOptions{options.local_time, options.labels});
+  const bool color = use_color(options.color, out.is_terminal(), std::getenv("NO_COLOR"), std::getenv("TERM"));
+  return std::make_unique<ExplainText>(out, clock, ExplainTextOptions{color, options.local_time, options.labels, print_error});
+}
+
+std::unique_ptr<RecordSink> make_stats_sink(const Options& options, OutFile& out, WallClock& clock) {
+  if (options.format == Format::kJson) return std::make_unique<StatsJson>(out, clock, StatsJsonOptions{options.interval_ns, options.labels});
+  if (options.diagram != Diagram::kNone)
+    return std::make_unique<StatsDiagram>(out, options.diagram == Diagram::kDot ? DiagramForm::kDot : DiagramForm::kText, print_error);
+  StatsTextOptions text;
+  text.interval_ns = options.interval_ns;
+  text.color = use_color(options.color, out.is_terminal(), std::getenv("NO_COLOR"), std::getenv("TERM"));
+  text.unicode = utf8_locale(std::getenv("LC_ALL"), std::getenv("LC_CTYPE"), std::getenv("LANG"));
+  text.local_time = options.local_time;
+  text.labels = options.labels;
+  text.warn = print_error;
+  return std::make_unique<StatsText>(out, clock, text);
+}
+
 }  // namespace
 
 void print_error(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
@@ -38,6 +61,8 @@ Result<OutFile> open_output(const Options& options) {
 }
 
 std::unique_ptr<RecordSink> make_sink(const Options& options, OutFile& out, WallClock& clock) {
+  if (view_of(options) == Command::kStats) return make_stats_sink(options, out, clock);
+  if (view_of(options) == Command::kExplain) return make_explain_sink(options, out, clock);
   if (view_of(options) == Command::kRecord) return std::make_unique<NullSink>();
   if (options.format == Format::kJson) return std::make_unique<JsonSink>(out, clock, JsonOptions{options.events, options.labels});
   const bool is_terminal = out.is_terminal();
@@ -68,6 +93,11 @@ std::unique_ptr<RecordSink> make_sink(const Options& options, OutFile& out, Wall
   table.color = color;
   table.terminal_width = size.ws_col;
   return std::make_unique<TextSink>(out, clock, std::move(table));
+}
+
+EventSet counted_events(const Options& options) {
+  if (view_of(options) == Command::kExplain) return {.connection = true, .blocked = true};
+  return options.events;
 }
 
 int output_status(const OutFile& out) {
