@@ -17,6 +17,8 @@ Commands:
   life      one line per finished connection (the default)
   trace     one line per state transition, and when TIME_WAIT begins and ends
   ports     which ports are blocked now, by whom, until when, and what helps
+  explain   each finished connection as a narrative: who, when, why, what helps
+  stats     a summary: who closes first, time in each state, TIME_WAIT, failures
   doctor    what this machine supports, what is off and why, how to fix it
   schema    the JSON schema of --json
   completion bash|zsh|fish: a script for the shell
@@ -69,6 +71,10 @@ Ports (a look, nothing is traced; the caller's network namespace unless --netns 
       --uid UID              ... for this user
   ports --connect ADDR:PORT  how many ports are left to that destination?
       --from ADDR            ... from this address
+
+Stats:
+  stats --interval DURATION  a report for each interval instead of one at the end; with --json a stream of rollups
+  stats --diagram [text|dot] the TCP state diagram with the counts of this run on its edges
 
 Output:
   --json                     JSON Lines; `tcptrail schema` describes them

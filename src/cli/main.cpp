@@ -68,8 +68,12 @@ int main(int argc, char** argv) {
     }
     case Command::kLife:
     case Command::kTrace:
+    case Command::kExplain:
+    case Command::kStats:
       break;
   }
+  if (!line->options.file.empty())
+    return report({.what = "cannot read " + line->options.file + ": this build has no replay", .fix = "leave FILE out to explain what happens now"});
   const Result<int> status = run_live(std::move(line->options));
   return status ? *status : report(status.error());
 }

@@ -21,9 +21,11 @@ struct CommandName {
   std::string_view name;
   Command command;
 };
-constexpr std::array<CommandName, 6> kCommands = {{{"life", Command::kLife},
+constexpr std::array<CommandName, 8> kCommands = {{{"life", Command::kLife},
                                                    {"trace", Command::kTrace},
                                                    {"ports", Command::kPorts},
+                                                   {"explain", Command::kExplain},
+                                                   {"stats", Command::kStats},
                                                    {"doctor", Command::kDoctor},
                                                    {"schema", Command::kSchema},
                                                    {"completion", Command::kCompletion}}};
@@ -45,6 +47,7 @@ struct Raw {
   Values pid, lport, rport, comm, laddr, raddr, netns, cgroup, uid, closed_by, how, min_ms;
   Values events, output, run_for, count, columns, color, label, ring_size, deny;
   Values bind, connect, from, watch;
+  Values interval, diagram;
   bool watches = false;
 };
 
@@ -79,6 +82,8 @@ constexpr ValueFlag kValueFlags[] = {
     {"--bind", &Raw::bind, nullptr, "'[::]:80'"},
     {"--connect", &Raw::connect, nullptr, "192.0.2.1:443"},
     {"--from", &Raw::from, nullptr, "10.0.0.1"},
+    {"--interval", &Raw::interval, nullptr, "60"},
+    {"--diagram", &Raw::diagram, nullptr, "dot"},
 };
 
 struct BoolFlag {
@@ -159,6 +164,16 @@ Result<Command> parse_command(const std::string& word) {
   return usage("unknown command " + word, "",
                close ? "did you mean " + std::string(*close) + "?"
                      : "tcptrail -h lists the commands; to run a command: tcptrail -- " + word);
+}
+
+// `--diagram` alone is `--diagram text`: its value may be left out, which CLI11 would only see at the next flag.
+void say_which_diagram(Values& words) {
+  for (auto word = words.begin(); word != words.end(); ++word) {
+    if (*word != "--diagram") continue;
+    const auto next = std::next(word);
+    if (next != words.end() && (*next == "text" || *next == "dot")) continue;
+    *word = "--diagram=text";
+  }
 }
 
 // Collects the first error of several conversions.
@@ -244,7 +259,36 @@ void convert_ports(const Raw& raw, Options& o, Converter& c) {
   if (!raw.watches) return;
   if (o.bind || o.connect) c.fail(usage("--watch with --bind or --connect", "a question is answered once", "leave one of them out"));
   o.watch_ns = 1'000'000'000;
-  if (!raw.watch.empty()) c.set(o.watch_ns, parse_duration_ns("--watch", raw.watch.back()));
+  if (!raw.watch.empty() && !raw.watch.back().empty()) c.set(o.watch_ns, parse_duration_ns("--watch", raw.watch.back()));
+}
+
+// Views of sentences and sums: they choose what they read, and have no rows.
+void convert_told(const Raw& raw, Options& o, Converter& c) {
+  const std::string name(to_string(o.command));
+  if (o.format == Format::kCsv) c.fail(usage(name + " has no CSV", "its output is no table of rows", "use --json"));
+  if (!raw.columns.empty()) c.fail(usage(name + " has no columns to choose", "", "use --json"));
+  if (!raw.events.empty()) c.fail(usage(name + " with --events", name + " reads the records that it needs", "leave it out; for the records: tcptrail trace"));
+  o.events = {.transition = o.command == Command::kExplain, .connection = true, .time_wait = true, .blocked = true};
+}
+
+constexpr std::uint64_t kShortestIntervalNs = 1'000'000'000;
+
+void convert_stats(const Raw& raw, Options& o, Converter& c) {
+  if (o.command != Command::kStats) {
+    if (!raw.interval.empty() || !raw.diagram.empty()) c.fail(usage("--interval and --diagram belong to stats", "", "tcptrail stats --interval 60"));
+    return;
+  }
+  if (!raw.count.empty()) c.fail(usage("stats has no --count", "it adds records up and prints sums", "use --for"));
+  if (!raw.interval.empty()) c.set(o.interval_ns, parse_duration_ns("--interval", raw.interval.back()));
+  if (o.interval_ns != 0 && o.interval_ns < kShortestIntervalNs)
+    c.fail(usage("bad value for --interval: " + raw.interval.back(), "records arrive up to half a second after their event", "1 second or more, for example --interval 60"));
+  if (raw.diagram.empty()) return;
+  static constexpr std::array<std::string_view, 2> kForms = {"text", "dot"};
+  const auto form = parse_words("--diagram", raw.diagram.back(), kForms);
+  if (!form) return c.fail(form.error());
+  o.diagram = form->back() == "dot" ? Diagram::kDot : Diagram::kText;
+  if (o.format == Format::kJson) c.fail(usage("--diagram with --json", "the diagram is a picture", "leave one of them out; the period record of --json has the same counts as edges"));
+  if (o.interval_ns != 0) c.fail(usage("--diagram with --interval", "the diagram counts the whole run", "leave one of them out"));
 }
 
 void convert_columns(const Raw& raw, Options& o, Converter& c) {
@@ -298,6 +342,8 @@ void convert_output(const Raw& raw, Options& o, Converter& c) {
   o.timestamps = raw.timestamps;
   o.wide = raw.wide;
   convert_ports(raw, o, c);
+  convert_stats(raw, o, c);
+  if (o.command == Command::kExplain || o.command == Command::kStats) return convert_told(raw, o, c);
   if (o.command != Command::kPorts) convert_columns(raw, o, c);
 }
 
@@ -340,6 +386,7 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
   if (mark != words.end()) o.child.assign(std::next(mark), words.end());
   const bool child_missing = mark != words.end() && o.child.empty();
   words.erase(mark, words.end());
+  say_which_diagram(words);
   std::reverse(words.begin(), words.end());
 
   Raw raw;
@@ -359,12 +406,12 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
     return line;
   }
   const auto command = parse_command(raw.command);
-  const bool takes_argument = command && *command == Command::kCompletion;
+  const bool takes_argument = command && (*command == Command::kCompletion || *command == Command::kExplain);
   if (!raw.argument.empty() && !takes_argument) return unknown_word(raw.argument);
   if (const auto rest = app->remaining(); !rest.empty()) return unknown_word(rest.front());
   if (!command) return command.error();
   o.command = *command;
-  o.shell = raw.argument;
+  (o.command == Command::kExplain ? o.file : o.shell) = raw.argument;
   Converter converter;
   convert_filters(raw, o, converter);
   convert_run(raw, known_features, o, converter);
@@ -374,10 +421,12 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
   if (child_missing) {
     return usage("nothing follows --", "-- is followed by the command to run", "tcptrail -- curl example.org");
   }
-  const bool live = o.command == Command::kLife || o.command == Command::kTrace;
+  if (!o.child.empty() && !o.file.empty())
+    return usage("a recording and a command to run", "what is in " + o.file + " has happened already", "leave one of them out");
+  const bool live = o.command == Command::kLife || o.command == Command::kTrace || o.command == Command::kExplain || o.command == Command::kStats;
   if (!o.child.empty() && !live) {
     return usage(std::string(to_string(o.command)) + " runs no command", "",
-                 "leave out what follows --, or use life or trace");
+                 "leave out what follows --, or use life, trace, explain or stats");
   }
   o.filters.in_tree = !o.child.empty();
   return line;

@@ -19,9 +19,10 @@
 
 namespace tcptrail {
 
-enum class Command : std::uint8_t { kLife, kTrace, kPorts, kDoctor, kSchema, kCompletion };
+enum class Command : std::uint8_t { kLife, kTrace, kPorts, kExplain, kStats, kDoctor, kSchema, kCompletion };
 enum class Format : std::uint8_t { kText, kCsv, kJson };
 enum class ColorMode : std::uint8_t { kAuto, kAlways, kNever };
+enum class Diagram : std::uint8_t { kNone, kText, kDot };  // stats --diagram
 
 std::string_view to_string(Command command);
 
@@ -52,8 +53,11 @@ struct Options {
   std::optional<AddressPort> connect;  // ports --connect
   std::optional<AddressPort> from;     // its --from; the port is 0
   bool v6only = false;                 // its --v6only
-  std::string shell;                   // completion's argument
+  std::string file;                    // explain FILE: a recording
+  std::string shell;                   // completion SHELL
   std::optional<std::uint64_t> watch_ns;  // ports --watch: time between two looks
+  std::uint64_t interval_ns = 0;       // stats --interval; 0 = the whole run
+  Diagram diagram = Diagram::kNone;    // stats --diagram
   // The filters as given, for `startup.filters`: {"lport", "80,443"}.
   std::vector<std::pair<std::string, std::string>> given_filters;
 };

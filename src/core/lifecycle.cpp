@@ -133,10 +133,12 @@ void Lifecycle::on_transition(const Event& event) {
   conn->missing = false;
   learn_owner(*conn, event);
   learn_closing_process(*conn, event);
-  if (!conn->met && next != kClose && conn->tuple.lport != 0 && conn->tuple.rport != 0) {
-    link_peer(cookie, *conn);
-    if (options_.observer != nullptr) options_.observer->got_tuple(cookie, *conn, event.boot_ns());
-  }
+  const bool has_ports = conn->tuple.lport != 0 && conn->tuple.rport != 0;
+  // CLOSE->SYN_SENT of a bound socket has its port, and may be refused it.
+  const bool settled = old == kSynSent ? next != kClose || (event.end.facts & TCPTRAIL_END_NO_SEGS_OUT) == 0
+                                       : !conn->met && next != kClose && next != kSynSent;
+  if (!conn->met && next != kClose && has_ports) link_peer(cookie, *conn);
+  if (settled && has_ports && options_.observer != nullptr) options_.observer->got_tuple(cookie, *conn, event.boot_ns());
 
   const Verdict verdict = judge(cookie, *conn, next == kClose);
   if (verdict != Verdict::kNo) put_transition(cookie, *conn, event, in_old_ns);
@@ -422,6 +424,7 @@ void Lifecycle::link_peer(std::uint64_t cookie, Conn& conn) {
   const std::uint32_t index = table_.find(other_cookie);
   if (index == table_.kNone) return;
   Conn& other = table_[index];
+  if (other.tuple != conn.tuple.reversed()) return;  // one hash, two connections
   conn.peer_cookie = other_cookie;
   other.peer_cookie = cookie;
   conn.remote_close = other.local_close;

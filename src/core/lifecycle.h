@@ -34,10 +34,12 @@ namespace tcptrail {
 class ConnectionObserver {
  public:
   virtual ~ConnectionObserver() = default;
-  // Both ends of its tuple are known now.
+  // Its tuple is its own now: an active one has got its port, and nobody else had the two ends.
   virtual void got_tuple(std::uint64_t cookie, const Conn& conn, std::uint64_t boot_ns) = 0;
   // It passes the filter and has left a minisocket behind. `connection` is the record of its end.
   virtual void left_minisocket(std::uint64_t cookie, const ConnectionRecord& connection, const tcptrail_end_record& end) = 0;
+  // It closed second, and the other end has acknowledged its FIN.
+  virtual void fin_acknowledged(const Conn& conn, std::uint64_t boot_ns) = 0;
   // It passes the filter, and connect() found no port for it.
   virtual void found_no_port(const Conn& conn, const tcptrail_end_record& end) = 0;
   // listen() was refused, as the states tell it; only told where the call itself is not traced.

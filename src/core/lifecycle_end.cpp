@@ -59,6 +59,8 @@ void Lifecycle::give_up(std::uint64_t cookie, std::uint64_t boot_ns) {
 void Lifecycle::end(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end) {
   ended_[ended_next_++ % ended_.size()] = {cookie, end.base.ts_boot_ns};
   if ((end.facts & TCPTRAIL_END_DEAD) == 0) remember_generation(cookie, conn.generation);
+  if (options_.observer != nullptr && TcpState{end.base.old_state} == kLastAck && end.error == 0 && (end.facts & TCPTRAIL_END_ALL_ACKED) != 0)
+    options_.observer->fin_acknowledged(conn, end.base.ts_boot_ns);
   if (conn.verdict != Verdict::kNo) {
     name_unaccepted(conn, end);
     write(cookie, conn, end, options_.resets_traced ? ResetAfter::kNotYet : ResetAfter::kUntraced);
@@ -137,7 +139,7 @@ void Lifecycle::write_vanished(std::uint64_t cookie, Conn& conn, std::uint64_t b
   ConnectionRecord record;
   record.boot_ns = boot_ns;
   record.closer = conn.fin_closer;
-  record.evidence = "the end was not seen: events were lost";
+  record.evidence = evidence::kEndNotSeen;
   put_connection(cookie, conn, record);
 }
 

@@ -24,6 +24,8 @@ Model::Model(const ModelOptions& options, MachineFacts& facts, RecordSink& sink)
       sink_(sink),
       time_waits_({.filters = options.filters,
                    .follow = options.follow_time_wait,
+                   .scanned = options.follow_time_wait && options.can_look,
+                   .only_traced = options.only_traced,
                    .cookie_is_address = options.cookie_is_address,
                    .max_entries = options.max_connections},
                   sink),
@@ -35,7 +37,7 @@ void Model::event(const Event& event) {
   if (due(event.boot_ns())) advance_to(event.boot_ns());
   switch (event.kind()) {
     case TCPTRAIL_SEEN_TIMEWAIT:
-      time_waits_.seen(event);
+      time_waits_.seen(event, lifecycle_.find(event.timewait.cookie));
       return;
     case TCPTRAIL_TIMEWAIT_END:
       time_waits_.ended(event);
@@ -46,7 +48,7 @@ void Model::event(const Event& event) {
     case TCPTRAIL_SEEN_SOCKET:
       for (PortSnapshot& snapshot : port_snapshots_) snapshot.apply(event);
       if (event.new_state() == TcpState::kTimeWait) {
-        time_waits_.seen(event);
+        time_waits_.seen(event, lifecycle_.find(event.cookie()));
         return;
       }
       // A connect() that took a minisocket's tuple over and has not been answered yet shows it only here.
@@ -76,7 +78,7 @@ void Model::begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) {
   port_snapshots_.clear();
   for (const std::uint32_t netns : wanted) {
     port_snapshots_.emplace_back(netns);
-    port_snapshots_.back().set_past_owner([this](std::uint64_t cookie) { return past_owner(cookie); });
+    port_snapshots_.back().set_past_owner([this, netns](const PortSocket& socket) { return past_owner(netns, socket); });
   }
 }
 
@@ -93,20 +95,22 @@ void Model::end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) {
 }
 
 bool Model::due(std::uint64_t boot_ns) const {
-  if (lifecycle_.waiting() || (!options_.can_look && blocked_.any())) return true;
+  if (lifecycle_.waiting() || (!options_.can_look && blocked_.any()) || sink_.next_tick() <= boot_ns) return true;
   const auto decision = time_waits_.next_decision_ns();
   return decision && *decision <= boot_ns;
 }
 
 std::optional<std::uint64_t> Model::wakes_at() const {
   if (lifecycle_.waiting() || (!options_.can_look && blocked_.any())) return 0;
-  return time_waits_.next_decision_ns();
+  std::uint64_t next = std::min(sink_.next_tick(), time_waits_.next_decision_ns().value_or(UINT64_MAX));
+  return next != UINT64_MAX ? std::optional(next) : std::nullopt;
 }
 
 void Model::advance_to(std::uint64_t boot_ns) {
   lifecycle_.advance_to(boot_ns);
   time_waits_.advance_to(boot_ns);
   if (!options_.can_look) blocked_.give_up(boot_ns);
+  if (sink_.next_tick() <= boot_ns) sink_.tick(boot_ns);
 }
 
 void Model::round(std::uint64_t boot_ns) {
@@ -120,17 +124,18 @@ void Model::round(std::uint64_t boot_ns) {
 
 void Model::finish(std::uint64_t boot_ns) {
   lifecycle_.finish(boot_ns);
-  time_waits_.advance_to(UINT64_MAX);
+  time_waits_.finish();
   blocked_.give_up(boot_ns);
 }
 
 // Who closed it, and whether that process still exists: of a minisocket, or of a socket that is
 // still being closed.
-PortOwner Model::past_owner(std::uint64_t cookie) {
+PortOwner Model::past_owner(std::uint32_t netns, const PortSocket& socket) {
   PortOwner owner;
-  if (const TimeWait* entry = time_waits_.find(cookie))
+  const TimeWait* entry = socket.minisocket ? time_waits_.find(netns, socket.tuple, options_.cookie_is_address ? 0 : socket.cookie) : nullptr;
+  if (entry != nullptr)
     owner.process = entry->owner;
-  else if (const Conn* conn = lifecycle_.find(cookie))
+  else if (const Conn* conn = lifecycle_.find(socket.cookie))
     owner.process = conn->owner;
   if (owner.process.pid == 0) return owner;
   const auto [it, is_new] = alive_.try_emplace(owner.process.pid);
@@ -143,8 +148,11 @@ PortOwner Model::past_owner(std::uint64_t cookie) {
 
 void Model::got_tuple(std::uint64_t cookie, const Conn& conn, std::uint64_t boot_ns) {
   time_waits_.taken_over(conn.netns, conn.tuple, cookie, conn.role, boot_ns);
-  if (options_.watch_ports && conn.role == Role::kActive) watch_.connected(conn);
+  // One that was refused gives its port back at once.
+  if (options_.watch_ports && conn.role == Role::kActive && conn.state != TcpState::kClose) watch_.connected(conn);
 }
+
+void Model::fin_acknowledged(const Conn& conn, std::uint64_t boot_ns) { time_waits_.got_fin(conn.netns, conn.tuple.reversed(), boot_ns); }
 
 void Model::left_minisocket(std::uint64_t cookie, const ConnectionRecord& connection, const tcptrail_end_record& end) {
   TimeWait born;

@@ -24,6 +24,7 @@ struct ModelOptions {
   Filters filters{};
   bool want_transitions = true;   // transition records are printed
   bool follow_time_wait = false;  // so are the ends of minisockets
+  bool only_traced = false;       // the programs apply a filter that no snapshot of a minisocket can answer (cgroup)
   bool want_blocked = true;
   bool can_look = true;           // snapshots are taken: what is in an attempt's way will be known
   bool resets_traced = false;      // tcp_send_reset is attached
@@ -62,7 +63,7 @@ class Model final : public Feed, private ConnectionObserver {
   [[nodiscard]] bool follows_any() const { return lifecycle_.follows_any(); }
   // Namespaces with minisockets whose end is to be reported: sorted inode numbers.
   [[nodiscard]] std::vector<std::uint32_t> wants_scan() const {
-    return options_.follow_time_wait ? time_waits_.namespaces() : std::vector<std::uint32_t>{};
+    return options_.follow_time_wait && options_.can_look ? time_waits_.namespaces() : std::vector<std::uint32_t>{};
   }
   // Namespaces in which somebody was refused: sorted inode numbers.
   [[nodiscard]] std::vector<std::uint32_t> wants_look() const {
@@ -77,11 +78,12 @@ class Model final : public Feed, private ConnectionObserver {
  private:
   void got_tuple(std::uint64_t cookie, const Conn& conn, std::uint64_t boot_ns) override;
   void left_minisocket(std::uint64_t cookie, const ConnectionRecord& connection, const tcptrail_end_record& end) override;
+  void fin_acknowledged(const Conn& conn, std::uint64_t boot_ns) override;
   void found_no_port(const Conn& conn, const tcptrail_end_record& end) override;
   void listen_refused(const Listener& listener, const tcptrail_end_record& end) override;
 
   [[nodiscard]] LifecycleOptions lifecycle_options();
-  [[nodiscard]] PortOwner past_owner(std::uint64_t cookie);
+  [[nodiscard]] PortOwner past_owner(std::uint32_t netns, const PortSocket& socket);
 
   ModelOptions options_;
   MachineFacts& facts_;

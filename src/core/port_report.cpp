@@ -68,7 +68,7 @@ std::vector<PortOwner> owners_of(const PortSnapshot& snapshot, const Sockets& so
     const auto holders = snapshot.holders(s->cookie);
     for (const Process& process : holders) count(process, true);
     if (!holders.empty()) continue;
-    if (const PortOwner past = snapshot.past_owner(s->cookie); past.process.pid != 0) count(past.process, past.alive);
+    if (const PortOwner past = snapshot.past_owner(*s); past.process.pid != 0) count(past.process, past.alive);
   }
   std::vector<PortOwner> owners;
   owners.reserve(by_pid.size());
@@ -86,7 +86,7 @@ bool passes(const PortSnapshot& snapshot, const Filters& filters, const PortSock
   if (!s.minisocket) facts.uid = s.uid;
   const auto holders = snapshot.holders(s.cookie);
   if (holders.empty()) {
-    if (const PortOwner past = snapshot.past_owner(s.cookie); past.process.pid != 0) {
+    if (const PortOwner past = snapshot.past_owner(s); past.process.pid != 0) {
       facts.owner = past.process;
       facts.owner_source = OwnerSource::kClose;
     }
@@ -138,7 +138,7 @@ std::vector<BlockerRecord> blocker_records(const PortSnapshot& snapshot, std::ve
     if (const auto holders = snapshot.holders(s->cookie); !holders.empty()) {
       record.owner = holders.front();
       record.owner_alive = true;
-    } else if (const PortOwner past = snapshot.past_owner(s->cookie); past.process.pid != 0) {
+    } else if (const PortOwner past = snapshot.past_owner(*s); past.process.pid != 0) {
       record.owner = past.process;
       record.owner_alive = past.alive;
     }
@@ -372,7 +372,7 @@ void report_time_wait(const PortSnapshot& snapshot, const Filters& filters, std:
     record.cookie = s.cookie;
     record.netns = snapshot.netns();
     record.tuple = s.tuple;
-    record.owner = snapshot.past_owner(s.cookie).process;
+    record.owner = snapshot.past_owner(s).process;
     record.reuseaddr = s.reuseaddr;
     record.reuseport = s.reuseport;
     record.expires_in_ms = expires_in_ms(s, now_ns);

@@ -36,9 +36,9 @@ class PortSnapshot {
   [[nodiscard]] std::span<const Process> holders(std::uint64_t cookie) const;
 
   // Who closed a socket that nobody holds any more, and whether it still exists; pid 0 = unknown.
-  using PastOwner = std::function<PortOwner(std::uint64_t cookie)>;
+  using PastOwner = std::function<PortOwner(const PortSocket& socket)>;
   void set_past_owner(PastOwner past_owner) { past_owner_ = std::move(past_owner); }
-  [[nodiscard]] PortOwner past_owner(std::uint64_t cookie) const { return past_owner_ && cookie != 0 ? past_owner_(cookie) : PortOwner{}; }
+  [[nodiscard]] PortOwner past_owner(const PortSocket& socket) const { return past_owner_ ? past_owner_(socket) : PortOwner{}; }
 
  private:
   std::uint32_t netns_;

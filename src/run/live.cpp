@@ -21,9 +21,12 @@
 #include "kernel/netns.h"
 #include "kernel/privilege.h"
 #include "kernel/session.h"
+#include "output/blocks.h"
 #include "output/csv.h"
+#include "output/explain.h"
 #include "output/json.h"
 #include "output/ports_screen.h"
+#include "output/stats_sink.h"
 #include "output/text.h"
 #include "run/child.h"
 #include "run/clock.h"
@@ -47,7 +50,29 @@ constexpr std::size_t kDefaultRingBytes = 8U << 20;
 
 void print_error(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
 
+std::unique_ptr<RecordSink> make_explain_sink(const Options& options, OutFile& out, WallClock& clock) {
+  if (options.format == Format::kJson) return std::make_unique<ExplainJson>(out, clock, ExplainJsonOptions{options.local_time, options.labels});
+  const bool color = use_color(options.color, out.is_terminal(), std::getenv("NO_COLOR"), std::getenv("TERM"));
+  return std::make_unique<ExplainText>(out, clock, ExplainTextOptions{color, options.local_time, options.labels, print_error});
+}
+
+std::unique_ptr<RecordSink> make_stats_sink(const Options& options, OutFile& out, WallClock& clock) {
+  if (options.format == Format::kJson) return std::make_unique<StatsJson>(out, clock, StatsJsonOptions{options.interval_ns, options.labels});
+  if (options.diagram != Diagram::kNone)
+    return std::make_unique<StatsDiagram>(out, options.diagram == Diagram::kDot ? DiagramForm::kDot : DiagramForm::kText, print_error);
+  StatsTextOptions text;
+  text.interval_ns = options.interval_ns;
+  text.color = use_color(options.color, out.is_terminal(), std::getenv("NO_COLOR"), std::getenv("TERM"));
+  text.unicode = utf8_locale(std::getenv("LC_ALL"), std::getenv("LC_CTYPE"), std::getenv("LANG"));
+  text.local_time = options.local_time;
+  text.labels = options.labels;
+  text.warn = print_error;
+  return std::make_unique<StatsText>(out, clock, text);
+}
+
 std::unique_ptr<RecordSink> make_sink(const Options& options, OutFile& out, WallClock& clock) {
+  if (options.command == Command::kStats) return make_stats_sink(options, out, clock);
+  if (options.command == Command::kExplain) return make_explain_sink(options, out, clock);
   if (options.format == Format::kJson) return std::make_unique<JsonSink>(out, clock, JsonOptions{options.events, options.labels});
   const bool is_terminal = out.is_terminal();
   winsize size{};
@@ -78,30 +103,39 @@ std::unique_ptr<RecordSink> make_sink(const Options& options, OutFile& out, Wall
   return std::make_unique<TextSink>(out, clock, std::move(table));
 }
 
+// The records that --count counts: an explanation is of a connection, or of a refused call.
+EventSet counted_events(const Options& options) {
+  if (options.command == Command::kExplain) return {.connection = true, .blocked = true};
+  return options.events;
+}
+
 // Counts what is printed for --count, and passes on.
 class CountingSink final : public RecordSink {
  public:
-  CountingSink(RecordSink& next, const EventSet& events, std::optional<std::uint64_t> limit)
-      : next_(next), events_(events), left_(limit.value_or(UINT64_MAX)) {}
+  CountingSink(RecordSink& next, const EventSet& events, const EventSet& counted, std::optional<std::uint64_t> limit)
+      : next_(next), events_(events), counted_(counted), left_(limit.value_or(UINT64_MAX)) {}
   [[nodiscard]] bool full() const { return left_ == 0; }
   void on(const StartupRecord& r) override { next_.on(r); }
   void on(const LossRecord& r) override { next_.on(r); }
   void on(const SummaryRecord& r) override { next_.on(r); }
-  void on(const TransitionRecord& r) override { pass(r, events_.transition); }
-  void on(const ConnectionRecord& r) override { pass(r, events_.connection); }
-  void on(const TimeWaitRecord& r) override { pass(r, events_.time_wait); }
-  void on(const BlockedRecord& r) override { pass(r, events_.blocked); }
-  void on(const PortRound& r) override { pass(r, true); }
+  void on(const TransitionRecord& r) override { pass(r, events_.transition, counted_.transition); }
+  void on(const ConnectionRecord& r) override { pass(r, events_.connection, counted_.connection); }
+  void on(const TimeWaitRecord& r) override { pass(r, events_.time_wait, counted_.time_wait); }
+  void on(const BlockedRecord& r) override { pass(r, events_.blocked, counted_.blocked); }
+  void on(const PortRound& r) override { pass(r, true, true); }
+  void tick(std::uint64_t boot_ns) override { next_.tick(boot_ns); }
+  [[nodiscard]] std::uint64_t next_tick() const override { return next_.next_tick(); }
 
  private:
   template <class Record>
-  void pass(const Record& record, bool printed) {
+  void pass(const Record& record, bool printed, bool counted) {
     if (!printed || left_ == 0) return;
-    --left_;
+    if (counted) --left_;
     next_.on(record);
   }
   RecordSink& next_;
   EventSet events_;
+  EventSet counted_;
   std::uint64_t left_;
 };
 
@@ -243,6 +277,7 @@ void LiveRun::give_up_privileges() {
 void LiveRun::start_model() {
   ModelOptions model;
   model.filters = options_.filters;
+  model.only_traced = !model.filters.cgroup_ids.empty();
   model.filters.cgroup_ids.clear();  // the programs know which cgroup lies below which; ids alone do not tell
   model.want_transitions = options_.events.transition;
   model.follow_time_wait = options_.events.time_wait || options_.watch_ns.has_value();
@@ -470,7 +505,7 @@ Result<int> LiveRun::run() {
 
   clock_.set_offset(realtime_offset_ns());
   sink_ = make_sink(options_, *out_, clock_);
-  counting_ = std::make_unique<CountingSink>(*sink_, options_.events, options_.count);
+  counting_ = std::make_unique<CountingSink>(*sink_, options_.events, counted_events(options_), options_.count);
   if (const Result<void> started = start_session(); !started) return started.error();
   start_model();
   started_ns_ = loss_since_ns_ = boot_now_ns();
