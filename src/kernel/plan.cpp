@@ -19,6 +19,7 @@ Plan make_plan(const Features& features, const PlanRequest& request) {
   plan.refused_calls = request.trace && features.on(Feature::kRefusedCalls);
   plan.snapshot = request.snapshot && features.on(Feature::kIterTcp);
   plan.holders = plan.snapshot && features.on(Feature::kIterTaskFile);
+  plan.timewait_hooks = request.trace && plan.cookie && features.on(Feature::kTimeWaitHooks);
 
   const auto add = [&](std::string_view name, bool load, std::string why_not) {
     plan.programs.push_back({name, load, load ? "" : std::move(why_not)});
@@ -44,6 +45,8 @@ Plan make_plan(const Features& features, const PlanRequest& request) {
     add_tracing("process_fork", request.command_tree, "no command is traced");
     add("seen_sockets", plan.snapshot, request.snapshot ? why(Feature::kIterTcp) : "no snapshot was asked for");
     add("seen_holders", plan.holders, plan.snapshot ? why(Feature::kIterTaskFile) : "no snapshot is taken");
+    for (const char* name : {"tw_timer", "tw_packet", "tw_packet_done", "tw_reuse", "tw_abort", "tw_kill", "tw_rearm"})
+      add_tracing(name, plan.timewait_hooks, plan.cookie ? why(Feature::kTimeWaitHooks) : "needs cookie");
   }
 
   if (!request.trace) {
