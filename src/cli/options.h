@@ -36,9 +36,11 @@ struct Options {
   std::string output;              // -o FILE; empty = stdout
   std::optional<std::uint64_t> run_for_ns;
   std::optional<std::uint64_t> count;
+  std::uint64_t interval_ns = 0;   // stats --interval; 0 = the whole run
   std::vector<ColumnId> life_columns;   // empty = default
   std::vector<ColumnId> trace_columns;  // empty = default
   ColorMode color = ColorMode::kAuto;
+  Diagram diagram = Diagram::kNone;  // stats --diagram
   std::vector<std::pair<std::string, std::string>> labels;
   std::optional<std::uint64_t> ring_bytes;
   bool fail_on_loss = false;
@@ -54,8 +56,6 @@ struct Options {
   std::optional<AddressPort> from;     // its --from; the port is 0
   bool v6only = false;                 // its --v6only
   std::string file;                    // explain FILE: a recording
-  std::uint64_t interval_ns = 0;       // stats --interval; 0 = the whole run
-  Diagram diagram = Diagram::kNone;    // stats --diagram
   // The filters as given, for `startup.filters`: {"lport", "80,443"}.
   std::vector<std::pair<std::string, std::string>> given_filters;
 };
