@@ -8,35 +8,15 @@
 #ifndef TCPTRAIL_ACCEPT_BPF_H
 #define TCPTRAIL_ACCEPT_BPF_H
 
+#include "descriptor.bpf.h"
 #include "emit.bpf.h"
 #include "filter.bpf.h"
 #include "owner.bpf.h"
-
-struct sys_exit_args { /* events/syscalls/sys_exit_accept4/format */
-	__u64 common;
-	long syscall_nr;
-	long ret;
-};
-
-static __always_inline struct file **current_fd_array(void)
-{
-	struct task_struct *task;
-
-#ifndef TCPTRAIL_CLASSIC
-	if (have_task_btf)
-		return bpf_get_current_task_btf()->files->fdt->fd;
-#endif
-	task = (void *)bpf_get_current_task();
-	return BPF_CORE_READ(task, files, fdt, fd);
-}
 
 /* This runs for every connection of a server: each probe read of a field costs some 20 ns. */
 static __always_inline int on_accept_return(struct sys_exit_args *ctx)
 {
 	struct tcptrail_holder_record *r;
-	struct socket *socket;
-	struct file **slot;
-	struct file *file;
 	struct sock *sk;
 	long fd = ctx->ret;
 	__u64 cookie;
@@ -44,15 +24,8 @@ static __always_inline int on_accept_return(struct sys_exit_args *ctx)
 
 	if (fd < 0)
 		return 0;
-	slot = current_fd_array() + fd;
-	if (bpf_probe_read_kernel(&file, sizeof(file), slot) || !file)
-		return 0;
-	socket = BPF_CORE_READ(file, private_data);
-	/* Another thread may have closed and reused the number already. */
-	if (!socket || BPF_CORE_READ(socket, file) != file)
-		return 0;
-	sk = BPF_CORE_READ(socket, sk);
-	if (!sk || BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) != IPPROTO_TCP)
+	sk = tcptrail_tcp_socket(fd);
+	if (!sk)
 		return 0;
 	/* The child's first transition generated the cookie, if we trace at all. */
 	cookie = have_cookie ? (__u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) :

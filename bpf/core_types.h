@@ -16,6 +16,8 @@
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_TCP 6
+#define EADDRINUSE 98
+#define EADDRNOTAVAIL 99
 #define ECONNABORTED 103
 #define PF_KTHREAD 0x00200000  /* include/linux/sched.h */
 #define RCV_SHUTDOWN 1	       /* include/net/sock.h */
@@ -271,6 +273,7 @@ struct pid {
 
 struct task_struct {
 	unsigned int flags;
+	void *stack;
 	int pid;
 	int tgid;
 	struct task_struct *group_leader;
@@ -278,6 +281,23 @@ struct task_struct {
 	struct files_struct *files;
 	char comm[16];
 };
+
+/* arch/<arch>/include/asm/ptrace.h: what the arguments of a system call are found in */
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+	unsigned long si;
+	unsigned long di;
+	unsigned long orig_ax;
+};
+#elif defined(__TARGET_ARCH_arm64)
+struct pt_regs {
+	__u64 regs[31];
+	__u64 orig_x0;
+	__s32 syscallno;
+};
+#else
+struct pt_regs {};
+#endif
 
 /* kernel/bpf/bpf_iter.c and its users */
 struct bpf_iter__tcp {

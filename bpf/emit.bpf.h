@@ -37,4 +37,11 @@ static __always_inline void tcptrail_submit(void *record)
 		bpf_ringbuf_discard(bell, BPF_RB_FORCE_WAKEUP);
 }
 
+/* The clock is read after the reservation: records of one ring are in order of time. */
+#define TCPTRAIL_FINISH(record, base)                          \
+	do {                                                   \
+		(base)->ts_boot_ns = bpf_ktime_get_boot_ns();  \
+		tcptrail_submit(record);                       \
+	} while (0)
+
 #endif

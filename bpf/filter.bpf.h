@@ -72,6 +72,18 @@ static __always_inline bool tuple_filter(void)
 	return want_family || lport_on || rport_on || laddr_count || raddr_count;
 }
 
+/* r has both ports and addresses. */
+static __always_inline bool peer_passes(const struct tcptrail_record *r, bool ipv4)
+{
+	if (rport_on && !port_in(rport_bits, r->rport))
+		return false;
+	if (laddr_count && !address_in(laddrs, laddr_count, r->laddr, ipv4))
+		return false;
+	if (raddr_count && !address_in(raddrs, raddr_count, r->raddr, ipv4))
+		return false;
+	return true;
+}
+
 static __always_inline bool tuple_passes(struct sock *sk, struct tcp_sock *tp, int old, int new)
 {
 	struct tcptrail_record r = { .old_state = old, .new_state = new };
@@ -84,13 +96,7 @@ static __always_inline bool tuple_passes(struct sock *sk, struct tcp_sock *tp, i
 		return false;
 	if (old == TCP_LISTEN && !r.rport) /* an early child: no peer yet, the listener's address */
 		return true;
-	if (rport_on && !port_in(rport_bits, r.rport))
-		return false;
-	if (laddr_count && !address_in(laddrs, laddr_count, r.laddr, ipv4))
-		return false;
-	if (raddr_count && !address_in(raddrs, raddr_count, r.raddr, ipv4))
-		return false;
-	return true;
+	return peer_passes(&r, ipv4);
 }
 
 static __always_inline bool tcptrail_passes(struct sock *sk, struct tcp_sock *tp, int old, int new)

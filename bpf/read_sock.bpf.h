@@ -97,6 +97,29 @@ static __always_inline __u64 tcptrail_cgroup_id(struct sock *sk)
 }
 
 /*
+ * The timer wheel rounds up to the end of the slot that it has put the timer in, and says
+ * in flags which one that is: the slots of level n are 8^n ticks wide, each level has 64
+ * (kernel/time/timer.c: calc_index(), TIMER_ARRAYSHIFT).
+ */
+static __always_inline __u32 tcptrail_wheel_step_ms(unsigned long expires, __u32 flags)
+{
+	__u32 shift = (flags >> 22) / 64 * 3;
+
+	if (shift > 24)
+		shift = 24;
+	/* One tick more: the present one has begun, and the timers of the last run in it. */
+	return (((((expires >> shift) + 1) << shift) - expires + 1) * 1000 + kernel_hz - 1) / kernel_hz;
+}
+
+/* In the units that a record of 64 bytes has room for. */
+static __always_inline __u8 tcptrail_step_32ms(__u32 step_ms)
+{
+	__u32 units = (step_ms + 31) / 32;
+
+	return units > 255 ? 255 : units;
+}
+
+/*
  * tcp_time_wait() hashes the minisocket and arms its timer before tcp_done()
  * reports CLOSE, so when this runs it stands in sk's chain (since 6.9 even in
  * sk's own place). No lock is needed: we are inside the call that put it there.
@@ -111,6 +134,7 @@ static __always_inline void tcptrail_find_timewait(struct tcptrail_end_record *r
 	struct inet_timewait_sock *tw;
 	struct inet_bind_bucket *tb;
 	struct proto *prot;
+	unsigned long expires;
 	struct net *net;
 	long left;
 	int i;
@@ -166,7 +190,9 @@ static __always_inline void tcptrail_find_timewait(struct tcptrail_end_record *r
 	tb = BPF_CORE_READ(tw, tw_tb);
 	if (tb && (BPF_CORE_READ(tb, fastreuse) >= 0 || BPF_CORE_READ(tb, fastreuseport) >= 0))
 		r->tw |= TCPTRAIL_TW_WHOLE_PORT;
-	left = (long)(BPF_CORE_READ(tw, tw_timer.expires) - bpf_jiffies64());
+	expires = BPF_CORE_READ(tw, tw_timer.expires);
+	r->tw_step_32ms = tcptrail_step_32ms(tcptrail_wheel_step_ms(expires, BPF_CORE_READ(tw, tw_timer.flags)));
+	left = (long)(expires - bpf_jiffies64());
 	r->tw_expires_ms = left > 0 ? (__u64)left * 1000 / kernel_hz : 0;
 }
 
@@ -216,7 +242,6 @@ static __always_inline void tcptrail_read_end(struct tcptrail_end_record *r, str
 	r->mss = GET(tp, mss_cache);
 	r->error = GET(sk, sk_err);
 	r->facts = facts;
-	r->pad = 0;
 }
 
 #endif

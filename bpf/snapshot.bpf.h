@@ -11,6 +11,8 @@
 #ifndef TCPTRAIL_SNAPSHOT_BPF_H
 #define TCPTRAIL_SNAPSHOT_BPF_H
 
+#include "minisocket.bpf.h"
+
 static __always_inline bool ring_is_filling(void)
 {
 	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > snapshot_high_water;
@@ -94,22 +96,6 @@ static __always_inline int show_full_socket(struct tcp_sock *tp, struct sock_com
 }
 
 /*
- * The timer wheel rounds up to the end of the slot that it has put the timer in, and says
- * in flags which one that is: the slots of level n are 8^n ticks wide, each level has 64
- * (kernel/time/timer.c: calc_index(), TIMER_ARRAYSHIFT).
- */
-static __always_inline __u16 timer_step_ms(struct timer_list *timer)
-{
-	unsigned long expires = timer->expires;
-	__u32 shift = (timer->flags >> 22) / 64 * 3;
-
-	if (shift > 24)
-		shift = 24;
-	/* One tick more: the present one has begun, and the timers of the last run in it. */
-	return (((((expires >> shift) + 1) << shift) - expires + 1) * 1000 + kernel_hz - 1) / kernel_hz;
-}
-
-/*
  * The delay of tcp_tw_reuse counts from tw_entry_stamp where there is one (not in 6.12, in
  * 6.16), before that from the second of the peer's last timestamp: tcp_twsk_unique().
  */
@@ -126,9 +112,6 @@ static __always_inline int show_timewait(struct tcp_timewait_sock *tcptw, struct
 {
 	struct inet_timewait_sock *tw = &tcptw->tw_sk;
 	struct tcptrail_owned_record *r;
-	struct inet_bind_bucket *tb;
-	__be32 *l, *p;
-	long left;
 
 	r = TCPTRAIL_TRY_RESERVE(struct tcptrail_owned_record);
 	if (!r)
@@ -137,51 +120,61 @@ static __always_inline int show_timewait(struct tcp_timewait_sock *tcptw, struct
 	r->base.kind = TCPTRAIL_SEEN_SOCKET;
 	r->base.old_state = r->base.new_state = TCP_TIME_WAIT;
 	r->base.netns = skc->skc_net.net->ns.inum;
-	r->base.cookie = skc->skc_cookie.counter; /* 0 when nobody ever asked for it */
+	r->base.cookie = timewait_cookie(skc);
 	r->base.lport = skc->skc_num;
 	r->base.rport = bpf_ntohs(skc->skc_dport);
-	l = (__be32 *)r->base.laddr;
-	p = (__be32 *)r->base.raddr;
-	r->base.flags = TCPTRAIL_F_IPV4;
-	if (skc->skc_family == AF_INET6) {
-		r->base.flags = TCPTRAIL_F_INET6;
-		p[0] = skc->skc_v6_daddr.in6_u.u6_addr32[0];
-		p[1] = skc->skc_v6_daddr.in6_u.u6_addr32[1];
-		p[2] = skc->skc_v6_daddr.in6_u.u6_addr32[2];
-		p[3] = skc->skc_v6_daddr.in6_u.u6_addr32[3];
-		l[0] = skc->skc_v6_rcv_saddr.in6_u.u6_addr32[0];
-		l[1] = skc->skc_v6_rcv_saddr.in6_u.u6_addr32[1];
-		l[2] = skc->skc_v6_rcv_saddr.in6_u.u6_addr32[2];
-		l[3] = skc->skc_v6_rcv_saddr.in6_u.u6_addr32[3];
-		if (v4mapped(p))
-			r->base.flags |= TCPTRAIL_F_IPV4;
-	}
-	if (r->base.flags & TCPTRAIL_F_IPV4) {
-		p[0] = skc->skc_daddr;
-		l[0] = skc->skc_rcv_saddr;
-		p[1] = p[2] = p[3] = l[1] = l[2] = l[3] = 0;
-	}
-	r->tw = tw->tw_substate == TCP_TIME_WAIT ? TCPTRAIL_TW_TIME_WAIT : TCPTRAIL_TW_FIN_WAIT2;
+	r->base.flags = read_timewait_tuple((__be32 *)r->base.laddr, (__be32 *)r->base.raddr, skc);
+	r->tw = read_timewait(tw, skc);
 	r->reuseaddr = BPF_CORE_READ_BITFIELD(skc, skc_reuse);
 	r->reuseport = BPF_CORE_READ_BITFIELD(skc, skc_reuseport);
-	if (r->reuseaddr)
-		r->tw |= TCPTRAIL_TW_REUSEADDR;
-	if (r->reuseport)
-		r->tw |= TCPTRAIL_TW_REUSEPORT;
-	tb = tw->tw_tb;
-	if (tb && (tb->fastreuse >= 0 || tb->fastreuseport >= 0))
-		r->tw |= TCPTRAIL_TW_WHOLE_PORT;
-	left = (long)(tw->tw_timer.expires - bpf_jiffies64());
-	r->expires_ms = left > 0 ? (__u64)left * 1000 / kernel_hz : 0;
-	r->step_ms = timer_step_ms(&tw->tw_timer);
+	r->expires_ms = timewait_left_ms(tw);
+	r->step_ms = tcptrail_wheel_step_ms(tw->tw_timer.expires, tw->tw_timer.flags);
 	r->bound_dev_if = skc->skc_bound_dev_if;
 	if (BPF_CORE_READ_BITFIELD(skc, skc_ipv6only))
 		r->bind |= TCPTRAIL_BIND_V6ONLY;
 	if (tcptw->tw_ts_recent_stamp)
 		r->bind |= TCPTRAIL_BIND_TIMESTAMPS;
 	r->reuse_age_ms = reuse_age_ms(tcptw);
-	fill_bucket(r, tb);
+	fill_bucket(r, tw->tw_tb);
 	TCPTRAIL_FINISH(r, &r->base);
+	return 0;
+}
+
+/*
+ * The clock of a rescan, read for one record in 16: a virtual machine's costs a sixth of
+ * the whole. Who was preempted in between notices it by the tick.
+ */
+static __u64 rescan_ns = 0;
+static __u64 rescan_tick = 0;
+static __u32 rescan_count = 0;
+
+static __always_inline __u64 rescan_boot_ns(void)
+{
+	__u64 tick = bpf_jiffies64();
+
+	if (tick != rescan_tick || !(++rescan_count & 15)) {
+		rescan_tick = tick;
+		rescan_ns = bpf_ktime_get_boot_ns();
+	}
+	return rescan_ns;
+}
+
+/* The same for a rescan, in which there may be a hundred thousand of them each second. */
+static __always_inline int show_timewait_again(struct sock_common *skc)
+{
+	struct tcp_timewait_sock *tcptw = bpf_skc_to_tcp_timewait_sock(skc);
+	struct tcptrail_timewait_record *r;
+	struct inet_timewait_sock *tw;
+
+	if (!tcptw || (tuple_filter() && !timewait_passes(skc)))
+		return 0;
+	tw = &tcptw->tw_sk;
+	r = TCPTRAIL_TRY_RESERVE(struct tcptrail_timewait_record);
+	if (!r)
+		return 1;
+	fill_timewait(r, tw, skc);
+	r->ts_boot_ns = rescan_boot_ns();
+	tcptrail_submit(r);
 	return 0;
 }
 
@@ -196,6 +189,12 @@ int seen_sockets(struct bpf_iter__tcp *ctx)
 		return 0;
 	if (ring_is_filling())
 		return 1;
+	if (look_minisockets_only) {
+		if (skc->skc_state == TCP_TIME_WAIT)
+			return show_timewait_again(skc);
+		if (skc->skc_state != TCP_SYN_SENT)
+			return 0;
+	}
 	tp = bpf_skc_to_tcp_sock(skc);
 	if (tp) {
 		/* Listeners explain connections that do pass. */
@@ -218,6 +217,7 @@ int seen_holders(struct bpf_iter__task_file *ctx)
 	struct socket *socket;
 	struct tcp_sock *tp;
 	struct sock *sk;
+	__u32 netns;
 
 	if (!file || !task)
 		return 0;
@@ -226,8 +226,15 @@ int seen_holders(struct bpf_iter__task_file *ctx)
 		return 0;
 	sk = socket->sk;
 	tp = sk ? bpf_skc_to_tcp_sock(sk) : NULL;
-	if (!tp || !netns_passes(tcptrail_netns(sk)))
+	if (!tp)
 		return 0;
+	netns = tcptrail_netns(sk);
+	if (look_netns ? look_netns != netns : !netns_passes(netns))
+		return 0;
+	if (look_minisockets_only) {
+		look_found = 1;
+		return 0;
+	}
 	if (ring_is_filling())
 		return 1;
 	/* Neither listening nor connected: in no table that iter/tcp walks, but it holds its port. */
@@ -239,7 +246,7 @@ int seen_holders(struct bpf_iter__task_file *ctx)
 		return 1;
 	__builtin_memset(r, 0, sizeof(*r));
 	r->cookie = tcptrail_cookie(sk);
-	r->netns = tcptrail_netns(sk);
+	r->netns = netns;
 	r->pid = tcptrail_tgid(task);
 	if (probe_reads)
 		BPF_CORE_READ_STR_INTO(&r->comm, task, group_leader, comm);

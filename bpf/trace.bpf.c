@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The stream: every state transition of a TCP socket, RSTs, and who accepted
- * what, into one ring buffer in the order in which they happened.
+ * The stream: every state transition of a TCP socket, RSTs, who accepted what
+ * and who was refused a port, into one ring buffer in the order in which they
+ * happened.
  *
  * Built twice: as it is (tp_btf, the normal case) and with TCPTRAIL_CLASSIC for
  * kernels where typed tracepoints do not load.
@@ -12,6 +13,7 @@
 #include "nested.bpf.h"
 #include "owner.bpf.h"
 #include "read_sock.bpf.h"
+#include "refused.bpf.h"
 
 #include <bpf/bpf_tracing.h>
 
@@ -29,13 +31,6 @@ static __always_inline void fill_owned(struct tcptrail_owned_record *r, struct s
 	r->has_socket = GET(sk, sk_socket) != NULL;
 	__builtin_memset(&r->bound_dev_if, 0, sizeof(*r) - __builtin_offsetof(struct tcptrail_owned_record, bound_dev_if));
 }
-
-/* The clock is read after the reservation: records of one ring are in order of time. */
-#define TCPTRAIL_FINISH(record, base)                          \
-	do {                                                   \
-		(base)->ts_boot_ns = bpf_ktime_get_boot_ns();  \
-		tcptrail_submit(record);                       \
-	} while (0)
 
 /* Written straight into the ring: a copy on the stack first costs 40 ns an event. */
 static __always_inline void fill_base(struct tcptrail_record *r, struct sock *sk, struct tcp_sock *tp,
@@ -81,6 +76,7 @@ static __always_inline void on_transition(struct sock *sk, struct tcp_sock *tp, 
 			tcptrail_leader_comm(&r->comm);
 		r->tw = TCPTRAIL_TW_NONE;
 		r->tw_expires_ms = 0;
+		r->tw_step_32ms = 0;
 		/* The only states from which tcp_time_wait() is called. */
 		if (old == TCP_FIN_WAIT2 || old == TCP_CLOSING)
 			tcptrail_find_timewait(r, sk);
@@ -161,6 +157,8 @@ int destroy(struct sk_event_args *ctx)
 
 #else
 
+#include "snapshot.bpf.h"
+
 static __always_inline void handle(struct sock *sk, int old, int new)
 {
 	/*
@@ -201,16 +199,27 @@ int BPF_PROG(set_state_again, struct sock *sk, int old, int new)
  * was received (sk_err ECONNRESET, tcp_receive_reset fires). What tells them
  * apart is that here a RST is sent by the same socket, right after its CLOSE.
  *
- * sk may be NULL, a request or a TIME_WAIT socket (6.10+): bpf_skc_to_tcp_sock()
- * sorts them out.
+ * Since Linux kernel commit 19822a980e19 ("trace: tcp: fully support trace_tcp_send_reset")
+ * (in v6.10), sk may also be NULL, a request or a minisocket: the helpers sort them
+ * out. A minisocket that sends a RST is taken away in the same call, tcp_v4_rcv():
+ * its timer has nothing to do with it.
  */
 SEC("tp_btf/tcp_send_reset")
 int BPF_PROG(send_reset, struct sock *sk, struct sk_buff *skb)
 {
-	struct tcp_sock *tp = sk ? bpf_skc_to_tcp_sock(sk) : NULL;
+	struct tcp_timewait_sock *tw;
+	struct tcp_sock *tp;
 
-	if (tp)
+	if (!sk)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (tp) {
 		emit_reset((struct sock *)tp, TCPTRAIL_RESET_SENT, skb ? TCPTRAIL_F_SKB : 0);
+		return 0;
+	}
+	tw = bpf_skc_to_tcp_timewait_sock(sk);
+	if (tw)
+		emit_timewait_end(&tw->tw_sk.__tw_common, TCPTRAIL_CAUSE_RESET, 0, 0);
 	return 0;
 }
 
@@ -248,8 +257,6 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 		bpf_map_delete_elem(&tree, &tgid);
 	return 0;
 }
-
-#include "snapshot.bpf.h"
 
 #endif
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Sourced by tools/run and tools/test: what is needed, and how to get it.
 
-build_packages=(g++ cmake ninja-build pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev
+build_packages=(g++ cmake ninja-build pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libseccomp-dev libzstd-dev
                 libcli11-dev nlohmann-json3-dev libfmt-dev iproute2 procps)
 test_packages=(libgtest-dev libbenchmark-dev python3)
 

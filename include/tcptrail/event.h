@@ -150,7 +150,7 @@ struct tcptrail_end_record {
 	__u16 error; /* sk_err: a positive errno, 0 = none */
 	__u16 facts; /* TCPTRAIL_END_* */
 	__u8 tw;     /* TCPTRAIL_TW_* */
-	__u8 pad;
+	__u8 tw_step_32ms; /* how much later than tw_expires_ms the timer wheel may fire, in units of 32 ms, rounded up */
 };
 
 struct tcptrail_holder_record {
@@ -186,7 +186,7 @@ struct tcptrail_reset_record {
  */
 struct tcptrail_timewait_record {
 	__u64 ts_boot_ns;
-	__u64 cookie;     /* 0 when nobody ever asked for it */
+	__u64 cookie;     /* 0 where the cookie helper is missing and nobody ever asked for it */
 	__u32 netns;
 	__u32 expires_ms; /* until its timer fires */
 	__u8 laddr[16];

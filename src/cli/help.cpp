@@ -15,12 +15,15 @@ side closed it first.
 
 Commands:
   life      one line per finished connection (the default)
-  trace     one line per state transition, and TIME_WAIT when it begins
+  trace     one line per state transition, and when TIME_WAIT begins and ends
   ports     which ports are blocked now, by whom, until when, and what helps
   explain   each finished connection as a narrative: who, when, why, what helps
   stats     a summary: who closes first, time in each state, TIME_WAIT, failures
+  record    write everything to a file: tcptrail record -o FILE
+  replay    show it again, as life, trace, ports, explain or stats
   doctor    what this machine supports, what is off and why, how to fix it
   schema    the JSON schema of --json
+  completion bash|zsh|fish: a script for the shell
 )";
 
 constexpr const char* kShortFlags = R"(
@@ -63,6 +66,8 @@ Filters (what is filtered out in the kernel costs next to nothing):
   -- CMD ARGS                run CMD and trace only it and its children; its exit status is ours
 
 Ports (a look, nothing is traced; the caller's network namespace unless --netns says otherwise):
+  ports --watch [DURATION]   look again every second (or DURATION), and trace: owners of TIME_WAIT,
+                             rates, when no port will be left, connections that nobody closes
   ports --bind ADDR:PORT     would bind() and listen() succeed now? [::]:80, *:80, 127.0.0.1:80, :80
       --v6only               ... with IPV6_V6ONLY
       --uid UID              ... for this user
@@ -72,6 +77,14 @@ Ports (a look, nothing is traced; the caller's network namespace unless --netns 
 Stats:
   stats --interval DURATION  a report for each interval instead of one at the end; with --json a stream of rollups
   stats --diagram [text|dot] the TCP state diagram with the counts of this run on its edges
+
+Recordings (a file of one run, to look at later and elsewhere, without privilege):
+  record -o FILE [-- CMD]    until a signal, --for, or the end of CMD
+  --record FILE              show life or trace, and record it too
+      --max-size SIZE        stop when FILE is nearly so large: 500M, 1G
+      --rotate N             ... begin anew instead, and keep N older files: FILE.1 (the newest) to FILE.N
+  replay FILE [VIEW]         VIEW is life (the default), trace, ports, explain or stats; FILE - is stdin
+      --at TIME              ports: the look at that moment: 10s after the beginning, or 2026-08-01T12:34:56Z
 
 Output:
   --json                     JSON Lines; `tcptrail schema` describes them

@@ -7,12 +7,14 @@
 #include <cstdio>
 #include <cstring>
 
+#include "cli/completion.h"
 #include "cli/doctor.h"
 #include "cli/options.h"
 #include "kernel/features.h"
 #include "output/schema_json.h"
 #include "run/live.h"
 #include "run/ports.h"
+#include "run/replay.h"
 #include "util/message.h"
 
 namespace {
@@ -54,18 +56,28 @@ int main(int argc, char** argv) {
     case Command::kSchema:
       std::fwrite(kSchemaJson.data(), 1, kSchemaJson.size(), stdout);
       return finish_stdout(0);
+    case Command::kCompletion: {
+      const Result<std::string> script = completion_script(line->options.shell, feature_names());
+      if (!script) return report(script.error());
+      std::fwrite(script->data(), 1, script->size(), stdout);
+      return finish_stdout(0);
+    }
     case Command::kPorts: {
+      if (line->options.watch_ns) break;
       const Result<int> status = run_ports(std::move(line->options));
+      return status ? *status : report(status.error());
+    }
+    case Command::kReplay: {
+      const Result<int> status = run_replay(std::move(line->options));
       return status ? *status : report(status.error());
     }
     case Command::kLife:
     case Command::kTrace:
+    case Command::kRecord:
     case Command::kExplain:
     case Command::kStats:
       break;
   }
-  if (!line->options.file.empty())
-    return report({.what = "cannot read " + line->options.file + ": this build has no replay", .fix = "leave FILE out to explain what happens now"});
   const Result<int> status = run_live(std::move(line->options));
   return status ? *status : report(status.error());
 }

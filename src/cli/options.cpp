@@ -9,9 +9,11 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "cli/help.h"
 #include "cli/parse.h"
+#include "cli/raw_options.h"
 #include "util/suggest.h"
 
 namespace tcptrail {
@@ -21,34 +23,16 @@ struct CommandName {
   std::string_view name;
   Command command;
 };
-constexpr std::array<CommandName, 7> kCommands = {{{"life", Command::kLife},
+constexpr std::array<CommandName, 10> kCommands = {{{"life", Command::kLife},
                                                    {"trace", Command::kTrace},
                                                    {"ports", Command::kPorts},
                                                    {"explain", Command::kExplain},
                                                    {"stats", Command::kStats},
+                                                   {"record", Command::kRecord},
+                                                   {"replay", Command::kReplay},
                                                    {"doctor", Command::kDoctor},
-                                                   {"schema", Command::kSchema}}};
-
-Error usage(std::string what, std::string why, std::string fix) {
-  return {.what = std::move(what), .why = std::move(why), .fix = std::move(fix), .exit_code = 2};
-}
-
-using Values = std::vector<std::string>;
-
-// What the command line said, as texts.
-struct Raw {
-  bool help_short = false, help_full = false, version = false;
-  bool ipv4 = false, ipv6 = false, errors = false, json = false, csv = false;
-  bool fail_on_loss = false, no_snapshot = false, local_time = false, timestamps = false, wide = false;
-  bool v6only = false;
-  int verbose = 0;
-  std::string command;
-  Values pid, lport, rport, comm, laddr, raddr, netns, cgroup, uid, closed_by, how, min_ms;
-  Values events, output, run_for, count, columns, color, label, ring_size, deny;
-  Values bind, connect, from;
-  Values interval, diagram;
-};
-
+                                                   {"schema", Command::kSchema},
+                                                   {"completion", Command::kCompletion}}};
 struct ValueFlag {
   const char* names;
   Values Raw::*values;
@@ -82,6 +66,10 @@ constexpr ValueFlag kValueFlags[] = {
     {"--from", &Raw::from, nullptr, "10.0.0.1"},
     {"--interval", &Raw::interval, nullptr, "60"},
     {"--diagram", &Raw::diagram, nullptr, "dot"},
+    {"--record", &Raw::record, nullptr, "FILE"},
+    {"--max-size", &Raw::max_size, nullptr, "1G"},
+    {"--rotate", &Raw::rotate, nullptr, "5"},
+    {"--at", &Raw::at, nullptr, "10s"},
 };
 
 struct BoolFlag {
@@ -116,7 +104,9 @@ std::unique_ptr<CLI::App> make_app(Raw& raw) {
   }
   for (const BoolFlag& flag : kBoolFlags) app->add_flag(flag.names, raw.*flag.value);
   app->add_flag("-v,--verbose", raw.verbose);
+  app->add_option("--watch", raw.watch)->expected(0, 1);
   app->add_option("command", raw.command);
+  app->add_option("argument", raw.argument);
   return app;
 }
 
@@ -172,26 +162,6 @@ void say_which_diagram(Values& words) {
   }
 }
 
-// Collects the first error of several conversions.
-class Converter {
- public:
-  template <class T, class U>
-  void set(U& target, Result<T> result) {
-    if (result.ok()) {
-      target = std::move(*result);
-    } else {
-      fail(result.error());
-    }
-  }
-  void fail(Error error) {
-    if (!error_) error_ = std::move(error);
-  }
-  [[nodiscard]] const std::optional<Error>& error() const { return error_; }
-
- private:
-  std::optional<Error> error_;
-};
-
 void convert_filters(const Raw& raw, Options& o, Converter& c) {
   Filters& f = o.filters;
   if (!raw.pid.empty()) c.set(f.pids, parse_pids("--pid", joined(raw.pid)));
@@ -213,14 +183,14 @@ void convert_filters(const Raw& raw, Options& o, Converter& c) {
   if (!raw.closed_by.empty()) c.set(f.closed_by, parse_closers("--closed-by", joined(raw.closed_by)));
   if (!raw.how.empty()) c.set(f.how, parse_hows("--how", joined(raw.how)));
   if (!raw.min_ms.empty()) c.set(f.min_duration_ns, parse_ms_as_ns("--min-ms", raw.min_ms.back()));
-  f.errors_only = raw.errors;
+  if (raw.errors) f.errors_only = true;
 
   for (const ValueFlag& flag : kValueFlags) {
     const Values& values = raw.*flag.values;
     if (flag.filter != nullptr && !values.empty()) o.given_filters.emplace_back(flag.filter, joined(values));
   }
-  if (f.family != FamilyFilter::kBoth) o.given_filters.emplace_back("family", raw.ipv4 ? "ipv4" : "ipv6");
-  if (f.errors_only) o.given_filters.emplace_back("errors", "true");
+  if (raw.ipv4 != raw.ipv6) o.given_filters.emplace_back("family", raw.ipv4 ? "ipv4" : "ipv6");
+  if (raw.errors) o.given_filters.emplace_back("errors", "true");
 }
 
 void convert_run(const Raw& raw, std::span<const std::string_view> features, Options& o, Converter& c) {
@@ -237,12 +207,14 @@ void convert_run(const Raw& raw, std::span<const std::string_view> features, Opt
 void convert_ports(const Raw& raw, Options& o, Converter& c) {
   const bool asks = !raw.bind.empty() || !raw.connect.empty() || !raw.from.empty() || raw.v6only;
   if (o.command != Command::kPorts) {
+    if (raw.watches) c.fail(usage("--watch is a flag of ports", "", "tcptrail ports --watch"));
     if (asks) c.fail(usage("--bind, --connect, --from and --v6only are questions to ports", "", "tcptrail ports --bind 127.0.0.1:80"));
-    return;
   }
+  if (view_of(o) != Command::kPorts) return;
   if (o.format == Format::kCsv) c.fail(usage("ports has no CSV", "its records are of two kinds and hold lists", "use --json"));
   if (!raw.columns.empty()) c.fail(usage("ports has no columns to choose", "", "use --json"));
   if (!raw.cgroup.empty()) c.fail(usage("ports has no --cgroup", "a TIME_WAIT socket belongs to no cgroup", "leave it out"));
+  if (o.command != Command::kPorts) return;
   if (raw.no_snapshot) c.fail(usage("--no-snapshot with ports", "ports is a snapshot", "leave it out"));
   if (!raw.bind.empty() && !raw.connect.empty()) c.fail(usage("--bind and --connect together", "each asks one question", "ask them one after the other"));
   if (raw.v6only && raw.bind.empty()) c.fail(usage("--v6only without --bind", "", "tcptrail ports --bind '[::]:80' --v6only"));
@@ -251,21 +223,25 @@ void convert_ports(const Raw& raw, Options& o, Converter& c) {
   if (!raw.connect.empty()) c.set(o.connect, parse_address_port("--connect", raw.connect.back(), false));
   if (!raw.from.empty()) c.set(o.from, parse_address("--from", raw.from.back()));
   o.v6only = raw.v6only;
+  if (!raw.watches) return;
+  if (o.bind || o.connect) c.fail(usage("--watch with --bind or --connect", "a question is answered once", "leave one of them out"));
+  o.watch_ns = 1'000'000'000;
+  if (!raw.watch.empty() && !raw.watch.back().empty()) c.set(o.watch_ns, parse_duration_ns("--watch", raw.watch.back()));
 }
 
 // Views of sentences and sums: they choose what they read, and have no rows.
 void convert_told(const Raw& raw, Options& o, Converter& c) {
-  const std::string name(to_string(o.command));
+  const std::string name(to_string(view_of(o)));
   if (o.format == Format::kCsv) c.fail(usage(name + " has no CSV", "its output is no table of rows", "use --json"));
   if (!raw.columns.empty()) c.fail(usage(name + " has no columns to choose", "", "use --json"));
   if (!raw.events.empty()) c.fail(usage(name + " with --events", name + " reads the records that it needs", "leave it out; for the records: tcptrail trace"));
-  o.events = {.transition = o.command == Command::kExplain, .connection = true, .time_wait = true, .blocked = true};
+  o.events = {.transition = view_of(o) == Command::kExplain, .connection = true, .time_wait = true, .blocked = true};
 }
 
 constexpr std::uint64_t kShortestIntervalNs = 1'000'000'000;
 
 void convert_stats(const Raw& raw, Options& o, Converter& c) {
-  if (o.command != Command::kStats) {
+  if (view_of(o) != Command::kStats) {
     if (!raw.interval.empty() || !raw.diagram.empty()) c.fail(usage("--interval and --diagram belong to stats", "", "tcptrail stats --interval 60"));
     return;
   }
@@ -305,9 +281,11 @@ void convert_output(const Raw& raw, Options& o, Converter& c) {
   }
   if (raw.json) o.format = Format::kJson;
   if (raw.csv) o.format = Format::kCsv;
-  o.events = o.command == Command::kTrace ? EventSet{.transition = true, .time_wait = true, .blocked = true}
+  const Command view = view_of(o);
+  o.events = view == Command::kTrace ? EventSet{.transition = true, .time_wait = true, .blocked = true}
                                           : EventSet{.connection = true, .blocked = true};
-  if (o.command == Command::kPorts) o.events = {.time_wait = true};
+  if (view == Command::kPorts) o.events = {.time_wait = true, .blocked = raw.watches || o.command == Command::kReplay};
+  if (view == Command::kRecord) o.events = {};
   if (!raw.events.empty()) c.set(o.events, parse_events("--events", joined(raw.events)));
   if (!raw.color.empty()) {
     static constexpr std::array<std::string_view, 3> kModes = {"auto", "always", "never"};
@@ -334,8 +312,29 @@ void convert_output(const Raw& raw, Options& o, Converter& c) {
   o.wide = raw.wide;
   convert_ports(raw, o, c);
   convert_stats(raw, o, c);
-  if (o.command == Command::kExplain || o.command == Command::kStats) return convert_told(raw, o, c);
-  if (o.command != Command::kPorts) convert_columns(raw, o, c);
+  if (view == Command::kExplain || view == Command::kStats) return convert_told(raw, o, c);
+  if (view != Command::kPorts) convert_columns(raw, o, c);
+}
+
+bool is_flag(const std::string& word) { return word.starts_with('-') && word != "-"; }
+
+// What stands behind the command. CLI11 has left over all but the first word.
+Result<void> take_words(const Raw& raw, const Values& rest, Options& o) {
+  Values words = rest;
+  if (!raw.argument.empty()) words.insert(words.begin(), raw.argument);
+  if (o.command == Command::kReplay) return take_replay_words(words, o);
+  if (o.command == Command::kExplain && !words.empty()) {  // `explain FILE` is `replay FILE explain`
+    o.command = Command::kReplay;
+    o.replay_view = Command::kExplain;
+    o.replay_file = words.front();
+    words.erase(words.begin());
+  }
+  if (o.command == Command::kCompletion && !words.empty()) {
+    o.shell = words.front();
+    words.erase(words.begin());
+  }
+  if (!words.empty()) return unknown_word(words.front());
+  return {};
 }
 
 // CLI11's texts ("--for: 1 required TEXT missing", "Could not convert: --json =
@@ -387,6 +386,7 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
   } catch (const CLI::ParseError& error) {
     return parse_failure(error);
   }
+  raw.watches = app->count("--watch") != 0;
   if (raw.help_full || raw.command == "help") {
     line.text = full_help();
     return line;
@@ -395,44 +395,83 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
     line.text = raw.help_short ? short_help() : version_text();
     return line;
   }
-  auto rest = app->remaining();
-  if (raw.command == to_string(Command::kExplain) && !rest.empty() && !rest.front().starts_with('-')) {
-    o.file = rest.front();
-    rest.erase(rest.begin());
-  }
-  if (!rest.empty()) return unknown_word(rest.front());
-
   const auto command = parse_command(raw.command);
+  // A mistyped flag before a mistyped command.
+  for (const std::string& word : app->remaining())
+    if (is_flag(word)) return unknown_word(word);
+  if (!command && !raw.argument.empty()) return unknown_word(raw.argument);
   if (!command) return command.error();
   o.command = *command;
+  if (const Result<void> taken = take_words(raw, app->remaining(), o); !taken) return taken.error();
   Converter converter;
   convert_filters(raw, o, converter);
   convert_run(raw, known_features, o, converter);
   convert_output(raw, o, converter);
+  convert_record(raw, o, converter);
+  convert_replay(raw, o, converter);
   if (converter.error()) return *converter.error();
 
   if (child_missing) {
     return usage("nothing follows --", "-- is followed by the command to run", "tcptrail -- curl example.org");
   }
-  if (!o.child.empty() && !o.file.empty())
-    return usage("a recording and a command to run", "what is in " + o.file + " has happened already", "leave one of them out");
-  const bool live = o.command == Command::kLife || o.command == Command::kTrace || o.command == Command::kExplain || o.command == Command::kStats;
+  if (!o.child.empty() && !o.replay_file.empty())
+    return usage("a recording and a command to run", "what is in " + o.replay_file + " has happened already", "leave one of them out");
+  const bool live = o.command == Command::kLife || o.command == Command::kTrace || o.command == Command::kRecord || o.command == Command::kExplain ||
+                    o.command == Command::kStats;
   if (!o.child.empty() && !live) {
     return usage(std::string(to_string(o.command)) + " runs no command", "",
-                 "leave out what follows --, or use life, trace, explain or stats");
+                 "leave out what follows --, or use life, trace, record, explain or stats");
   }
   o.filters.in_tree = !o.child.empty();
   return line;
 }
 
-std::vector<std::string> known_flags() {
-  std::vector<std::string> flags = {"-v", "--verbose"};
-  const auto add = [&flags](std::string_view names) {
-    for (const std::string_view name : split_list(names)) flags.emplace_back(name);
+Result<void> add_recorded_filters(Options& options, std::span<const std::pair<std::string, std::string>> recorded) {
+  const auto given = [before = options.given_filters](std::string_view key) {
+    return std::any_of(before.begin(), before.end(), [&](const auto& filter) { return filter.first == key; });
   };
-  for (const ValueFlag& flag : kValueFlags) add(flag.names);
-  for (const BoolFlag& flag : kBoolFlags) add(flag.names);
+  Raw raw;
+  for (const auto& [key, value] : recorded) {
+    if (given(key)) continue;
+    if (key == "netns" || key == "cgroup") {
+      options.given_filters.emplace_back(key, value);
+      continue;
+    }
+    if (key == "errors") raw.errors = true;
+    if (key == "family") (value == "ipv4" ? raw.ipv4 : raw.ipv6) = true;
+    for (const ValueFlag& flag : kValueFlags)
+      if (flag.filter != nullptr && flag.filter == key) (raw.*flag.values).push_back(value);
+  }
+  Converter converter;
+  convert_filters(raw, options, converter);
+  if (converter.error()) return *converter.error();
+  return {};
+}
+
+std::vector<FlagInfo> flag_table() {
+  std::vector<FlagInfo> table;
+  const auto add = [&table](std::string_view names, bool takes_value) {
+    FlagInfo& flag = table.emplace_back();
+    for (const std::string_view name : split_list(names)) flag.names.emplace_back(name);
+    flag.takes_value = takes_value;
+  };
+  for (const ValueFlag& flag : kValueFlags) add(flag.names, true);
+  for (const BoolFlag& flag : kBoolFlags) add(flag.names, false);
+  add("-v,--verbose", false);
+  add("--watch", false);  // its value may be left out
+  return table;
+}
+
+std::vector<std::string> known_flags() {
+  std::vector<std::string> flags;
+  for (const FlagInfo& flag : flag_table()) flags.insert(flags.end(), flag.names.begin(), flag.names.end());
   return flags;
+}
+
+std::vector<std::string_view> command_names() {
+  std::vector<std::string_view> names;
+  for (const CommandName& known : kCommands) names.push_back(known.name);
+  return names;
 }
 
 bool use_color(ColorMode mode, bool is_terminal, const char* no_color, const char* term) {

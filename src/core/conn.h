@@ -74,6 +74,9 @@ struct Listener {
   Process owner;  // once closed: who closed it
   OwnerSource owner_source = OwnerSource::kUnknown;
   bool in_tree = false;
+  bool reuseaddr = false;
+  bool reuseport = false;
+  std::uint32_t uid = 0;
   std::uint64_t since = 0;
   std::uint64_t closed = 0;  // 0 = open
   std::uint32_t seen_in_snapshot = 0;

@@ -11,6 +11,8 @@ using enum TcpState;
 
 // Both copies of the program ran for one event, one right after the other.
 constexpr std::uint64_t kDuplicateWindowNs = 1'000'000;
+// Between the two transitions of a listen() that fails.
+constexpr std::uint64_t kListenRefusedNs = 50'000;
 constexpr std::size_t kGenerationsKept = 1U << 16;
 
 // Whether the filter asks how a connection ended: then nothing of it can be shown before.
@@ -131,7 +133,12 @@ void Lifecycle::on_transition(const Event& event) {
   conn->missing = false;
   learn_owner(*conn, event);
   learn_closing_process(*conn, event);
-  if (!conn->met && next != kClose && conn->tuple.lport != 0 && conn->tuple.rport != 0) link_peer(cookie, *conn);
+  const bool has_ports = conn->tuple.lport != 0 && conn->tuple.rport != 0;
+  // CLOSE->SYN_SENT of a bound socket has its port, and may be refused it.
+  const bool settled = old == kSynSent ? next != kClose || (event.end.facts & TCPTRAIL_END_NO_SEGS_OUT) == 0
+                                       : !conn->met && next != kClose && next != kSynSent;
+  if (!conn->met && next != kClose && has_ports) link_peer(cookie, *conn);
+  if (settled && has_ports && options_.observer != nullptr) options_.observer->got_tuple(cookie, *conn, event.boot_ns());
 
   const Verdict verdict = judge(cookie, *conn, next == kClose);
   if (verdict != Verdict::kNo) put_transition(cookie, *conn, event, in_old_ns);
@@ -167,6 +174,11 @@ void Lifecycle::on_listener_transition(const Event& event) {
     listener = &listeners_.add(cookie, event.base.netns, view.tuple);
     listener->since = event.boot_ns();
     listener->in_tree = view.in_tree;
+    if (event.kind() == TCPTRAIL_TRANSITION_OWNED) {
+      listener->uid = event.owned.uid;
+      listener->reuseaddr = event.owned.reuseaddr != 0;
+      listener->reuseport = event.owned.reuseport != 0;
+    }
     if (event.has(TCPTRAIL_F_OWN)) {
       listener->owner = process_of(event);
       listener->owner_source = OwnerSource::kListen;
@@ -178,6 +190,12 @@ void Lifecycle::on_listener_transition(const Event& event) {
     const bool closed_by_owner = event.kind() == TCPTRAIL_TRANSITION_END && event.has(TCPTRAIL_F_OWN) &&
                                  (event.end.facts & (TCPTRAIL_END_SHUT_RCV | TCPTRAIL_END_SHUT_SEND)) != 0;
     if (listener != nullptr) {
+      // inet_csk_listen_start() takes LISTEN back when get_port() refuses. What else leaves LISTEN without a
+      // shutdown is shutdown(SHUT_RD), in a call of its own.
+      const bool at_once = listener->since != 0 && event.boot_ns() - listener->since < kListenRefusedNs;
+      if (options_.infer_refused_listen && at_once && !closed_by_owner && event.kind() == TCPTRAIL_TRANSITION_END && event.has(TCPTRAIL_F_OWN) &&
+          event.end.error == 0)
+        options_.observer->listen_refused(*listener, event.end);
       if (listener->since != 0 && event.old_state() == kListen) in_old_ns = event.boot_ns() - listener->since;
       view.owner = listener->owner;
       view.owner_source = listener->owner_source;
@@ -348,8 +366,9 @@ void Lifecycle::forget(std::uint64_t cookie) {
 // ---- what an event tells beside the state -------------------------------------
 
 void Lifecycle::learn(Conn& conn, const Event& event) {
-  // connect() chooses the port after CLOSE->SYN_SENT.
-  if (conn.tuple.lport == 0 && event.base.lport != 0) conn.tuple = tuple_of(event.base);
+  // connect() chooses the port after CLOSE->SYN_SENT. One that found none shows that of the socket's last connection.
+  const bool found_none = event.kind() == TCPTRAIL_TRANSITION_END && (event.end.facts & TCPTRAIL_END_NO_SEGS_OUT) != 0;
+  if (conn.tuple.lport == 0 && event.base.lport != 0 && !found_none) conn.tuple = tuple_of(event.base);
   if (event.has(TCPTRAIL_F_IN_TREE)) conn.in_tree = true;
   if (event.kind() == TCPTRAIL_TRANSITION_OWNED) {
     conn.cgroup_id = event.owned.cgroup_id;
@@ -405,6 +424,7 @@ void Lifecycle::link_peer(std::uint64_t cookie, Conn& conn) {
   const std::uint32_t index = table_.find(other_cookie);
   if (index == table_.kNone) return;
   Conn& other = table_[index];
+  if (other.tuple != conn.tuple.reversed()) return;  // one hash, two connections
   conn.peer_cookie = other_cookie;
   other.peer_cookie = cookie;
   conn.remote_close = other.local_close;
@@ -435,6 +455,11 @@ void Lifecycle::on_holder(const Event& event) {
     conn.owner_source = accepted ? OwnerSource::kAccept : OwnerSource::kSnapshot;
   }
   judge(event.cookie(), conn, false);
+}
+
+const Conn* Lifecycle::find(std::uint64_t cookie) const {
+  const std::uint32_t index = table_.find(cookie);
+  return index != table_.kNone ? &table_[index] : nullptr;
 }
 
 std::uint64_t Lifecycle::open() const {

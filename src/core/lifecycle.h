@@ -30,6 +30,22 @@
 
 namespace tcptrail {
 
+// What else wants to know of a connection than the sink of its records.
+class ConnectionObserver {
+ public:
+  virtual ~ConnectionObserver() = default;
+  // Its tuple is its own now: an active one has got its port, and nobody else had the two ends.
+  virtual void got_tuple(std::uint64_t cookie, const Conn& conn, std::uint64_t boot_ns) = 0;
+  // It passes the filter and has left a minisocket behind. `connection` is the record of its end.
+  virtual void left_minisocket(std::uint64_t cookie, const ConnectionRecord& connection, const tcptrail_end_record& end) = 0;
+  // It closed second, and the other end has acknowledged its FIN.
+  virtual void fin_acknowledged(const Conn& conn, std::uint64_t boot_ns) = 0;
+  // It passes the filter, and connect() found no port for it.
+  virtual void found_no_port(const Conn& conn, const tcptrail_end_record& end) = 0;
+  // listen() was refused, as the states tell it; only told where the call itself is not traced.
+  virtual void listen_refused(const Listener& listener, const tcptrail_end_record& end) = 0;
+};
+
 struct LifecycleOptions {
   Filters filters{};
   bool want_transitions = true;     // transition records are printed
@@ -38,6 +54,8 @@ struct LifecycleOptions {
   std::size_t max_connections = 1U << 20;
   // Path of a cgroup below the cgroup2 root; may return "".
   std::function<std::string(std::uint64_t)> cgroup_path{};
+  ConnectionObserver* observer = nullptr;
+  bool infer_refused_listen = false;
 };
 
 class Lifecycle {
@@ -74,6 +92,8 @@ class Lifecycle {
   [[nodiscard]] std::uint64_t open() const;
   // A gap was found that only a snapshot can close.
   [[nodiscard]] bool wants_snapshot() const { return wants_snapshot_; }
+  // nullptr = not followed.
+  [[nodiscard]] const Conn* find(std::uint64_t cookie) const;
 
  private:
   // An ended connection whose verdict needs a RST that may still come.
@@ -114,7 +134,6 @@ class Lifecycle {
   void write_waiting(Waiting& waiting, ResetAfter reset_after);
   void write_vanished(std::uint64_t cookie, Conn& conn, std::uint64_t boot_ns);
   void put_connection(std::uint64_t cookie, Conn& conn, ConnectionRecord& record);
-  void put_time_wait(const ConnectionRecord& connection, const tcptrail_end_record& end);
   void name_unaccepted(Conn& conn, const tcptrail_end_record& end);
   void infer_roles();
   void forget(std::uint64_t cookie);

@@ -59,6 +59,8 @@ void Lifecycle::give_up(std::uint64_t cookie, std::uint64_t boot_ns) {
 void Lifecycle::end(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end) {
   ended_[ended_next_++ % ended_.size()] = {cookie, end.base.ts_boot_ns};
   if ((end.facts & TCPTRAIL_END_DEAD) == 0) remember_generation(cookie, conn.generation);
+  if (options_.observer != nullptr && TcpState{end.base.old_state} == kLastAck && end.error == 0 && (end.facts & TCPTRAIL_END_ALL_ACKED) != 0)
+    options_.observer->fin_acknowledged(conn, end.base.ts_boot_ns);
   if (conn.verdict != Verdict::kNo) {
     name_unaccepted(conn, end);
     write(cookie, conn, end, options_.resets_traced ? ResetAfter::kNotYet : ResetAfter::kUntraced);
@@ -125,22 +127,9 @@ void Lifecycle::write(std::uint64_t cookie, Conn& conn, const tcptrail_end_recor
   record.time_wait = time_wait_outcome(verdict, end);
   if (record.time_wait.phase == TimeWaitPhase::kTimeWait) conn.path[conn.steps - 1U] = Step(end.base.ts_boot_ns, kTimeWait);
   put_connection(cookie, conn, record);
-  if (conn.verdict == Verdict::kYes && record.time_wait.phase != TimeWaitPhase::kNone) put_time_wait(record, end);
-}
-
-void Lifecycle::put_time_wait(const ConnectionRecord& connection, const tcptrail_end_record& end) {
-  TimeWaitRecord record;
-  record.boot_ns = connection.boot_ns;
-  record.event = TimeWaitEvent::kEnter;
-  record.phase = connection.time_wait.phase;
-  record.cookie = connection.cookie;
-  record.netns = connection.netns;
-  record.tuple = connection.tuple;
-  record.owner = connection.owner;
-  record.reuseaddr = connection.time_wait.reuseaddr;
-  record.reuseport = connection.time_wait.reuseport;
-  if (connection.time_wait.expected_end) record.expires_in_ms = end.tw_expires_ms;  // the walk found it
-  sink_.on(record);
+  if (options_.observer == nullptr || conn.verdict != Verdict::kYes) return;
+  if (record.time_wait.phase != TimeWaitPhase::kNone) options_.observer->left_minisocket(cookie, record, end);
+  if (verdict.how == How::kNoPort) options_.observer->found_no_port(conn, end);
 }
 
 // Its end was not seen: everything that only the end tells stays unknown.

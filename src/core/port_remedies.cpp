@@ -145,6 +145,22 @@ std::vector<std::string> bind_remedies(const BindCase& c, const PortSysctls& sys
   return out;
 }
 
+std::vector<std::string> bound_connect_remedies(const PortSocket& blocker, std::span<const Process> holders, std::uint64_t now_ns) {
+  std::vector<std::string> out;
+  const std::string kept = fmt::format("port {} to this destination", blocker.tuple.lport);
+  out.push_back("Do not bind() the client to a port (or set IP_BIND_ADDRESS_NO_PORT before bind()): connect() then takes another one.");
+  if (!blocker.minisocket) {
+    out.push_back(holders.empty() ? fmt::format("A connection that still lives has {}.", kept)
+                                  : fmt::format("{} has {} in a connection that still lives.", who(holders.front()), kept));
+    return out;
+  }
+  if (const auto gone = gone_in_ms(blocker, now_ns)) out.push_back(fmt::format("Wait {}: then {} is free again.", duration_text(*gone), kept));
+  if (!blocker.timestamps)
+    out.push_back("With TCP timestamps on both ends (net.ipv4.tcp_timestamps=1) a bound port may be taken over at once; the last connection had none.");
+  out.push_back("Let the other side close first: then TIME_WAIT, and the port, is its own.");
+  return out;
+}
+
 std::vector<std::string> connect_remedies(const ConnectCase& c, const PortSysctls& sysctls) {
   std::vector<std::string> out;
   const ConnectVerdict& v = c.verdict;

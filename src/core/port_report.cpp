@@ -7,6 +7,7 @@
 #include <map>
 #include <tuple>
 
+#include "core/exhaustion.h"
 #include "core/port_remedies.h"
 
 namespace tcptrail {
@@ -55,38 +56,20 @@ bool stays_longer(const PortSocket* a, const PortSocket* b) {
   return (a->state == TcpState::kListen) > (b->state == TcpState::kListen);
 }
 
-std::vector<BlockerRecord> blocker_records(const PortSnapshot& snapshot, Sockets sockets, std::uint64_t now_ns) {
-  const std::size_t shown = std::min(sockets.size(), kMaxBlockers);
-  std::partial_sort(sockets.begin(), sockets.begin() + static_cast<std::ptrdiff_t>(shown), sockets.end(), stays_longer);
-  sockets.resize(shown);
-  std::vector<BlockerRecord> records;
-  records.reserve(shown);
-  for (const PortSocket* s : sockets) {
-    BlockerRecord record;
-    record.state = s->state;
-    record.cookie = s->cookie;
-    record.tuple = s->tuple;
-    record.reuseaddr = s->reuseaddr;
-    record.reuseport = s->reuseport;
-    record.expires_in_ms = expires_in_ms(*s, now_ns);
-    if (const auto holders = snapshot.holders(s->cookie); !holders.empty()) {
-      record.owner = holders.front();
-      record.owner_alive = true;
-    }
-    records.push_back(record);
-  }
-  return records;
-}
-
 std::vector<PortOwner> owners_of(const PortSnapshot& snapshot, const Sockets& sockets) {
   std::map<std::uint32_t, PortOwner> by_pid;
-  for (const PortSocket* s : sockets)
-    for (const Process& process : snapshot.holders(s->cookie)) {
-      PortOwner& owner = by_pid[process.pid];
-      owner.process = process;
-      owner.alive = true;
-      ++owner.count;
-    }
+  const auto count = [&](const Process& process, std::optional<bool> alive) {
+    PortOwner& owner = by_pid[process.pid];
+    owner.process = process;
+    owner.alive = alive;
+    ++owner.count;
+  };
+  for (const PortSocket* s : sockets) {
+    const auto holders = snapshot.holders(s->cookie);
+    for (const Process& process : holders) count(process, true);
+    if (!holders.empty()) continue;
+    if (const PortOwner past = snapshot.past_owner(*s); past.process.pid != 0) count(past.process, past.alive);
+  }
   std::vector<PortOwner> owners;
   owners.reserve(by_pid.size());
   for (auto& [pid, owner] : by_pid) owners.push_back(owner);
@@ -102,27 +85,18 @@ bool passes(const PortSnapshot& snapshot, const Filters& filters, const PortSock
   facts.listener = s.tuple.rport == 0;
   if (!s.minisocket) facts.uid = s.uid;
   const auto holders = snapshot.holders(s.cookie);
-  if (holders.empty()) return match(filters, facts) == Verdict::kYes;
+  if (holders.empty()) {
+    if (const PortOwner past = snapshot.past_owner(s); past.process.pid != 0) {
+      facts.owner = past.process;
+      facts.owner_source = OwnerSource::kClose;
+    }
+    return match(filters, facts) == Verdict::kYes;
+  }
   return std::any_of(holders.begin(), holders.end(), [&](const Process& process) {
     facts.owner = process;
     facts.owner_source = OwnerSource::kClose;
     return match(filters, facts) == Verdict::kYes;
   });
-}
-
-// The process on this host whose socket is the other end of a FIN_WAIT2 in the way.
-std::optional<Process> peer_that_stays(const PortSnapshot& snapshot, const Sockets& blockers) {
-  std::size_t looked = 0;
-  for (const PortSocket* s : blockers) {
-    if (s->state != TcpState::kFinWait2) continue;
-    if (++looked > kMaxBlockers) break;
-    const Tuple other = s->tuple.reversed();
-    for (const PortSocket& peer : snapshot.table().on_port(other.lport)) {
-      if (peer.state != TcpState::kCloseWait || peer.tuple != other) continue;
-      if (const auto holders = snapshot.holders(peer.cookie); !holders.empty()) return holders.front();
-    }
-  }
-  return std::nullopt;
 }
 
 bool client_port(const PortTable& table, std::uint16_t port) {
@@ -146,6 +120,46 @@ struct EndpointKey {
 };
 
 }  // namespace
+
+std::vector<BlockerRecord> blocker_records(const PortSnapshot& snapshot, std::vector<const PortSocket*> sockets, std::uint64_t now_ns) {
+  const std::size_t shown = std::min(sockets.size(), kMaxBlockers);
+  std::partial_sort(sockets.begin(), sockets.begin() + static_cast<std::ptrdiff_t>(shown), sockets.end(), stays_longer);
+  sockets.resize(shown);
+  std::vector<BlockerRecord> records;
+  records.reserve(shown);
+  for (const PortSocket* s : sockets) {
+    BlockerRecord record;
+    record.state = s->state;
+    record.cookie = s->cookie;
+    record.tuple = s->tuple;
+    record.reuseaddr = s->reuseaddr;
+    record.reuseport = s->reuseport;
+    record.expires_in_ms = expires_in_ms(*s, now_ns);
+    if (const auto holders = snapshot.holders(s->cookie); !holders.empty()) {
+      record.owner = holders.front();
+      record.owner_alive = true;
+    } else if (const PortOwner past = snapshot.past_owner(*s); past.process.pid != 0) {
+      record.owner = past.process;
+      record.owner_alive = past.alive;
+    }
+    records.push_back(record);
+  }
+  return records;
+}
+
+std::optional<Process> peer_that_stays(const PortSnapshot& snapshot, std::span<const PortSocket* const> blockers) {
+  std::size_t looked = 0;
+  for (const PortSocket* s : blockers) {
+    if (s->state != TcpState::kFinWait2) continue;
+    if (++looked > kMaxBlockers) break;
+    const Tuple other = s->tuple.reversed();
+    for (const PortSocket& peer : snapshot.table().on_port(other.lport)) {
+      if (peer.state != TcpState::kCloseWait || peer.tuple != other) continue;
+      if (const auto holders = snapshot.holders(peer.cookie); !holders.empty()) return holders.front();
+    }
+  }
+  return std::nullopt;
+}
 
 void PortSnapshot::apply(const Event& event) {
   if (event.base.netns != netns_) return;  // at the same place in both kinds
@@ -289,7 +303,23 @@ void report_endpoints(const PortSnapshot& snapshot, const PortSysctls& sysctls, 
   report.ports = std::move(sorted);
 }
 
-void report_destinations(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Filters& filters, std::uint64_t now_ns, PortReport& report) {
+// What the rate makes of it: ports that come back in time are no loss.
+void predict(DestinationRecord& record, std::span<const PortSocket* const> group, const PortTable& table, const PortSysctls& sysctls) {
+  std::vector<const PortSocket*> held;
+  unsigned usable = record.available;
+  std::uint16_t last = 0;
+  for (const PortSocket* s : group) {
+    const std::uint16_t port = s->tuple.lport;
+    if (port == last || sysctls.reserved[port] || table.pinned(port) || !in_ephemeral_range(sysctls, port)) continue;
+    last = port;
+    held.push_back(s);
+    if (!may_reuse(*s, sysctls, false, record.boot_ns)) ++usable;
+  }
+  record.exhausted_in_s = exhausted_in_s(held, usable, *record.rate_per_s, sysctls, record.boot_ns);
+}
+
+void report_destinations(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Filters& filters, std::uint64_t now_ns, const ConnectRate& rate,
+                         PortReport& report) {
   Sockets sockets;
   for (const PortSocket& s : snapshot.table().all())
     if (s.tuple.lport >= sysctls.range_low && s.tuple.lport <= sysctls.range_high && stands_between(s, s.tuple)) sockets.push_back(&s);
@@ -307,8 +337,12 @@ void report_destinations(const PortSnapshot& snapshot, const PortSysctls& sysctl
     }
     const std::span<const PortSocket* const> group(sockets.data() + i, end - i);
     // The connections that a server in the range has accepted are no use of ephemeral ports.
-    if (chosen_by_connect && shown)
-      report.destinations.push_back(destination_record(snapshot, sysctls, group.front()->tuple, ephemeral.verdict(group, now_ns), now_ns));
+    if (chosen_by_connect && shown) {
+      DestinationRecord record = destination_record(snapshot, sysctls, group.front()->tuple, ephemeral.verdict(group, now_ns), now_ns);
+      if (rate) record.rate_per_s = rate(record.tuple);
+      if (record.rate_per_s) predict(record, group, snapshot.table(), sysctls);
+      report.destinations.push_back(std::move(record));
+    }
     i = end;
   }
   std::stable_sort(report.destinations.begin(), report.destinations.end(), [](const DestinationRecord& a, const DestinationRecord& b) {
@@ -319,10 +353,11 @@ void report_destinations(const PortSnapshot& snapshot, const PortSysctls& sysctl
 
 }  // namespace
 
-PortReport report_ports(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Filters& filters, std::uint64_t now_ns) {
+PortReport report_ports(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Filters& filters, std::uint64_t now_ns,
+                        const ConnectRate& rate) {
   PortReport report;
   report_endpoints(snapshot, sysctls, filters, now_ns, report);
-  report_destinations(snapshot, sysctls, filters, now_ns, report);
+  report_destinations(snapshot, sysctls, filters, now_ns, rate, report);
   return report;
 }
 
@@ -337,6 +372,7 @@ void report_time_wait(const PortSnapshot& snapshot, const Filters& filters, std:
     record.cookie = s.cookie;
     record.netns = snapshot.netns();
     record.tuple = s.tuple;
+    record.owner = snapshot.past_owner(s).process;
     record.reuseaddr = s.reuseaddr;
     record.reuseport = s.reuseport;
     record.expires_in_ms = expires_in_ms(s, now_ns);

@@ -35,10 +35,16 @@ class PortSnapshot {
   // The processes that have a descriptor of the socket.
   [[nodiscard]] std::span<const Process> holders(std::uint64_t cookie) const;
 
+  // Who closed a socket that nobody holds any more, and whether it still exists; pid 0 = unknown.
+  using PastOwner = std::function<PortOwner(const PortSocket& socket)>;
+  void set_past_owner(PastOwner past_owner) { past_owner_ = std::move(past_owner); }
+  [[nodiscard]] PortOwner past_owner(const PortSocket& socket) const { return past_owner_ ? past_owner_(socket) : PortOwner{}; }
+
  private:
   std::uint32_t netns_;
   PortTable table_;
   std::unordered_map<std::uint64_t, std::vector<Process>> holders_;
+  PastOwner past_owner_;
 };
 
 struct PortReport {
@@ -46,11 +52,20 @@ struct PortReport {
   std::vector<DestinationRecord> destinations;  // what is nearest to its end first
 };
 
+// New connections a second to a destination (lport 0), where that is observed.
+using ConnectRate = std::function<std::optional<double>(const Tuple& destination)>;
+
 // `filters`: an endpoint or destination is shown when one of its sockets passes.
-PortReport report_ports(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Filters& filters, std::uint64_t now_ns);
+PortReport report_ports(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Filters& filters, std::uint64_t now_ns,
+                        const ConnectRate& rate = {});
 // One record per minisocket that passes.
 void report_time_wait(const PortSnapshot& snapshot, const Filters& filters, std::uint64_t now_ns,
                       const std::function<void(const TimeWaitRecord&)>& put);
+
+// The sockets in the way as a record names them: at most kMaxBlockers, those that stay longest first.
+std::vector<BlockerRecord> blocker_records(const PortSnapshot& snapshot, std::vector<const PortSocket*> sockets, std::uint64_t now_ns);
+// Who keeps the peer of a FIN_WAIT2 open on this host (CLOSE_WAIT); nullopt = nobody here.
+std::optional<Process> peer_that_stays(const PortSnapshot& snapshot, std::span<const PortSocket* const> blockers);
 
 PortRecord answer_bind(const PortSnapshot& snapshot, const PortSysctls& sysctls, const BindQuestion& question, std::uint64_t now_ns);
 DestinationRecord answer_connect(const PortSnapshot& snapshot, const PortSysctls& sysctls, const ConnectQuestion& question,

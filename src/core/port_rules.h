@@ -104,6 +104,7 @@ struct PortSysctls {
   bool bindv6only = false;      // net.ipv6.bindv6only
   unsigned unprivileged_port_start = 1024;
   bool ipv6 = true;             // the namespace has IPv6 at all
+  friend bool operator==(const PortSysctls&, const PortSysctls&) = default;
 };
 
 // The ports that connect() and bind(:0) look at. In a range with an odd number of

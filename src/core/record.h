@@ -258,8 +258,6 @@ struct PortRound {
   std::span<const DestinationRecord> destinations;  // what is nearest to its end first
   std::span<const LeakRecord> leaks;                // the most first
   std::span<const TimeWaitRecord> time_waits;       // event "present"
-  // The look after this one comes later than was asked for, so that looking costs a tenth of a core at most.
-  std::optional<std::uint64_t> next_in_ns;
 };
 
 struct Loss {
@@ -272,6 +270,9 @@ struct Loss {
   [[nodiscard]] std::uint64_t total() const { return ring + nested + table + malformed; }
   friend Loss operator-(const Loss& a, const Loss& b) {
     return {a.ring - b.ring, a.nested - b.nested, a.table - b.table, a.malformed - b.malformed, a.other - b.other};
+  }
+  friend Loss operator+(const Loss& a, const Loss& b) {
+    return {a.ring + b.ring, a.nested + b.nested, a.table + b.table, a.malformed + b.malformed, a.other + b.other};
   }
   friend bool operator==(const Loss&, const Loss&) = default;
 };

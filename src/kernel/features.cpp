@@ -11,6 +11,7 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernel/handles.h"
@@ -21,7 +22,7 @@ namespace tcptrail {
 namespace {
 
 constexpr std::array<std::string_view, kFeatureCount> kNames = {
-    "tp_btf", "second_copy", "task_btf", "cookie", "timewait_walk", "send_reset", "receive_reset", "accept", "iter_tcp", "iter_task_file",
+    "tp_btf", "second_copy", "task_btf", "cookie", "timewait_walk", "send_reset", "receive_reset", "accept", "refused_calls", "iter_tcp", "iter_task_file",
 };
 
 constexpr std::array<std::string_view, kFeatureCount> kPurposes = {
@@ -33,9 +34,17 @@ constexpr std::array<std::string_view, kFeatureCount> kPurposes = {
     "RST in answer to data after close() told apart from a RST received",
     "refusal by RST told apart from refusal by ICMP",
     "which process accepted a connection",
+    "which process was refused a port by bind() or listen()",
     "connections, listeners and TIME_WAIT older than the trace",
     "owners of sockets older than the trace",
 };
+
+// As in bpf/refused.bpf.h.
+#if defined(__x86_64__) || defined(__aarch64__)
+constexpr bool kArgumentsAreKnown = true;
+#else
+constexpr bool kArgumentsAreKnown = false;
+#endif
 
 // Names occur in the string section of BTF between two NULs. Searching the bytes
 // takes a few ms less than parsing the types, and libbpf parses them anyway.
@@ -118,10 +127,12 @@ Features probe_features(std::span<const std::string> denied) {
   const bool probes = may_probe_memory();
   need(Feature::kTimeWaitWalk, probes, "the kernel forbids reading its memory (lockdown=confidentiality)",
        "boot with lockdown=integrity, or accept that TIME_WAIT is inferred");
-  need(Feature::kAccept, probes, "the kernel forbids reading its memory (lockdown=confidentiality)");
-  if (features.on(Feature::kAccept)) {
-    const Result<std::uint64_t> id = tracepoint_id("syscalls", "sys_exit_accept4");
-    if (!id) features.turn_off(Feature::kAccept, id.error().why, id.error().fix);
+  need(Feature::kRefusedCalls, kArgumentsAreKnown, "where a system call keeps its arguments is not known for this processor");
+  for (const auto& [feature, call] : {std::pair(Feature::kAccept, "sys_exit_accept4"), std::pair(Feature::kRefusedCalls, "sys_exit_bind")}) {
+    need(feature, probes, "the kernel forbids reading its memory (lockdown=confidentiality)");
+    if (!features.on(feature)) continue;
+    const Result<std::uint64_t> id = tracepoint_id("syscalls", call);
+    if (!id) features.turn_off(feature, id.error().why, id.error().fix);
   }
 
   // Typed programs carry these; the classic tracepoint has an address and no more.

@@ -21,6 +21,7 @@ enum class Feature : std::size_t {
   kSendReset,
   kReceiveReset,
   kAccept,        // tracepoints at the return of accept(2)
+  kRefusedCalls,  // tracepoints at the return of bind(2) and listen(2)
   kIterTcp,
   kIterTaskFile,
   kCount,

@@ -11,6 +11,8 @@
 #include <charconv>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <sstream>
 #include <unordered_set>
 
 #include "kernel/machine.h"
@@ -42,10 +44,84 @@ std::vector<NetNamespace> list_net_namespaces() {
   return all;
 }
 
+namespace {
+
+// The rarer places. Each hit goes from `missing` to `found`.
+class Search {
+ public:
+  Search(std::vector<std::uint32_t> missing, std::vector<NetNamespace>& found) : missing_(std::move(missing)), found_(found) {}
+  void run() {
+    if (!missing_.empty()) mounts();
+    if (!missing_.empty()) each_process("/task", [this](const std::string& thread) { try_path(thread + "/ns/net"); });
+    if (!missing_.empty()) each_process("/fd", [this](const std::string& descriptor) { try_link(descriptor); });
+  }
+
+ private:
+  void hit(std::uint32_t inode, const std::string& path) {
+    if (std::erase(missing_, inode) != 0) found_.push_back({inode, path});
+  }
+  void try_path(const std::string& path) {
+    if (const std::uint32_t inode = inode_of(path)) hit(inode, path);
+  }
+  void try_link(const std::string& path) {
+    std::error_code error;
+    const std::string target = std::filesystem::read_symlink(path, error).string();
+    if (!error && target.starts_with("net:[")) try_path(path);
+  }
+
+  // 36 35 0:4 net:[4026532008] /some\040place rw shared:1 - nsfs nsfs rw
+  void mounts() {
+    std::ifstream file("/proc/self/mountinfo");
+    for (std::string line; std::getline(file, line);) {
+      std::istringstream fields(line);
+      std::string id, parent, device, root, place;
+      if (fields >> id >> parent >> device >> root >> place && root.starts_with("net:[")) try_path(without_octal(place));
+    }
+  }
+  static std::string without_octal(const std::string& text) {
+    std::string plain;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      if (text[i] == '\\' && i + 3 < text.size()) {
+        plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
+        i += 3;
+      } else {
+        plain += text[i];
+      }
+    }
+    return plain;
+  }
+
+  template <class Look>
+  void each_process(const char* below, Look&& look) {
+    std::error_code error;
+    for (const auto& process : std::filesystem::directory_iterator("/proc", error)) {
+      if (missing_.empty()) return;
+      if (!is_number(process.path().filename().string())) continue;
+      std::error_code gone;
+      for (std::filesystem::directory_iterator entry(process.path().string() + below, gone), end; !gone && entry != end; entry.increment(gone))
+        look(entry->path().string());
+    }
+  }
+
+  std::vector<std::uint32_t> missing_;
+  std::vector<NetNamespace>& found_;
+};
+
+}  // namespace
+
 std::vector<NetNamespace> namespaces_with(const std::vector<std::uint32_t>& wanted) {
   const std::uint32_t own = own_netns();
   if (wanted.size() == 1 && wanted.front() == own) return {{own, kOwn}};
-  return list_net_namespaces();
+  std::vector<NetNamespace> found = list_net_namespaces();
+  std::vector<std::uint32_t> missing = wanted;
+  for (const NetNamespace& netns : found) std::erase(missing, netns.inode);
+  Search(std::move(missing), found).run();
+  return found;
+}
+
+bool can_find_every_netns() {
+  const Capabilities have = effective_capabilities();
+  return have.sys_ptrace && foreign_pid_namespace() == 0;
 }
 
 std::uint32_t own_netns() { return inode_of(kOwn); }

@@ -20,8 +20,11 @@ struct NetNamespace {
 // Every namespace that a process is in or that `ip netns` has named, the caller's first.
 std::vector<NetNamespace> list_net_namespaces();
 
-// The same without a walk through /proc where the wanted one is the caller's own.
+// Those of `wanted` that can be found, and maybe others. Looks only as far as it must: at the caller's own, at the list,
+// and then wherever else a namespace may live: a bind mount, an open descriptor, a single thread.
 std::vector<NetNamespace> namespaces_with(const std::vector<std::uint32_t>& wanted);
+// Whether a namespace that namespaces_with() does not find is gone: we may look into every process, and see all of them.
+bool can_find_every_netns();
 std::uint32_t own_netns();
 
 // NAME (of `ip netns`), PATH, INUM or PID. A number is a PID when such a process

@@ -16,6 +16,7 @@ Plan make_plan(const Features& features, const PlanRequest& request) {
   plan.task_btf = plan.typed && features.on(Feature::kTaskBtf);
   plan.probe_reads = features.on(Feature::kTimeWaitWalk);
   plan.resets = request.trace && plan.typed && features.on(Feature::kSendReset);
+  plan.refused_calls = request.trace && features.on(Feature::kRefusedCalls);
   plan.snapshot = request.snapshot && features.on(Feature::kIterTcp);
   plan.holders = plan.snapshot && features.on(Feature::kIterTaskFile);
 
@@ -34,6 +35,8 @@ Plan make_plan(const Features& features, const PlanRequest& request) {
   add_tracing("destroy", !plan.cookie, "the cookie tells sockets apart");
   add_tracing("accept4_return", features.on(Feature::kAccept), why(Feature::kAccept));
   add_tracing("accept_return", features.on(Feature::kAccept), why(Feature::kAccept));
+  add_tracing("bind_return", plan.refused_calls, why(Feature::kRefusedCalls));
+  add_tracing("listen_return", plan.refused_calls, why(Feature::kRefusedCalls));
   if (plan.typed) {
     add_tracing("set_state_again", features.on(Feature::kSecondCopy), why(Feature::kSecondCopy));
     add_tracing("send_reset", plan.resets, why(Feature::kSendReset));
@@ -53,6 +56,7 @@ Plan make_plan(const Features& features, const PlanRequest& request) {
   if (!plan.resets) plan.limits.push_back("how is unknown where a RST received and data after close() cannot be told apart");
   if (plan.typed && !features.on(Feature::kSecondCopy)) plan.limits.push_back("a transition that interrupts the program on its CPU is lost (and counted as nested)");
   if (!features.on(Feature::kAccept)) plan.limits.push_back("a passive connection's owner is known when it closes, not when it is accepted");
+  if (!plan.refused_calls) plan.limits.push_back("a bind() that is refused is not seen");
   if (request.snapshot && !plan.snapshot) plan.limits.push_back("connections older than the trace are known from their first event on");
   else if (plan.snapshot && !plan.holders) plan.limits.push_back("owners of connections older than the trace are known when they close");
   return plan;

@@ -29,6 +29,7 @@ struct Plan {
   bool task_btf = true;
   bool probe_reads = true;
   bool resets = true;
+  bool refused_calls = true;
   bool snapshot = true;
   bool holders = true;
   std::vector<PlannedProgram> programs;

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstring>
+#include <thread>
 
 #include "kernel/diagnose.h"
 #include "kernel/machine.h"
@@ -74,6 +75,17 @@ class Session::Programs {
   [[nodiscard]] volatile std::uint32_t* sleeping() const {
     return typed_ ? &typed_->bss->consumer_sleeping : &classic_->bss->consumer_sleeping;
   }
+  void look_at(bool minisockets_only, std::uint32_t netns) {
+    if (!typed_) return;
+    *const_cast<volatile __u32*>(&typed_->bss->look_minisockets_only) = minisockets_only ? 1 : 0;
+    *const_cast<volatile __u32*>(&typed_->bss->look_netns) = netns;
+  }
+  template <class Run>
+  bool holds_socket(std::uint32_t netns, Run&& run) {
+    look_at(true, netns);
+    *const_cast<volatile __u32*>(&typed_->bss->look_found) = 0;
+    return !run() || *const_cast<volatile __u32*>(&typed_->bss->look_found) != 0;
+  }
   [[nodiscard]] std::uint64_t lost_ring() const {
     return typed_ ? *const_cast<volatile __u64*>(&typed_->bss->lost_ring)
                   : *const_cast<volatile __u64*>(&classic_->bss->lost_ring);
@@ -137,7 +149,7 @@ void set_filters(Rodata& ro, const Filters& filters) {
 
 }  // namespace
 
-Session::~Session() = default;
+Session::~Session() { detach(); }
 
 Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionOptions& options) {
   g_verbose = options.verbose;
@@ -182,19 +194,23 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
     const char* program;
     const char* category;
     const char* name;
-    bool required;
+    const char* without;  // what is less true when it cannot be attached; null = nothing works
   };
-  static constexpr Classic kClassic[] = {{"set_state", "sock", "inet_sock_set_state", true},
-                                         {"destroy", "tcp", "tcp_destroy_sock", true},
-                                         {"accept4_return", "syscalls", "sys_exit_accept4", false},
-                                         {"accept_return", "syscalls", "sys_exit_accept", false}};
+  static constexpr const char* kNoAccept = "a passive connection's owner is known when it closes";
+  static constexpr const char* kNoRefused = "some refused calls are not seen";
+  static constexpr Classic kClassic[] = {{"set_state", "sock", "inet_sock_set_state", nullptr},
+                                         {"destroy", "tcp", "tcp_destroy_sock", nullptr},
+                                         {"accept4_return", "syscalls", "sys_exit_accept4", kNoAccept},
+                                         {"accept_return", "syscalls", "sys_exit_accept", kNoAccept},
+                                         {"bind_return", "syscalls", "sys_exit_bind", kNoRefused},
+                                         {"listen_return", "syscalls", "sys_exit_listen", kNoRefused}};
   for (const Classic& c : kClassic) {
     const bpf_program* classic = programs.program(c.program);
     if (!plan.loads(c.program) || bpf_program__type(classic) != BPF_PROG_TYPE_TRACEPOINT) continue;
     Result<BpfLink> link = attach_tracepoint(classic, c.category, c.name);
-    if (!link && c.required) return link.error();
+    if (!link && c.without == nullptr) return link.error();
     if (!link)
-      session->warnings_.push_back(link.error().what + " (" + link.error().why + "): a passive connection's owner is known when it closes");
+      session->warnings_.push_back(link.error().what + " (" + link.error().why + "): " + c.without);
     else
       session->links_.push_back(std::move(*link));
   }
@@ -208,10 +224,16 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
   return session;
 }
 
-// The transitions first: taking a classic tracepoint away waits tens of ms for the kernel.
+// Taking away the tracepoint of a system call waits tens of ms for the kernel: all at once.
 void Session::detach() {
-  while (!links_.empty()) links_.pop_back();
+  std::vector<std::jthread> waiting;
+  while (!links_.empty()) {
+    waiting.emplace_back([link = std::move(links_.back())]() mutable { link.reset(); });
+    links_.pop_back();
+  }
 }
+
+int Session::program_fd() const { return bpf_program__fd(programs_->program("set_state")); }
 
 std::uint64_t Session::lost_ring() const { return programs_->lost_ring(); }
 
@@ -247,22 +269,65 @@ bool run_iterator(const bpf_program* program, const std::function<void()>& drain
 
 }  // namespace
 
-Snapshot Session::snapshot(const std::function<void()>& drain) {
-  Snapshot snapshot;
-  if (!snapshot_) return snapshot;
-  for (const NetNamespace& netns : namespaces_with(netns_wanted_)) {
-    if (!netns_wanted_.empty() && std::find(netns_wanted_.begin(), netns_wanted_.end(), netns.inode) == netns_wanted_.end())
-      continue;
-    const NetNamespaceGuard inside(netns);
-    if (inside.ok() && run_iterator(programs_->program("seen_sockets"), drain))
-      snapshot.netns_read.push_back(netns.inode);
-    else if (inode_of(netns.path) == netns.inode)  // it has not simply vanished
-      snapshot.netns_refused.push_back(netns.inode);
+// Of a namespace that no path leads to: a socket alone keeps one alive too.
+bool Session::is_gone(std::uint32_t netns) {
+  if (!can_find_every_netns()) return false;
+  return !holders_ || !programs_->holds_socket(netns, [this] { return run_iterator(programs_->program("seen_holders"), [] {}); });
+}
+
+// Finding one takes a walk through /proc: where it was found is remembered.
+std::vector<NetNamespace> Session::find_namespaces(const std::vector<std::uint32_t>& wanted, SnapshotScope& scope) {
+  if (wanted.empty()) return list_net_namespaces();
+  std::erase_if(netns_known_, [](const NetNamespace& netns) { return inode_of(netns.path) != netns.inode; });
+  const auto known = [&](std::uint32_t inode) {
+    return std::find_if(netns_known_.begin(), netns_known_.end(), [&](const NetNamespace& netns) { return netns.inode == inode; });
+  };
+  std::vector<std::uint32_t> missing;
+  for (const std::uint32_t inode : wanted)
+    if (known(inode) == netns_known_.end()) missing.push_back(inode);
+  if (!missing.empty())
+    for (NetNamespace& netns : namespaces_with(missing))
+      if (std::find(missing.begin(), missing.end(), netns.inode) != missing.end()) netns_known_.push_back(std::move(netns));
+  std::vector<NetNamespace> found;
+  for (const std::uint32_t inode : wanted) {
+    if (const auto netns = known(inode); netns != netns_known_.end())
+      found.push_back(*netns);
+    else
+      (is_gone(inode) ? scope.netns_gone : scope.netns_refused).push_back(inode);
   }
-  if (holders_) run_iterator(programs_->program("seen_holders"), drain);
-  std::sort(snapshot.netns_read.begin(), snapshot.netns_read.end());
-  std::sort(snapshot.netns_refused.begin(), snapshot.netns_refused.end());
-  return snapshot;
+  return found;
+}
+
+SnapshotScope Session::snapshot(const SnapshotRequest& request, const std::function<void()>& drain) {
+  SnapshotScope scope;
+  scope.minisockets_only = request.minisockets_only;
+  if (!snapshot_) return scope;
+  const std::vector<std::uint32_t>& wanted = request.netns.empty() ? netns_wanted_ : request.netns;
+  std::vector<NetNamespace> namespaces = find_namespaces(wanted, scope);
+  programs_->look_at(request.minisockets_only, 0);
+  for (std::size_t i = 0; i < namespaces.size(); ++i) {
+    const NetNamespace netns = namespaces[i];
+    bool read = false;
+    {
+      const NetNamespaceGuard inside(netns);
+      read = inside.ok() && run_iterator(programs_->program("seen_sockets"), drain);
+    }
+    if (read) {
+      scope.netns_read.push_back(netns.inode);
+    } else if (inode_of(netns.path) == netns.inode) {
+      scope.netns_refused.push_back(netns.inode);
+    } else if (!wanted.empty()) {
+      // The process has gone whose namespace it was; perhaps it was not the only one.
+      for (NetNamespace& again : find_namespaces({netns.inode}, scope)) namespaces.push_back(std::move(again));
+      programs_->look_at(request.minisockets_only, 0);
+    }
+  }
+  if (holders_ && !request.minisockets_only) {
+    programs_->look_at(false, request.netns.size() == 1 ? request.netns.front() : 0);
+    run_iterator(programs_->program("seen_holders"), drain);
+  }
+  for (auto* list : {&scope.netns_read, &scope.netns_refused, &scope.netns_gone}) std::sort(list->begin(), list->end());
+  return scope;
 }
 
 }  // namespace tcptrail

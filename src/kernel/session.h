@@ -10,8 +10,10 @@
 #include <string>
 #include <vector>
 
+#include "core/feed.h"
 #include "core/filter.h"
 #include "kernel/features.h"
+#include "kernel/netns.h"
 #include "kernel/plan.h"
 #include "kernel/ring_source.h"
 #include "util/result.h"
@@ -25,10 +27,9 @@ struct SessionOptions {
   bool verbose = false;           // libbpf's own messages to stderr
 };
 
-struct Snapshot {
-  // Sorted inode numbers.
-  std::vector<std::uint32_t> netns_read;     // to their end
-  std::vector<std::uint32_t> netns_refused;  // could not be entered
+struct SnapshotRequest {
+  std::vector<std::uint32_t> netns;  // inode numbers; empty = every one that the session traces
+  bool minisockets_only = false;
 };
 
 class Session {
@@ -42,7 +43,10 @@ class Session {
 
   // Writes a record into the ring for every socket and holder, namespace after
   // namespace. `drain` is called whenever the ring fills, and must empty it.
-  Snapshot snapshot(const std::function<void()>& drain);
+  SnapshotScope snapshot(const SnapshotRequest& request, const std::function<void()>& drain);
+
+  // Of a loaded program, to ask the kernel about; the session's own.
+  [[nodiscard]] int program_fd() const;
 
   // No event comes after this; the ring still holds what came before.
   void detach();
@@ -60,12 +64,15 @@ class Session {
  private:
   class Programs;
   Session() = default;
+  [[nodiscard]] std::vector<NetNamespace> find_namespaces(const std::vector<std::uint32_t>& wanted, SnapshotScope& scope);
+  [[nodiscard]] bool is_gone(std::uint32_t netns);
 
   std::unique_ptr<Programs> programs_;
   std::unique_ptr<RingSource> ring_;
   std::vector<BpfLink> links_;
   std::vector<std::string> warnings_;
   std::vector<std::uint32_t> netns_wanted_;
+  std::vector<NetNamespace> netns_known_;  // where those that were asked for have been found
   bool snapshot_ = false;
   bool holders_ = false;
 };

@@ -7,12 +7,11 @@
 #include <cstring>
 
 #include "output/put.h"
+#include "output/wrap.h"
 #include "util/escape.h"
 
 namespace tcptrail {
 namespace {
-
-constexpr std::size_t kWidth = 100;
 
 std::string endpoint_text(const Address& address, Family family, std::uint16_t port) {
   const std::string text = address_text(address, family);
@@ -56,7 +55,7 @@ class Row {
   void cell(std::string_view text, std::size_t width) {
     column_ += width + 1;
     const std::size_t shown = display_width(text_);
-    if (shown > start_ && shown + 1 + display_width(text) > kWidth) {
+    if (shown > start_ && shown + 1 + display_width(text) > kTextWidth) {
       lines_ += text_ + '\n';
       text_.clear();
     }
@@ -101,24 +100,6 @@ std::string blocker_row(const BlockerRecord& b) {
   return row.take() + (options.empty() ? "" : "\n               has " + options);
 }
 
-// Breaks at spaces; what follows the first line stands under its text.
-std::vector<std::string> wrap(std::string_view text, std::string head) {
-  std::vector<std::string> lines;
-  const std::size_t room = kWidth - head.size();
-  while (!text.empty()) {
-    std::size_t end = text.size();
-    if (display_width(text) > room) {
-      end = text.rfind(' ', room);
-      if (end == std::string_view::npos) end = text.find(' ');
-      if (end == std::string_view::npos) end = text.size();
-    }
-    lines.push_back(head + std::string(text.substr(0, end)));
-    text.remove_prefix(std::min(text.size(), end + 1));
-    head.assign(head.size(), ' ');
-  }
-  return lines;
-}
-
 // "3 TIME_WAIT (4100/server, exited)", for each state and owner; the rest is a number.
 std::string in_the_way(const BlockedRecord& r) {
   struct Group {
@@ -157,9 +138,9 @@ std::vector<std::string> blocked_lines(const BlockedRecord& r) {
   what += fmt::format(": {} for {}", error != nullptr ? error : "error", process_text(r.caller));
   if (r.blocker_count != 0) what += fmt::format("; in the way: {}", in_the_way(r));
   if (r.free_in_ms) what += fmt::format("; free in {}", duration_text(*r.free_in_ms));
-  std::vector<std::string> lines = wrap(what, "BLOCKED ");
+  std::vector<std::string> lines = wrap_text(what, "BLOCKED ", 8);
   if (!r.remedies.empty())
-    for (std::string& part : wrap(r.remedies.front(), "        ")) lines.push_back(std::move(part));
+    for (std::string& part : wrap_text(r.remedies.front(), "        ", 8)) lines.push_back(std::move(part));
   return lines;
 }
 
@@ -175,10 +156,10 @@ std::string PortsText::painted(std::string_view text, bool good) const {
 }
 
 void PortsText::wrapped(std::string_view text, std::size_t indent, std::string_view mark) {
-  for (const std::string& part : wrap(text, std::string(indent, ' ').append(mark))) line(part);
+  for (const std::string& part : wrap_text(text, std::string(indent, ' ').append(mark), indent + mark.size())) line(part);
 }
 
-void PortsText::endpoints(const std::vector<PortRecord>& ports) {
+void PortsText::endpoints(std::span<const PortRecord> ports) {
   if (ports.empty()) {
     line("No local endpoint is taken: bind() would succeed everywhere.");
     return;
@@ -206,7 +187,7 @@ void PortsText::endpoints(const std::vector<PortRecord>& ports) {
     wrapped(fmt::format("... and {} more blocked endpoints. -L PORTS chooses some of them, --json shows all.", ports.size() - shown), 0, "");
 }
 
-void PortsText::destinations(const std::vector<DestinationRecord>& destinations) {
+void PortsText::destinations(std::span<const DestinationRecord> destinations) {
   if (destinations.empty()) return;
   line("");
   Row head;
@@ -230,6 +211,9 @@ void PortsText::destinations(const std::vector<DestinationRecord>& destinations)
     row.cell(fmt::format("{} of {}", r.available, r.range_high - r.range_low + 1), 14);
     row.cell(free_text(r.free_in_ms), 7);
     line(row.take());
+    if (r.rate_per_s.value_or(0) > 0)
+      line(fmt::format("    {:.1f} new connections/s: {}", *r.rate_per_s,
+                       r.exhausted_in_s ? fmt::format("no port left in {:.0f} s", *r.exhausted_in_s) : "never runs out at this rate"));
     if (!r.remedies.empty()) wrapped(r.remedies.front(), 4, "");
   }
   if (shown < destinations.size())
@@ -242,9 +226,9 @@ void PortsText::heading(std::uint32_t netns) {
   line(fmt::format("Network namespace {}:", netns));
 }
 
-void PortsText::report(const PortReport& report) {
-  endpoints(report.ports);
-  destinations(report.destinations);
+void PortsText::report(std::span<const PortRecord> ports, std::span<const DestinationRecord> towards) {
+  endpoints(ports);
+  destinations(towards);
 }
 
 void PortsText::answer(const PortRecord& r, bool v6only) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,15 +28,16 @@ class PortsText {
  public:
   PortsText(OutFile& out, PortsTextOptions options) : out_(out), options_(options) {}
   void heading(std::uint32_t netns);  // where several namespaces are shown
-  void report(const PortReport& report);
+  void report(std::span<const PortRecord> ports, std::span<const DestinationRecord> destinations);
+  void report(const PortReport& report_of_one) { report(report_of_one.ports, report_of_one.destinations); }
   void answer(const PortRecord& record, bool v6only);
   void answer(const DestinationRecord& record);
 
  private:
   void line(std::string_view text);
   void wrapped(std::string_view text, std::size_t indent, std::string_view mark);
-  void endpoints(const std::vector<PortRecord>& ports);
-  void destinations(const std::vector<DestinationRecord>& destinations);
+  void endpoints(std::span<const PortRecord> ports);
+  void destinations(std::span<const DestinationRecord> destinations);
   [[nodiscard]] std::string painted(std::string_view text, bool good) const;
 
   OutFile& out_;

@@ -17,6 +17,8 @@ std::int64_t read_clock(clockid_t clock) {
 
 std::uint64_t boot_now_ns() { return static_cast<std::uint64_t>(read_clock(CLOCK_BOOTTIME)); }
 
+std::uint64_t thread_cpu_ns() { return static_cast<std::uint64_t>(read_clock(CLOCK_THREAD_CPUTIME_ID)); }
+
 std::int64_t realtime_offset_ns() {
   std::int64_t narrowest = std::numeric_limits<std::int64_t>::max();
   std::int64_t offset = 0;

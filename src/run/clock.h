@@ -9,6 +9,9 @@ namespace tcptrail {
 // CLOCK_BOOTTIME, the clock of every event.
 std::uint64_t boot_now_ns();
 
+// CPU time of the calling thread.
+std::uint64_t thread_cpu_ns();
+
 // CLOCK_REALTIME minus CLOCK_BOOTTIME, from the narrowest of several readings of
 // the one between two of the other (tens of nanoseconds wide).
 std::int64_t realtime_offset_ns();

@@ -2,7 +2,7 @@
 #include "run/live.h"
 
 #include <poll.h>
-#include <sys/ioctl.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,21 +13,21 @@
 #include <optional>
 
 #include "core/event.h"
-#include "core/lifecycle.h"
+#include "core/model.h"
 #include "kernel/cgroup.h"
 #include "kernel/diagnose.h"
+#include "kernel/live_facts.h"
 #include "kernel/machine.h"
 #include "kernel/netns.h"
+#include "kernel/privilege.h"
 #include "kernel/session.h"
-#include "output/blocks.h"
-#include "output/csv.h"
-#include "output/explain.h"
-#include "output/json.h"
-#include "output/stats_sink.h"
-#include "output/text.h"
+#include "recording/recorder.h"
 #include "run/child.h"
 #include "run/clock.h"
+#include "run/model_options.h"
+#include "run/record_progress.h"
 #include "run/signals.h"
+#include "run/sinks.h"
 #include "run/startup.h"
 #include "util/message.h"
 #include "util/out_file.h"
@@ -43,108 +43,59 @@ constexpr std::uint64_t kBatchNs = 5 * kMs;
 constexpr std::uint64_t kRingDelayNs = 100'000;
 constexpr std::uint64_t kLossCheckNs = 100 * kMs;
 constexpr std::uint64_t kClockCheckNs = 10'000 * kMs;
-// After a gap in some chain, and now and then without one: a loss that nothing counts is found too.
-constexpr std::uint64_t kRescanNs = 1'000 * kMs;
-constexpr std::uint64_t kCheckUpNs = 60'000 * kMs;
 constexpr std::size_t kDefaultRingBytes = 8U << 20;
 
-void print_error(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
-
-std::unique_ptr<RecordSink> make_explain_sink(const Options& options, OutFile& out, WallClock& clock) {
-  if (options.format == Format::kJson) return std::make_unique<ExplainJson>(out, clock, ExplainJsonOptions{options.local_time, options.labels});
-  const bool color = use_color(options.color, out.is_terminal(), std::getenv("NO_COLOR"), std::getenv("TERM"));
-  return std::make_unique<ExplainText>(out, clock, ExplainTextOptions{color, options.local_time, options.labels, print_error});
-}
-
-std::unique_ptr<RecordSink> make_stats_sink(const Options& options, OutFile& out, WallClock& clock) {
-  if (options.format == Format::kJson) return std::make_unique<StatsJson>(out, clock, StatsJsonOptions{options.interval_ns, options.labels});
-  if (options.diagram != Diagram::kNone)
-    return std::make_unique<StatsDiagram>(out, options.diagram == Diagram::kDot ? DiagramForm::kDot : DiagramForm::kText, print_error);
-  StatsTextOptions text;
-  text.interval_ns = options.interval_ns;
-  text.color = use_color(options.color, out.is_terminal(), std::getenv("NO_COLOR"), std::getenv("TERM"));
-  text.unicode = utf8_locale(std::getenv("LC_ALL"), std::getenv("LC_CTYPE"), std::getenv("LANG"));
-  text.local_time = options.local_time;
-  text.labels = options.labels;
-  text.warn = print_error;
-  return std::make_unique<StatsText>(out, clock, text);
-}
-
-std::unique_ptr<RecordSink> make_sink(const Options& options, OutFile& out, WallClock& clock) {
-  if (options.command == Command::kStats) return make_stats_sink(options, out, clock);
-  if (options.command == Command::kExplain) return make_explain_sink(options, out, clock);
-  if (options.format == Format::kJson) return std::make_unique<JsonSink>(out, clock, JsonOptions{options.events, options.labels});
-  TableOptions table;
-  table.events = options.events;
-  table.life_columns = options.life_columns;
-  table.trace_columns = options.trace_columns;
-  table.local_time = options.local_time;
-  table.timestamps = options.timestamps;
-  table.wide = options.wide;
-  table.labels = options.labels;
-  table.warn = print_error;
-  if (options.format == Format::kCsv) return std::make_unique<CsvSink>(out, clock, std::move(table));
-  table.color = use_color(options.color, out.is_terminal(), std::getenv("NO_COLOR"), std::getenv("TERM"));
-  winsize size{};
-  if (out.is_terminal() && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) table.terminal_width = size.ws_col;
-  return std::make_unique<TextSink>(out, clock, std::move(table));
-}
-
-// The records that --count counts: an explanation is of a connection, or of a refused call.
-EventSet counted_events(const Options& options) {
-  if (options.command == Command::kExplain) return {.connection = true, .blocked = true};
-  return options.events;
-}
-
-// Counts what is printed for --count, and passes on.
-class CountingSink final : public RecordSink {
+// When to look at the kernel's tables again: not before the asked time, and so that looking
+// takes a tenth of a core at most.
+class Pace {
  public:
-  CountingSink(RecordSink& next, const EventSet& events, const EventSet& counted, std::optional<std::uint64_t> limit)
-      : next_(next), events_(events), counted_(counted), left_(limit.value_or(UINT64_MAX)) {}
-  [[nodiscard]] bool full() const { return left_ == 0; }
-  void on(const StartupRecord& r) override { next_.on(r); }
-  void on(const LossRecord& r) override { next_.on(r); }
-  void on(const SummaryRecord& r) override { next_.on(r); }
-  void on(const TransitionRecord& r) override { pass(r, events_.transition, counted_.transition); }
-  void on(const ConnectionRecord& r) override { pass(r, events_.connection, counted_.connection); }
-  void on(const TimeWaitRecord& r) override { pass(r, events_.time_wait, counted_.time_wait); }
-  void on(const BlockedRecord& r) override { pass(r, events_.blocked, counted_.blocked); }
+  explicit Pace(std::uint64_t period_ns) : period_ns_(period_ns) {}
+  [[nodiscard]] std::uint64_t next_ns() const { return next_ns_; }
+  // A look that began at `began_ns` has taken `cpu_ns`.
+  void looked(std::uint64_t began_ns, std::uint64_t cpu_ns) {
+    interval_ns_ = std::max(period_ns_, cpu_ns * 10);
+    next_ns_ = began_ns + interval_ns_;
+  }
+  // Longer than asked for, or nullopt.
+  [[nodiscard]] std::optional<std::uint64_t> slowed_to_ns() const {
+    return interval_ns_ > period_ns_ ? std::optional(interval_ns_) : std::nullopt;
+  }
 
  private:
-  template <class Record>
-  void pass(const Record& record, bool printed, bool counted) {
-    if (!printed || left_ == 0) return;
-    if (counted) --left_;
-    next_.on(record);
-  }
-  RecordSink& next_;
-  EventSet events_;
-  EventSet counted_;
-  std::uint64_t left_;
+  std::uint64_t period_ns_;
+  std::uint64_t interval_ns_ = 0;
+  std::uint64_t next_ns_ = 0;
 };
 
 class LiveRun {
  public:
-  explicit LiveRun(Options options) : options_(std::move(options)) {}
+  explicit LiveRun(Options options) : options_(std::move(options)), rounds_(options_.watch_ns.value_or(0)) {}
   Result<int> run();
 
  private:
   Result<void> resolve_filters();
   Result<void> start_session();
+  [[nodiscard]] ProgramFacts program_facts() const;
+  Result<void> start_recording();
   void start_model();
-  void take_snapshot();
+  void give_up_privileges();
+  std::uint64_t look(const SnapshotRequest& request);
+  void look_at_everything();
+  void look_around();
+  [[nodiscard]] std::uint64_t next_look_ns() const;
   void loop();
   void drain();
   bool wait();
   void check_signals();
   void check_loss(bool now);
-  void check_up();
+  void check_clock();
+  [[nodiscard]] bool recording_goes_on();
   void finish();
   [[nodiscard]] int exit_code() const;
 
   Options options_;
   Signals signals_;
-  Cgroups cgroups_;
+  LiveFacts facts_;
   Features features_;
   Plan plan_;
   std::optional<Child> child_;
@@ -154,7 +105,13 @@ class LiveRun {
   WallClock clock_;
   std::unique_ptr<RecordSink> sink_;
   std::unique_ptr<CountingSink> counting_;
-  std::unique_ptr<Lifecycle> model_;
+  std::unique_ptr<Model> model_;
+  Feed* feed_ = nullptr;  // the model, or what stands before it
+  std::unique_ptr<RecordingWriter> writer_;  // of --record and record
+  std::unique_ptr<RecordingFacts> recorded_facts_;
+  std::unique_ptr<Recorder> recorder_;
+  RecordProgress progress_;
+  bool told_failed_recording_ = false;
 
   bool stop_ = false;
   bool signalled_ = false;
@@ -164,8 +121,16 @@ class LiveRun {
   std::uint64_t malformed_ = 0;
   std::uint64_t next_loss_check_ns_ = 0;
   std::uint64_t next_clock_check_ns_ = 0;
-  std::uint64_t next_rescan_ns_ = 0;
   std::size_t drained_ = 0;
+  // Connections whose end was lost are found by looking at what still exists: soon after a gap in some
+  // chain, and now and then without one, so that a loss that nothing counts is found too.
+  Pace repairs_{1'000 * kMs};
+  Pace check_ups_{60'000 * kMs};
+  Pace scans_{1'000 * kMs};    // for the ends of minisockets
+  Pace answers_{0};            // for who is in the way of a refused attempt
+  Pace rounds_;                // ports --watch
+  bool told_slow_scans_ = false;
+  bool told_slow_rounds_ = false;
   Loss loss_;
   std::uint64_t loss_since_ns_ = 0;
 };
@@ -176,8 +141,10 @@ Result<void> LiveRun::resolve_filters() {
     if (!inode) return inode.error();
     options_.filters.netns.push_back(*inode);
   }
+  // As `ports`: the caller's own, unless others are named.
+  if (options_.command == Command::kPorts && options_.filters.netns.empty()) options_.filters.netns = {own_netns()};
   if (!options_.cgroup.empty()) {
-    const Result<std::uint64_t> id = cgroups_.id_of(options_.cgroup);
+    const Result<std::uint64_t> id = Cgroups().id_of(options_.cgroup);
     if (!id) return id.error();
     options_.filters.cgroup_ids.push_back(*id);
   }
@@ -190,8 +157,15 @@ Result<void> LiveRun::start_session() {
   features_ = probe_features(options_.denied_features);
   const PlanRequest request{.snapshot = !options_.no_snapshot, .command_tree = !options_.child.empty()};
   plan_ = make_plan(features_, request);
+  if (options_.watch_ns && !plan_.snapshot)
+    return Error{"cannot look at the sockets of this machine", features_[Feature::kIterTcp].why_off, "`tcptrail doctor` says more"};
   SessionOptions session;
   session.filters = options_.filters;
+  // Ports are taken by sockets of either side: what is shown is chosen afterwards.
+  if (options_.watch_ns) {
+    session.filters = {};
+    session.filters.netns = options_.filters.netns;
+  }
   session.ring_bytes = static_cast<std::size_t>(options_.ring_bytes.value_or(kDefaultRingBytes));
   session.command_pid = child_ ? static_cast<std::uint32_t>(child_->pid()) : 0;
   session.verbose = options_.verbose > 0;
@@ -203,29 +177,114 @@ Result<void> LiveRun::start_session() {
   return {};
 }
 
-void LiveRun::start_model() {
-  LifecycleOptions model;
-  model.filters = options_.filters;
-  model.filters.cgroup_ids.clear();  // the programs know which cgroup lies below which; ids alone do not tell
-  model.want_transitions = options_.events.transition;
-  model.resets_traced = plan_.resets;
-  model.cookie_is_address = !plan_.cookie;
-  model.cgroup_path = [this](std::uint64_t id) { return cgroups_.path_of(id); };
-  model_ = std::make_unique<Lifecycle>(std::move(model), *counting_);
+ProgramFacts LiveRun::program_facts() const {
+  return {.can_look = plan_.snapshot, .resets_traced = plan_.resets, .listen_traced = plan_.refused_calls, .cookie_is_address = !plan_.cookie};
 }
 
-void LiveRun::take_snapshot() {
-  if (!plan_.snapshot) return;
+Result<void> LiveRun::start_recording() {
+  if (options_.record_path.empty()) return {};
+  RecordingHeader header;
+  header.startup = startup_record(options_, features_, started_ns_);
+  if (::getrandom(&header.recording_id, sizeof header.recording_id, 0) < 0) return Error{std::string("cannot get random bytes: ") + std::strerror(errno)};
+  header.part_began_ns = started_ns_;
+  header.clock_offset_ns = clock_.offset();
+  header.netns = options_.filters.netns;
+  header.own_netns = own_netns();
+  header.in_tree = options_.filters.in_tree;
+  header.labels = options_.labels;
+  header.programs = program_facts();
+  auto writer = RecordingWriter::create({options_.record_path, options_.max_bytes, options_.rotate}, std::move(header));
+  if (!writer) return writer.error();
+  writer_ = std::move(*writer);
+  writer_->file().set_stop_fd(stop_reasons_.get());
+  recorded_facts_ = std::make_unique<RecordingFacts>(facts_, *writer_);
+  return {};
+}
+
+// What is left to do needs little; where even that cannot be arranged, it is said.
+void LiveRun::give_up_privileges() {
+  const std::vector<std::uint32_t>& netns = options_.filters.netns;
+  PrivilegeNeeds needs;
+  needs.other_namespaces = plan_.snapshot && (netns.empty() || netns != std::vector{own_netns()});
+  needs.cgroup_names = options_.events.connection || writer_;
+  needs.bpf_fd = session_->program_fd();
+  const auto kept = drop_privileges(needs);
+  if (!kept) print_error(warning_text({"running with more privilege than needed: " + kept.error().what, kept.error().why, kept.error().fix}));
+}
+
+void LiveRun::start_model() {
+  ModelOptions model = model_options(options_, program_facts());
+  model.only_traced = !model.filters.cgroup_ids.empty();
+  model.filters.cgroup_ids.clear();  // the programs know which cgroup lies below which; ids alone do not tell
+  model.on_clock_offset = [this](std::int64_t ns) { clock_.set_offset(ns); };
+  MachineFacts& facts = recorded_facts_ ? static_cast<MachineFacts&>(*recorded_facts_) : facts_;
+  model_ = std::make_unique<Model>(model, facts, *counting_);
+  feed_ = model_.get();
+  if (!writer_) return;
+  recorder_ = std::make_unique<Recorder>(*model_, *recorded_facts_, *writer_);
+  feed_ = recorder_.get();
+}
+
+// Reads the kernel's tables through the ring. Returns the CPU time that it took.
+std::uint64_t LiveRun::look(const SnapshotRequest& request) {
   drain();
-  model_->begin_snapshot(boot_now_ns());
-  const Snapshot snapshot = session_->snapshot([this] { drain(); });
+  const std::uint64_t before = thread_cpu_ns();
+  feed_->begin_snapshot(boot_now_ns(), request.minisockets_only);
+  const SnapshotScope scope = session_->snapshot(request, [this] { drain(); });
   drain();
-  model_->end_snapshot(boot_now_ns(), snapshot.netns_read, snapshot.netns_refused);
-  if (!snapshot.netns_refused.empty() && next_rescan_ns_ == 0)
-    print_error(warning_text({std::to_string(snapshot.netns_refused.size()) +
+  feed_->end_snapshot(boot_now_ns(), scope);
+  if (request.netns.empty() && !scope.netns_refused.empty() && check_ups_.next_ns() == 0)
+    print_error(warning_text({std::to_string(scope.netns_refused.size()) +
                                   " network namespace(s) could not be read: their older connections are known from their first event on",
                               "entering a namespace needs CAP_SYS_ADMIN", "run as root"}));
-  next_rescan_ns_ = boot_now_ns() + kRescanNs;
+  return thread_cpu_ns() - before;
+}
+
+void LiveRun::look_at_everything() {
+  if (!plan_.snapshot) return;
+  const std::uint64_t now = boot_now_ns();
+  const std::uint64_t cpu_ns = look({});
+  for (Pace* pace : {&repairs_, &check_ups_, &scans_}) pace->looked(now, cpu_ns);
+}
+
+// Whatever is due. The cost of each kind is bounded by its own pace.
+void LiveRun::look_around() {
+  if (!plan_.snapshot) return;
+  const std::uint64_t now = boot_now_ns();
+  // A new part of a recording is to be readable without the one before it.
+  const bool soon = model_->wants_snapshot() || (writer_ && writer_->wants_snapshot());
+  if (soon ? now >= repairs_.next_ns() : model_->follows_any() && now >= check_ups_.next_ns()) look_at_everything();
+  if (options_.watch_ns && now >= rounds_.next_ns()) {
+    const std::uint64_t before = thread_cpu_ns();
+    look({.netns = options_.filters.netns});
+    feed_->round(boot_now_ns());
+    out_->flush();
+    rounds_.looked(now, thread_cpu_ns() - before);
+    if (const auto slow = rounds_.slowed_to_ns(); slow && !std::exchange(told_slow_rounds_, true))
+      print_error(warning_text({"the view is refreshed every " + std::to_string(*slow / kMs) + " ms only",
+                                "a look at this many sockets more often would take more than a tenth of a core", "choose with -L, -D or --netns"}));
+    scans_.looked(now, 0);
+  }
+  if (now >= answers_.next_ns())
+    if (const std::vector<std::uint32_t> netns = model_->wants_look(); !netns.empty()) answers_.looked(now, look({.netns = netns}));
+  if (now >= scans_.next_ns())
+    if (const std::vector<std::uint32_t> netns = model_->wants_scan(); !netns.empty()) {
+      scans_.looked(now, look({.netns = netns, .minisockets_only = true}));
+      if (const auto slow = scans_.slowed_to_ns(); slow && !std::exchange(told_slow_scans_, true))
+        print_error(warning_text({"the end of a TIME_WAIT is reported up to " + std::to_string(*slow / kMs) + " ms late",
+                                  "looking at " + std::to_string(model_->minisockets()) + " of them more often would take more than a tenth of a core", ""}));
+    }
+}
+
+// UINT64_MAX = never, as things stand.
+std::uint64_t LiveRun::next_look_ns() const {
+  std::uint64_t next = UINT64_MAX;
+  if (!plan_.snapshot) return next;
+  if (model_->wants_snapshot() || (writer_ && writer_->wants_snapshot())) next = std::min(next, repairs_.next_ns());
+  if (options_.watch_ns) next = std::min(next, rounds_.next_ns());
+  if (!model_->wants_look().empty()) next = std::min(next, answers_.next_ns());
+  if (!model_->wants_scan().empty()) next = std::min(next, scans_.next_ns());
+  return next;
 }
 
 void LiveRun::drain() {
@@ -234,30 +293,33 @@ void LiveRun::drain() {
   const std::size_t n = session_->ring().drain([&](std::span<const std::byte> bytes) {
     ++events_;
     if (decode(bytes, event))
-      model_->apply(event);
+      feed_->event(event);
     else
       ++malformed_;
     return !counting_->full();
   });
   drained_ += n;
   // Nothing that is older can still come, so verdicts that waited for it are due.
-  if (model_->waiting()) model_->advance_to(complete_until);
-  if (complete_until >= sink_->next_tick()) sink_->tick(complete_until);
+  if (model_->due(complete_until)) feed_->advance_to(complete_until);
 }
 
 // Sleeps until there is something to do. False when the run is over.
 bool LiveRun::wait() {
   const std::uint64_t now = boot_now_ns();
-  std::uint64_t wake = std::min(deadline_ns_, sink_->next_tick() == UINT64_MAX ? UINT64_MAX : sink_->next_tick() + kRingDelayNs);
-  const bool idle = drained_ == 0 && !model_->waiting() && session_->ring().prepare_to_sleep();
+  std::uint64_t wake = std::min(deadline_ns_, next_look_ns());
+  if (writer_) wake = std::min(wake, writer_->due_ns());
+  const auto decision = model_->wakes_at();
+  if (decision && *decision != 0) wake = std::min(wake, *decision + kRingDelayNs);
+  const bool idle = drained_ == 0 && !(decision && *decision == 0) && session_->ring().prepare_to_sleep();
   if (!idle) wake = std::min(wake, now + kBatchNs);
-  if (model_->wants_snapshot() && model_->follows_any()) wake = std::min(wake, std::max(next_rescan_ns_, now + kBatchNs));
   drained_ = 0;
 
-  std::array<pollfd, 4> fds{{{signals_.stop_fd(), POLLIN, 0},
+  // `record` writes nothing to stdout, whoever reads there.
+  std::array<pollfd, 5> fds{{{signals_.stop_fd(), POLLIN, 0},
                              {signals_.other_fd(), POLLIN, 0},
-                             {out_->watch_fd(), 0, 0},
-                             {idle ? session_->ring().fd() : -1, POLLIN, 0}}};
+                             {options_.command == Command::kRecord ? -1 : out_->watch_fd(), 0, 0},
+                             {idle ? session_->ring().fd() : -1, POLLIN, 0},
+                             {options_.command == Command::kRecord ? writer_->file().watch_fd() : -1, 0, 0}}};
   timespec timeout{};
   if (wake != UINT64_MAX) {
     const std::uint64_t left = wake > now ? wake - now : 0;
@@ -267,7 +329,7 @@ bool LiveRun::wait() {
   session_->ring().awake();
 
   if (fds[0].revents != 0 || fds[1].revents != 0) check_signals();
-  if ((fds[2].revents & (POLLERR | POLLHUP)) != 0) stop_ = true;  // the reader has gone
+  if (((fds[2].revents | fds[4].revents) & (POLLERR | POLLHUP)) != 0) stop_ = true;  // the reader has gone
   if (boot_now_ns() >= deadline_ns_) stop_ = true;
   return !stop_;
 }
@@ -297,30 +359,42 @@ void LiveRun::check_loss(bool now) {
   if (!now && boot_ns < next_loss_check_ns_) return;
   next_loss_check_ns_ = boot_ns + kLossCheckNs;
   const Loss loss{.ring = session_->lost_ring(),
-                  .nested = session_->lost_nested(model_->duplicates()),
+                  .nested = session_->lost_nested(model_->connections().duplicates()),
                   .table = model_->evicted(),
                   .malformed = malformed_,
                   .other = session_->lost_other()};
   if (loss == loss_) return;
-  sink_->on(LossRecord{boot_ns, loss - loss_, loss_since_ns_});
+  feed_->loss(LossRecord{boot_ns, loss - loss_, loss_since_ns_});
   loss_since_ns_ = boot_ns;
   loss_ = loss;
 }
 
-// Connections whose end was lost are found by looking at what still exists.
-void LiveRun::check_up() {
-  if (model_->follows_any() && boot_now_ns() >= next_rescan_ns_ + (model_->wants_snapshot() ? 0 : kCheckUpNs)) take_snapshot();
+void LiveRun::check_clock() {
+  const std::uint64_t boot_ns = boot_now_ns();
+  if (boot_ns < next_clock_check_ns_) return;
+  next_clock_check_ns_ = boot_ns + kClockCheckNs;
+  feed_->clock_offset(realtime_offset_ns());
+}
+
+// A recording that can go no further ends `record`; a view that is recorded beside goes on
+// without it, unless the file was to have this size and no more.
+bool LiveRun::recording_goes_on() {
+  if (!writer_) return true;
+  const std::uint64_t now = boot_now_ns();
+  writer_->tick(now);
+  if (options_.command == Command::kRecord) progress_.tick(now, writer_->events(), writer_->bytes(), loss_.total());
+  if (!writer_->ok() && !std::exchange(told_failed_recording_, true)) print_error(error_text(writer_->failure()));
+  if (writer_->full()) print_error("tcptrail: note: " + options_.record_path + " has the size that --max-size allows\n");
+  return !writer_->full() && (options_.command != Command::kRecord || (writer_->ok() && !writer_->reader_gone()));
 }
 
 void LiveRun::loop() {
   do {
     drain();
     check_loss(drained_ == 0);
-    check_up();
-    if (const std::uint64_t boot_ns = boot_now_ns(); boot_ns >= next_clock_check_ns_) {
-      clock_.set_offset(realtime_offset_ns());
-      next_clock_check_ns_ = boot_ns + kClockCheckNs;
-    }
+    look_around();
+    check_clock();
+    if (!recording_goes_on()) return;
     if (counting_->full()) return;
     if (!out_->flush()) return;
   } while (wait());
@@ -328,19 +402,25 @@ void LiveRun::loop() {
 
 void LiveRun::finish() {
   // While events still come: what closes now must not look as if its end were lost.
-  if (model_->follows_any() && !counting_->full()) take_snapshot();
+  const bool unanswered = !model_->wants_look().empty();
+  if ((model_->follows_any() || unanswered || writer_) && !counting_->full()) look_at_everything();
   session_->detach();
   drain();
-  model_->finish(boot_now_ns());
+  feed_->finish(boot_now_ns());
   check_loss(true);
+  if (writer_) {
+    writer_->file().request_stop();
+    writer_->close();
+    if (options_.command == Command::kRecord) progress_.finish(writer_->events(), writer_->bytes(), loss_.total());
+  }
   const std::uint64_t now = boot_now_ns();
   SummaryRecord summary;
   summary.boot_ns = now;
   summary.events = events_;
-  summary.transitions = model_->transitions();
-  summary.connections = model_->connections();
-  summary.open = model_->open();
-  summary.incomplete = model_->incomplete();
+  summary.transitions = model_->connections().transitions();
+  summary.connections = model_->connections().connections();
+  summary.open = model_->connections().open();
+  summary.incomplete = model_->connections().incomplete();
   summary.loss = loss_;
   summary.duration_ns = now - started_ns_;
   sink_->on(summary);
@@ -349,8 +429,9 @@ void LiveRun::finish() {
 }
 
 int LiveRun::exit_code() const {
-  if (out_->state() == OutFile::State::kFailed || out_->state() == OutFile::State::kGaveUp) {
-    print_error(error_text(out_->failure()));
+  if (const int status = output_status(*out_); status != 0) return status;
+  if (writer_ && !writer_->ok()) {
+    if (!told_failed_recording_) print_error(error_text(writer_->failure()));
     return 1;
   }
   if (options_.fail_on_loss && loss_.total() != 0) return 3;
@@ -359,13 +440,9 @@ int LiveRun::exit_code() const {
 
 Result<int> LiveRun::run() {
   if (const Result<void> resolved = resolve_filters(); !resolved) return resolved.error();
-  if (options_.output.empty()) {
-    out_.emplace(OutFile::on_descriptor(STDOUT_FILENO, "standard output"));
-  } else {
-    Result<OutFile> file = OutFile::open(options_.output);
-    if (!file) return file.error();
-    out_.emplace(std::move(*file));
-  }
+  Result<OutFile> output = open_output(options_);
+  if (!output) return output.error();
+  out_.emplace(std::move(*output));
   if (!options_.child.empty()) {
     Result<Child> child = Child::prepare(options_.child);
     if (!child) return child.error();
@@ -379,16 +456,19 @@ Result<int> LiveRun::run() {
   sink_ = make_sink(options_, *out_, clock_);
   counting_ = std::make_unique<CountingSink>(*sink_, options_.events, counted_events(options_), options_.count);
   if (const Result<void> started = start_session(); !started) return started.error();
-  start_model();
   started_ns_ = loss_since_ns_ = boot_now_ns();
+  if (const Result<void> started = start_recording(); !started) return started.error();
+  start_model();
   next_clock_check_ns_ = started_ns_ + kClockCheckNs;
   sink_->on(startup_record(options_, features_, started_ns_));
-  take_snapshot();
+  look_at_everything();
   out_->flush();
   if (options_.run_for_ns) {
     deadline_ns_ = boot_now_ns() + *options_.run_for_ns;
     out_->set_stop_at(deadline_ns_);
+    if (writer_) writer_->file().set_stop_at(deadline_ns_);
   }
+  give_up_privileges();
   print_error("tcptrail: ready\n");
 
   if (child_)

@@ -120,7 +120,7 @@ Result<void> PortsRun::look(std::vector<PortSnapshot>& snapshots) {
       return true;
     });
   };
-  const std::vector<std::uint32_t> read = session_->snapshot(drain).netns_read;
+  const std::vector<std::uint32_t> read = session_->snapshot({}, drain).netns_read;
   drain();
   for (PortSnapshot& snapshot : snapshots) {
     if (!std::binary_search(read.begin(), read.end(), snapshot.netns()))

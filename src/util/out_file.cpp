@@ -91,6 +91,7 @@ OutFile::OutFile(OutFile&& other) noexcept
       stop_fd_(other.stop_fd_),
       owned_(std::exchange(other.owned_, false)),
       stopping_(other.stopping_),
+      whole_flushes_(other.whole_flushes_),
       kind_(other.kind_),
       state_(other.state_),
       errno_(other.errno_),
@@ -234,13 +235,18 @@ void OutFile::fail(int error, const char* data, std::size_t written) {
   const bool gone = error == EPIPE || error == ECONNRESET || (error == EIO && kind_ == Kind::kTerminal);
   state_ = gone ? State::kClosed : State::kFailed;
   errno_ = error;
-  if (state_ == State::kFailed && kind_ == Kind::kDirect) cut_partial_line(data, written);
+  if (state_ == State::kFailed && kind_ == Kind::kDirect) cut_partial_unit(data, written);
+}
+
+bool OutFile::is_regular() const {
+  struct stat info {};
+  return !path_.empty() && fstat(fd_, &info) == 0 && S_ISREG(info.st_mode);
 }
 
 // A full disk ends in the middle of a line. Readers of lines must not see that, so
 // the file is cut behind its last whole record, if nobody wrote after us.
-void OutFile::cut_partial_line(const char* data, std::size_t written) const {
-  const auto* newline = static_cast<const char*>(memrchr(data, '\n', written));
+void OutFile::cut_partial_unit(const char* data, std::size_t written) const {
+  const auto* newline = whole_flushes_ ? nullptr : static_cast<const char*>(memrchr(data, '\n', written));
   const std::size_t whole = newline == nullptr ? 0 : static_cast<std::size_t>(newline + 1 - data);
   const auto excess = static_cast<off_t>(written - whole);
   struct stat info {};
@@ -250,10 +256,13 @@ void OutFile::cut_partial_line(const char* data, std::size_t written) const {
   if (ftruncate(fd_, info.st_size - excess) == 0) lseek(fd_, -excess, SEEK_CUR);
 }
 
-Result<void> OutFile::reopen() {
+Result<void> OutFile::reopen() { return reopen_with(0); }
+Result<void> OutFile::reopen_new() { return reopen_with(O_EXCL); }
+
+Result<void> OutFile::reopen_with(int more_flags) {
   if (path_.empty()) return {};
   flush();
-  const int fd = open_path(path_, 0);
+  const int fd = open_path(path_, more_flags);
   if (fd < 0) return open_error(path_, errno);
   close_fds();
   fd_ = fd;

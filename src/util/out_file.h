@@ -55,6 +55,8 @@ class OutFile {
   // (append, created 0600). On an error the old file stays in use. Nothing
   // happens for a borrowed descriptor.
   Result<void> reopen();
+  // The same for a file that must not be there: its name was given away (rename).
+  Result<void> reopen_new();
 
   // A descriptor that becomes readable, and stays so, when the run is to stop (a
   // signalfd of SIGINT and SIGTERM, an eventfd, or an epoll descriptor of
@@ -67,12 +69,17 @@ class OutFile {
   // time ends the output.
   void request_stop() { stopping_ = true; }
   void set_grace_ms(std::uint64_t ms) { grace_ms_ = ms; }
+  // A disk that fills up leaves a file of whole lines. With this one of whole
+  // flushes: what each flush() wrote is then one unit (a block of a recording).
+  void set_whole_flushes() { whole_flushes_ = true; }
 
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] bool usable() const { return state_ == State::kOpen; }
   [[nodiscard]] int error_number() const { return errno_; }
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] bool is_terminal() const { return kind_ == Kind::kTerminal; }
+  // A file of our own that has a path and could be renamed.
+  [[nodiscard]] bool is_regular() const;
   [[nodiscard]] std::uint64_t bytes_written() const { return bytes_written_; }
   // Committed after the output had ended, or in the buffer when it did.
   [[nodiscard]] std::uint64_t bytes_not_taken() const;
@@ -86,6 +93,7 @@ class OutFile {
   enum class Kind { kDirect, kPipe, kSocket, kTerminal };
   OutFile(int fd, bool owned, std::string name, std::string path);
 
+  Result<void> reopen_with(int more_flags);
   void classify();
   void close_fds() noexcept;
   void make_room(std::size_t size);
@@ -93,7 +101,7 @@ class OutFile {
   [[nodiscard]] std::ptrdiff_t write_some(const char* data, std::size_t size) const;
   bool wait_writable();
   void fail(int error, const char* data, std::size_t written);
-  void cut_partial_line(const char* data, std::size_t written) const;
+  void cut_partial_unit(const char* data, std::size_t written) const;
 
   std::unique_ptr<char[]> buffer_;
   char* pos_ = nullptr;
@@ -104,6 +112,7 @@ class OutFile {
   int stop_fd_ = -1;
   bool owned_ = false;
   bool stopping_ = false;
+  bool whole_flushes_ = false;
   bool ready_before_ = false;  // poll() said writable, and nothing was written since
   Kind kind_ = Kind::kDirect;
   State state_ = State::kOpen;

@@ -1,41 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Every program and every plan on the running kernel: compiling proves nothing
 // about loading. And the in-kernel decisions with chosen inputs.
-#include <arpa/inet.h>
-#include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include "core/event.h"
-#include "kernel/diagnose.h"
-#include "kernel/features.h"
-#include "kernel/plan.h"
-#include "kernel/session.h"
+#include "live.h"
 
 namespace tcptrail {
 namespace {
 
-constexpr std::size_t kRing = 256 * 1024;
-
-class Load : public testing::Test {
- protected:
-  void SetUp() override {
-    if (const auto obstacle = find_obstacle()) GTEST_SKIP() << obstacle->what << ": " << obstacle->why;
-  }
-
-  static std::unique_ptr<Session> start(const std::vector<std::string>& denied, const PlanRequest& request,
-                                        const SessionOptions& options) {
-    const Plan plan = make_plan(probe_features(denied), request);
-    auto session = Session::start(plan, options);
-    if (!session) {
-      ADD_FAILURE() << session.error().what << "\n" << session.error().why;
-      return nullptr;
-    }
-    for (const std::string& warning : (*session)->warnings()) ADD_FAILURE() << warning;
-    return std::move(*session);
-  }
-};
+using test::kRing;
+using Load = test::OnThisKernel;
 
 TEST_F(Load, EveryProgramLoadsAndAttaches) {
   EXPECT_NE(start({"cookie"}, {.snapshot = true, .command_tree = true}, {.filters = {}, .ring_bytes = kRing, .command_pid = 1}), nullptr)
@@ -56,6 +28,7 @@ TEST_F(Load, ThePlanWithEverythingDeniedStillTraces) {
 
 // `ports`: the iterators alone, and a socket that is in no list of the kernel's.
 TEST_F(Load, ToLookOnlyASnapshotNeedsNoTracing) {
+  if (!probe_features({}).on(Feature::kIterTaskFile)) GTEST_SKIP() << "iter_task_file is off here";
   const auto session = start({}, {.snapshot = true, .command_tree = false, .trace = false}, {.filters = {}, .ring_bytes = kRing});
   ASSERT_NE(session, nullptr);
   const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
@@ -78,7 +51,7 @@ TEST_F(Load, ToLookOnlyASnapshotNeedsNoTracing) {
       return true;
     });
   };
-  session->snapshot(drain);
+  session->snapshot({}, drain);
   drain();
   ::close(fd);
   EXPECT_TRUE(seen);
@@ -111,7 +84,7 @@ TEST_F(Load, ASnapshotShowsSocketsAndHoldersAndReadsItsOwnNamespaceToTheEnd) {
       return true;
     });
   };
-  const std::vector<std::uint32_t> read = session->snapshot(drain).netns_read;
+  const std::vector<std::uint32_t> read = session->snapshot({}, drain).netns_read;
   drain();
   EXPECT_FALSE(read.empty());
   EXPECT_EQ(malformed, 0U);

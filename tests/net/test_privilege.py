@@ -81,6 +81,26 @@ def two_capabilities(checks):
     print(f"  features: {run.records[0]['features']}")
 
 
+def little_is_left(checks):
+    """after the start only what is still needed is left: capabilities, system calls"""
+    dac_read_search, sys_ptrace, sys_admin, bpf = 1 << 2, 1 << 19, 1 << 21, 1 << 39
+    with Namespace() as ns:
+        for arguments, allowed in [
+            (["life"], dac_read_search | sys_ptrace | sys_admin),
+            (["trace", "--json"], sys_ptrace | sys_admin),
+            (["life", "--no-snapshot"], dac_read_search),
+            (["trace", "--netns", str(os.getpid())], 0),
+        ]:
+            with Tracer(arguments, netns=None if "--netns" in arguments else ns) as tracer:
+                with open(f"/proc/{tracer.pid}/status") as status:
+                    state = dict(line.split(":", 1) for line in status)
+                for name in ("CapEff", "CapPrm"):
+                    kept = int(state[name], 16)
+                    checks.equal(kept & ~(allowed | bpf), 0, f"{' '.join(arguments)}: {name} {kept:#x}")
+                checks.equal(state["NoNewPrivs"].strip(), "1", "no_new_privs")
+                checks.equal(state["Seccomp"].strip(), "2", "a filter of system calls")
+
+
 def inside_a_namespace(checks):
     """under `ip netns exec`, which hides tracefs"""
     with Namespace() as ns, Tracer(["life", "--json"], netns=ns, inside=True) as tracer:
@@ -168,6 +188,6 @@ def unknown_feature(checks):
 
 if __name__ == "__main__":
     run_tests(
-        *[unprivileged, two_capabilities, inside_a_namespace, each_feature_denied],
+        *[unprivileged, two_capabilities, little_is_left, inside_a_namespace, each_feature_denied],
         unknown_feature,
     )

@@ -123,8 +123,8 @@ class KeepingSink final : public RecordSink {
 };
 
 // A model that has its first snapshot behind it.
-struct Model {
-  explicit Model(LifecycleOptions options = {}) : lifecycle(std::move(options), sink) {
+struct Connections {
+  explicit Connections(LifecycleOptions options = {}) : lifecycle(std::move(options), sink) {
     lifecycle.begin_snapshot(0);
     lifecycle.end_snapshot(0, {});
   }

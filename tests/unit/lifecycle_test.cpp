@@ -14,7 +14,7 @@ namespace {
 constexpr std::uint16_t kOrderly = TCPTRAIL_END_DONE | TCPTRAIL_END_DEAD;
 
 // A client that connects, closes first and is left in TIME_WAIT.
-void active_life(Model& model, std::uint64_t cookie = 1) {
+void active_life(Connections& model, std::uint64_t cookie = 1) {
   model.feed({by(10, ev(cookie, 1 * kMs, kClose, kSynSent, {0, 80})),
               ev(cookie, 2 * kMs, kSynSent, kEstablished),
               by(10, ev(cookie, 5 * kMs, kEstablished, kFinWait1)),
@@ -22,7 +22,7 @@ void active_life(Model& model, std::uint64_t cookie = 1) {
               closing(ev(cookie, 7 * kMs, kFinWait2, kClose), kOrderly, 0, TCPTRAIL_TW_TIME_WAIT)});
 }
 
-void passive_life(Model& model, std::uint64_t cookie = 2) {
+void passive_life(Connections& model, std::uint64_t cookie = 2) {
   const Ends server{80, 40000};
   model.feed({ev(cookie, 2'100 * kUs, kListen, kSynRecv, server), ev(cookie, 2'200 * kUs, kSynRecv, kEstablished, server),
               accept_of(cookie, 2'300 * kUs, 20), ev(cookie, 5'100 * kUs, kEstablished, kCloseWait, server),
@@ -31,7 +31,7 @@ void passive_life(Model& model, std::uint64_t cookie = 2) {
 }
 
 TEST(Lifecycle, LocalFinFirstMeansLocalClosedFirst) {
-  Model model;
+  Connections model;
   active_life(model);
   const KeptConnection& c = model.only();
   EXPECT_EQ(c.closer, Closer::kLocal);
@@ -45,14 +45,14 @@ TEST(Lifecycle, LocalFinFirstMeansLocalClosedFirst) {
 }
 
 TEST(Lifecycle, ThePortThatConnectChoseLaterIsTheConnections) {
-  Model model;
+  Connections model;
   active_life(model);
   EXPECT_EQ(model.only().tuple.lport, 40000);
   EXPECT_EQ(model.sink.transitions.at(0).tuple.lport, 0) << "not chosen yet at CLOSE->SYN_SENT";
 }
 
 TEST(Lifecycle, TimesAreThoseOfTheEvents) {
-  Model model;
+  Connections model;
   active_life(model);
   const KeptConnection& c = model.only();
   EXPECT_EQ(c.start, 1 * kMs);
@@ -65,25 +65,13 @@ TEST(Lifecycle, TimesAreThoseOfTheEvents) {
 }
 
 TEST(Lifecycle, ThePathEndsWithTimeWaitWhenThisEndEnteredIt) {
-  Model model;
+  Connections model;
   active_life(model);
   EXPECT_EQ(model.only().path_kept, (std::vector{kClose, kSynSent, kEstablished, kFinWait1, kFinWait2, kTimeWait}));
 }
 
-TEST(Lifecycle, EnteringTimeWaitIsARecordOfItsOwn) {
-  Model model;
-  active_life(model);
-  ASSERT_EQ(model.sink.time_waits.size(), 1U);
-  EXPECT_EQ(model.sink.time_waits[0].event, TimeWaitEvent::kEnter);
-  EXPECT_EQ(model.sink.time_waits[0].owner.pid, 10U);
-  EXPECT_EQ(model.sink.time_waits[0].expires_in_ms, 60'000U);
-  Model other;
-  passive_life(other);
-  EXPECT_TRUE(other.sink.time_waits.empty());
-}
-
 TEST(Lifecycle, APassiveCloseIsTheRemoteSidesAndTheOwnerIsWhoClosed) {
-  Model model;
+  Connections model;
   passive_life(model);
   const KeptConnection& c = model.only();
   EXPECT_EQ(c.closer, Closer::kRemote);
@@ -95,7 +83,7 @@ TEST(Lifecycle, APassiveCloseIsTheRemoteSidesAndTheOwnerIsWhoClosed) {
 }
 
 TEST(Lifecycle, TheTwoEndsOnOneHostNameEachOtherAndTheClosingProcess) {
-  Model model;
+  Connections model;
   model.feed({by(10, ev(1, 1 * kMs, kClose, kSynSent, {0, 80})), ev(1, 2 * kMs, kSynSent, kEstablished),
               ev(2, 3 * kMs, kListen, kSynRecv, {80, 40000}), ev(2, 3 * kMs, kSynRecv, kEstablished, {80, 40000}),
               by(10, ev(1, 4 * kMs, kEstablished, kFinWait1)), ev(2, 4 * kMs, kEstablished, kCloseWait, {80, 40000}),
@@ -110,7 +98,7 @@ TEST(Lifecycle, TheTwoEndsOnOneHostNameEachOtherAndTheClosingProcess) {
 }
 
 TEST(Lifecycle, WhoClosesWithoutHavingAcceptedHasInheritedTheDescriptor) {
-  Model model;
+  Connections model;
   const Ends server{80, 40000};
   model.feed({ev(2, 1, kListen, kSynRecv, server), ev(2, 2, kSynRecv, kEstablished, server), accept_of(2, 3, 20),
               by(21, ev(2, 4, kEstablished, kFinWait1, server)), ev(2, 5, kFinWait1, kFinWait2, server),
@@ -120,7 +108,7 @@ TEST(Lifecycle, WhoClosesWithoutHavingAcceptedHasInheritedTheDescriptor) {
 }
 
 TEST(Lifecycle, AKillerIsTheCloserAndNeverTheOwner) {
-  Model model;
+  Connections model;
   Event killed = closing(by(99, ev(1, 9, kEstablished, kClose), "ss"), 0, ECONNABORTED);
   killed.base.flags = static_cast<std::uint8_t>((killed.base.flags & ~TCPTRAIL_F_OWN) | TCPTRAIL_F_KILLER);
   model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished), killed});
@@ -130,7 +118,7 @@ TEST(Lifecycle, AKillerIsTheCloserAndNeverTheOwner) {
 }
 
 TEST(Lifecycle, AnUnacceptedChildBelongsToItsListener) {
-  Model model;
+  Connections model;
   const Ends server{80, 40000};
   model.feed({by(30, ev(5, 1, kClose, kListen, {80, 0}), "lsn"), ev(2, 2, kListen, kSynRecv, server),
               ev(2, 3, kSynRecv, kEstablished, server),
@@ -144,7 +132,7 @@ TEST(Lifecycle, AnUnacceptedChildBelongsToItsListener) {
 }
 
 TEST(Lifecycle, ASocketThatConnectsTwiceGivesTwoGenerations) {
-  Model model;
+  Connections model;
   model.feed({by(10, ev(1, 1, kClose, kSynSent)), closing(ev(1, 2, kSynSent, kClose), 0, ECONNREFUSED),
               by(10, ev(1, 3, kClose, kSynSent)), closing(ev(1, 4, kSynSent, kClose), 0, ECONNREFUSED)});
   ASSERT_EQ(model.sink.connections.size(), 2U);
@@ -153,7 +141,7 @@ TEST(Lifecycle, ASocketThatConnectsTwiceGivesTwoGenerations) {
 }
 
 TEST(Lifecycle, CloseAfterShutdownRepeatsTheStateAndBreaksNoChain) {
-  Model model;
+  Connections model;
   model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished),
               by(10, ev(1, 3, kEstablished, kFinWait1)), ev(1, 4, kFinWait1, kFinWait2),
               by(10, ev(1, 5, kFinWait2, kFinWait2)),
@@ -166,7 +154,7 @@ TEST(Lifecycle, CloseAfterShutdownRepeatsTheStateAndBreaksNoChain) {
 // ---- loss ----------------------------------------------------------------------
 
 TEST(Lifecycle, AGapInTheChainIsMarkedAndTheCloserIsStillWhatTheStatesProve) {
-  Model model;
+  Connections model;
   model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished),
               closing(ev(1, 9, kFinWait2, kClose), kOrderly, 0, TCPTRAIL_TW_TIME_WAIT)});
   EXPECT_FALSE(model.only().complete);
@@ -176,7 +164,7 @@ TEST(Lifecycle, AGapInTheChainIsMarkedAndTheCloserIsStillWhatTheStatesProve) {
 }
 
 TEST(Lifecycle, WhatTheSecondProgramSawAsWellIsDroppedAndCounted) {
-  Model model;
+  Connections model;
   model.feed({by(10, ev(1, 1, kClose, kSynSent)), by(10, ev(1, 2, kClose, kSynSent)), ev(1, 3, kSynSent, kEstablished),
               ev(1, 4, kSynSent, kEstablished), ev(1, 5, kEstablished, kCloseWait), ev(1, 6, kEstablished, kCloseWait),
               closing(ev(1, 7, kCloseWait, kClose), TCPTRAIL_END_DONE, EPIPE),
@@ -188,14 +176,14 @@ TEST(Lifecycle, WhatTheSecondProgramSawAsWellIsDroppedAndCounted) {
 }
 
 TEST(Lifecycle, APairThatNoCallSiteReportsIsMarked) {
-  Model model;
+  Connections model;
   model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished), ev(1, 3, kEstablished, kLastAck),
               closing(ev(1, 4, kLastAck, kClose), kOrderly | TCPTRAIL_END_ALL_ACKED)});
   EXPECT_FALSE(model.only().complete);
 }
 
 TEST(Lifecycle, AConnectionWhoseBeginningWasLostIsIncomplete) {
-  Model model;
+  Connections model;
   model.feed({ev(1, 5, kEstablished, kCloseWait), by(10, ev(1, 6, kCloseWait, kLastAck)),
               closing(ev(1, 7, kLastAck, kClose), kOrderly | TCPTRAIL_END_ALL_ACKED)});
   EXPECT_FALSE(model.only().complete);
@@ -205,7 +193,7 @@ TEST(Lifecycle, AConnectionWhoseBeginningWasLostIsIncomplete) {
 }
 
 TEST(Lifecycle, ALostCloseIsFoundByTheNextSnapshot) {
-  Model model;
+  Connections model;
   model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished)});
   model.lifecycle.begin_snapshot(100);
   model.lifecycle.end_snapshot(200, std::vector<std::uint32_t>{kNetns});
@@ -222,7 +210,7 @@ TEST(Lifecycle, ALostCloseIsFoundByTheNextSnapshot) {
 }
 
 TEST(Lifecycle, ALostCloseIsGivenUpAtTheEndOfTheRun) {
-  Model model;
+  Connections model;
   model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished)});
   model.lifecycle.begin_snapshot(100);
   model.lifecycle.end_snapshot(200, std::vector<std::uint32_t>{kNetns});
@@ -231,7 +219,7 @@ TEST(Lifecycle, ALostCloseIsGivenUpAtTheEndOfTheRun) {
 }
 
 TEST(Lifecycle, AMissingConnectionThatIsHeardOfAgainWasNotLost) {
-  Model model;
+  Connections model;
   model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished)});
   model.lifecycle.begin_snapshot(100);
   model.lifecycle.end_snapshot(200, std::vector<std::uint32_t>{kNetns});
@@ -241,7 +229,7 @@ TEST(Lifecycle, AMissingConnectionThatIsHeardOfAgainWasNotLost) {
 }
 
 TEST(Lifecycle, ANamespaceThatCouldNotBeReadEndsNothing) {
-  Model model;
+  Connections model;
   model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished)});
   model.lifecycle.begin_snapshot(100);
   model.lifecycle.end_snapshot(200, std::vector<std::uint32_t>{kNetns + 1});
@@ -252,7 +240,7 @@ TEST(Lifecycle, ANamespaceThatCouldNotBeReadEndsNothing) {
 TEST(Lifecycle, AFullTableEvictsTheOldestAndCountsIt) {
   LifecycleOptions options;
   options.max_connections = 2;
-  Model model(std::move(options));
+  Connections model(std::move(options));
   for (std::uint64_t cookie = 1; cookie <= 3; ++cookie) model.feed({by(10, ev(cookie, cookie, kClose, kSynSent))});
   EXPECT_EQ(model.lifecycle.evicted(), 1U);
   model.feed({closing(ev(1, 10, kSynSent, kClose), 0, ECONNREFUSED)});
@@ -295,14 +283,14 @@ TEST(Lifecycle, AnEventBeforeTheSnapshotRecordOfItsSocketIsNoGap) {
 
 // ---- data after close ---------------------------------------------------------------
 
-void close_with_data_after(Model& model) {
+void close_with_data_after(Connections& model) {
   model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished),
               by(10, ev(1, 3, kEstablished, kFinWait1)), reset(1, 4, TCPTRAIL_RESET_RECEIVED),
               closing(ev(1, 5, kFinWait1, kClose), TCPTRAIL_END_DEAD | TCPTRAIL_END_SHUT_RCV, ECONNRESET)});
 }
 
 TEST(Lifecycle, ARecordWaitsForTheResetThatDecidesItsEnding) {
-  Model model({.resets_traced = true});
+  Connections model({.resets_traced = true});
   close_with_data_after(model);
   EXPECT_TRUE(model.sink.connections.empty());
   EXPECT_TRUE(model.lifecycle.waiting());
@@ -312,7 +300,7 @@ TEST(Lifecycle, ARecordWaitsForTheResetThatDecidesItsEnding) {
 }
 
 TEST(Lifecycle, TheWaitEndsWithTheTimeOfTheStream) {
-  Model model({.resets_traced = true});
+  Connections model({.resets_traced = true});
   close_with_data_after(model);
   model.lifecycle.advance_to(6);
   EXPECT_TRUE(model.sink.connections.empty());
@@ -321,7 +309,7 @@ TEST(Lifecycle, TheWaitEndsWithTheTimeOfTheStream) {
 }
 
 TEST(Lifecycle, NothingWaitsWhereResetsAreNotTraced) {
-  Model model({.resets_traced = false});
+  Connections model({.resets_traced = false});
   close_with_data_after(model);
   EXPECT_EQ(model.only().how, How::kUnknown);
 }
@@ -331,7 +319,7 @@ TEST(Lifecycle, NothingWaitsWhereResetsAreNotTraced) {
 TEST(Lifecycle, AFilterOnTheLocalPortKeepsTheFirstEventThatDidNotKnowIt) {
   LifecycleOptions options;
   options.filters.lports.ranges = {{40000, 40000}};
-  Model model(std::move(options));
+  Connections model(std::move(options));
   active_life(model);
   EXPECT_EQ(model.sink.transitions.size(), 5U);
   EXPECT_EQ(model.sink.transitions.at(0).new_state, kSynSent);
@@ -341,7 +329,7 @@ TEST(Lifecycle, AFilterOnTheLocalPortKeepsTheFirstEventThatDidNotKnowIt) {
 TEST(Lifecycle, AFilterOnAnotherLocalPortPrintsNothingAndKeepsNothing) {
   LifecycleOptions options;
   options.filters.lports.ranges = {{5, 5}};
-  Model model(std::move(options));
+  Connections model(std::move(options));
   active_life(model);
   EXPECT_TRUE(model.sink.transitions.empty());
   EXPECT_TRUE(model.sink.connections.empty());
@@ -351,7 +339,7 @@ TEST(Lifecycle, AFilterOnAnotherLocalPortPrintsNothingAndKeepsNothing) {
 TEST(Lifecycle, AFilterOnThePidShowsAPassiveConnectionFromItsFirstTransition) {
   LifecycleOptions options;
   options.filters.pids = {20};
-  Model model(std::move(options));
+  Connections model(std::move(options));
   passive_life(model);
   EXPECT_EQ(model.sink.transitions.size(), 5U);
   EXPECT_EQ(model.sink.transitions.at(0).old_state, kListen);
@@ -361,7 +349,7 @@ TEST(Lifecycle, AFilterOnThePidShowsAPassiveConnectionFromItsFirstTransition) {
 TEST(Lifecycle, AFilterOnAnotherPidShowsNothing) {
   LifecycleOptions options;
   options.filters.pids = {21};
-  Model model(std::move(options));
+  Connections model(std::move(options));
   passive_life(model);
   EXPECT_TRUE(model.sink.transitions.empty());
   EXPECT_TRUE(model.sink.connections.empty());
@@ -371,7 +359,7 @@ TEST(Lifecycle, AFilterOnTheEndingShowsWholeLivesOrNothing) {
   for (const Closer wanted : {Closer::kLocal, Closer::kRemote}) {
     LifecycleOptions options;
     options.filters.closed_by = {wanted};
-    Model model(std::move(options));
+    Connections model(std::move(options));
     active_life(model);
     EXPECT_EQ(model.sink.transitions.size(), wanted == Closer::kLocal ? 5U : 0U);
     EXPECT_EQ(model.lifecycle.transitions(), wanted == Closer::kLocal ? 5U : 0U);
@@ -383,7 +371,7 @@ TEST(Lifecycle, AFilterOnTheEndingAlsoWaitsForTheResetThatDecides) {
   LifecycleOptions options;
   options.filters.how = {How::kRstSent};
   options.resets_traced = true;
-  Model model(std::move(options));
+  Connections model(std::move(options));
   close_with_data_after(model);
   EXPECT_TRUE(model.sink.transitions.empty());
   model.feed({reset(1, 6, TCPTRAIL_RESET_SENT, TCPTRAIL_F_SKB)});
@@ -393,7 +381,7 @@ TEST(Lifecycle, AFilterOnTheEndingAlsoWaitsForTheResetThatDecides) {
 TEST(Lifecycle, OnlyTheCommandsOwnConnectionsPassWithACommand) {
   LifecycleOptions options;
   options.filters.in_tree = true;
-  Model model(std::move(options));
+  Connections model(std::move(options));
   active_life(model, 1);
   Event inside = by(11, ev(3, 10 * kMs, kClose, kSynSent));
   inside.base.flags |= TCPTRAIL_F_IN_TREE;
@@ -403,7 +391,7 @@ TEST(Lifecycle, OnlyTheCommandsOwnConnectionsPassWithACommand) {
 }
 
 TEST(Lifecycle, AnAddressIsNoCookieAndIsNotPrinted) {
-  Model model({.cookie_is_address = true});
+  Connections model({.cookie_is_address = true});
   active_life(model);
   EXPECT_EQ(model.only().cookie, 0U);
 }

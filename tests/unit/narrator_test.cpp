@@ -132,7 +132,7 @@ TEST(Narrator, WhatIsStillInCloseWaitAtTheEndIsCountedByProcess) {
 
 // The whole way from the kernel's events: the model's own evidence finds its finding.
 TEST(Narrator, UnreadDataIsFoundFromTheKernelsEvents) {
-  test::Model model;
+  test::Connections model;
   model.feed({test::ev(1, 1000, kListen, kSynRecv), test::ev(1, 2000, kSynRecv, kEstablished),
               test::closing(test::by(7, test::ev(1, 9000, kEstablished, kClose)), TCPTRAIL_END_UNREAD | TCPTRAIL_END_SHUT_RCV | TCPTRAIL_END_SHUT_SEND)});
   model.lifecycle.advance_to(UINT64_MAX);

@@ -23,7 +23,7 @@ TEST(Plan, WithEverythingOnlyWhatNobodyAskedForStaysOff) {
   const Plan plan = make_plan({}, {.snapshot = true, .command_tree = false});
   EXPECT_TRUE(plan.typed);
   EXPECT_TRUE(plan.limits.empty());
-  for (const char* name : {"set_state", "set_state_again", "accept4_return", "accept_return", "send_reset", "receive_reset", "seen_sockets", "seen_holders"})
+  for (const char* name : {"set_state", "set_state_again", "accept4_return", "accept_return", "bind_return", "listen_return", "send_reset", "receive_reset", "seen_sockets", "seen_holders"})
     EXPECT_TRUE(plan.loads(name)) << name;
   EXPECT_FALSE(plan.loads("destroy"));
   EXPECT_FALSE(plan.loads("process_fork"));
@@ -37,7 +37,7 @@ TEST(Plan, EachProgramThatStaysOffHasAReason) {
 }
 
 TEST(Plan, EachMissingFeatureSaysWhatIsLessTrue) {
-  for (const Feature feature : {Feature::kTpBtf, Feature::kSecondCopy, Feature::kCookie, Feature::kTimeWaitWalk, Feature::kSendReset, Feature::kAccept,
+  for (const Feature feature : {Feature::kTpBtf, Feature::kSecondCopy, Feature::kCookie, Feature::kTimeWaitWalk, Feature::kSendReset, Feature::kAccept, Feature::kRefusedCalls,
                                 Feature::kIterTcp, Feature::kIterTaskFile})
     EXPECT_FALSE(make_plan(without({feature}), {}).limits.empty()) << name_of(feature);
 }

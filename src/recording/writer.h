@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Items into blocks, blocks into files. One pass, bounded memory; whatever ends
+// the process, all blocks but the last one stay readable. Input: items, and the
+// time now and then; output: FILE, and with rotation its older parts FILE.1 (the
+// newest of them) to FILE.N. Called by the Recorder and the run loop.
+//
+// The process must ignore SIGPIPE and SIGXFSZ, as for OutFile.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "recording/answers.h"
+#include "recording/format.h"
+#include "recording/header.h"
+#include "recording/items.h"
+#include "util/out_file.h"
+#include "util/result.h"
+
+struct ZSTD_CCtx_s;
+
+namespace tcptrail {
+
+struct RecordingTarget {
+  std::string path;                        // created 0600, links refused; "-" = stdout
+  std::optional<std::uint64_t> max_bytes{};  // of one file
+  unsigned keep = 0;                       // older parts; 0 = the recording is full at max_bytes
+};
+
+class RecordingWriter {
+ public:
+  // Opens the file and writes the preamble and the header block: an output that
+  // cannot be written is an error at once.
+  static Result<std::unique_ptr<RecordingWriter>> create(RecordingTarget target, RecordingHeader header);
+  RecordingWriter(const RecordingWriter&) = delete;
+  ~RecordingWriter();  // does not write
+
+  // Items. Calls after a failure do nothing.
+  void event(const Event& event) {
+    items_.event(event);
+    if (items_.bytes().size() >= kBlockFill) [[unlikely]]
+      flush();
+  }
+  void begin_snapshot(std::uint64_t boot_ns, bool minisockets_only);
+  void end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope);
+  void advance_to(std::uint64_t boot_ns);
+  void round(std::uint64_t boot_ns);
+  void loss(const LossRecord& record);
+  void clock_offset(std::int64_t ns);
+  void finish(std::uint64_t boot_ns);
+  // Answers: written when they are not what the file says already.
+  void cgroup(std::uint64_t id, std::string_view path);
+  void alive(const Process& process, std::optional<bool> alive);
+  void sysctls(std::uint32_t netns, const std::optional<PortSysctls>& sysctls);
+  [[nodiscard]] const RecordedAnswers& answers() const { return answers_; }
+
+  // To be called in every round of the run loop, and at due_ns() when that is idle:
+  // what waits in memory is written before it is a second old. Boot ns; UINT64_MAX = nothing waits.
+  void tick(std::uint64_t now_ns);
+  [[nodiscard]] std::uint64_t due_ns() const;
+  // Writes the last block and the end mark. True when everything has been written.
+  bool close();
+
+  [[nodiscard]] bool ok() const { return !failure_; }
+  // One message for stderr, exit code 1. Only when not ok().
+  [[nodiscard]] const Error& failure() const { return *failure_; }
+  // The reader of the pipe that is written to has gone: not a failure, but nothing is recorded any more.
+  [[nodiscard]] bool reader_gone() const { return out_.state() == OutFile::State::kClosed; }
+  // max_bytes is reached, and there is no rotation: the run should end.
+  [[nodiscard]] bool full() const;
+  // A new part began, and no full snapshot since: one should be taken, so that the part can be read alone.
+  [[nodiscard]] bool wants_snapshot() const { return wants_snapshot_; }
+
+  [[nodiscard]] std::uint64_t events() const { return events_; }  // of all parts
+  [[nodiscard]] std::uint64_t bytes() const { return earlier_bytes_ + part_bytes_; }
+  [[nodiscard]] std::uint32_t part() const { return preamble_.part; }
+  // For OutFile's set_stop_fd() and the like: a recording may go into a pipe.
+  [[nodiscard]] OutFile& file() { return out_; }
+
+ private:
+  RecordingWriter(RecordingTarget target, RecordingHeader header, OutFile out);
+
+  bool flush();
+  void after_item();
+  bool begin_part();
+  bool rotate();
+  bool put_answers();
+  bool put_items(const ItemEncoder& items);
+  bool put_end(bool continued);
+  bool put_block(BlockHeader header, std::span<const std::byte> stored);
+  bool fail(Error error);
+  [[nodiscard]] std::span<const std::byte> compressed(std::span<const std::byte> payload);
+
+  struct FreeContext {
+    void operator()(ZSTD_CCtx_s* context) const noexcept;
+  };
+
+  RecordingTarget target_;
+  RecordingHeader header_;
+  OutFile out_;
+  RecordingPreamble preamble_;
+  ItemEncoder items_;
+  RecordedAnswers answers_;
+  std::unique_ptr<ZSTD_CCtx_s, FreeContext> zstd_;
+  std::vector<std::byte> compressed_;
+  std::optional<Error> failure_;
+  bool in_snapshot_ = false;
+  bool wants_snapshot_ = false;
+  bool closed_ = false;
+  std::uint64_t waiting_since_ns_ = 0;  // 0 = no item waits, or nobody has looked yet
+  std::uint64_t now_ns_ = 0;
+  std::uint32_t blocks_ = 0;  // of this part, as the next three
+  std::uint64_t part_items_ = 0;
+  std::uint64_t part_events_ = 0;
+  std::uint64_t part_bytes_ = 0;
+  std::uint64_t events_ = 0;
+  std::uint64_t earlier_bytes_ = 0;
+};
+
+}  // namespace tcptrail

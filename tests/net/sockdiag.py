@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the kernel itself says of its TCP sockets: sock_diag(7), which is what ss reads, in the network namespace of the
+calling thread.
+
+Asking has an effect: a socket without a cookie is given one."""
+
+import collections
+import socket
+import struct
+import subprocess
+import time
+
+NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST_DUMP, NLMSG_ERROR, NLMSG_DONE = 4, 20, 0x301, 2, 3
+STATES = dict(enumerate("- ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK LISTEN CLOSING NEW_SYN_RECV BOUND".split()))
+NUMBERS = {name: number for number, name in STATES.items()}
+TIMEWAIT_TIMER = 3
+ALL = 0x3FFF
+
+# state and tuple as tcptrail prints them; expires_ms of a minisocket (else None), counted from at_ns (boot time)
+Socket = collections.namedtuple("Socket", "cookie state mini family laddr lport raddr rport expires_ms at_ns uid inode")
+
+
+def tuple_of(one):
+    """(laddr, lport, raddr, rport) of a Socket or of a record."""
+    if isinstance(one, dict):
+        return one["laddr"], one["lport"], one["raddr"], one["rport"]
+    return one.laddr, one.lport, one.raddr, one.rport
+
+
+def sockets(*states):
+    """Every TCP socket that has one of these states (none: all); a minisocket has that of its phase."""
+    mask = sum(1 << NUMBERS[state] for state in states) or ALL
+    found = []
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as diag:
+        for family in (socket.AF_INET, socket.AF_INET6):
+            request = struct.pack("=BBBBI48x", family, socket.IPPROTO_TCP, 0, 0, mask)
+            diag.send(struct.pack("=IHHII", 16 + len(request), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST_DUMP, 1, 0) + request)
+            _read(diag, found)
+    return found
+
+
+def minisockets():
+    """TIME_WAIT and FIN_WAIT2 minisockets, by cookie."""
+    return {one.cookie: one for one in sockets("TIME_WAIT", "FIN_WAIT2") if one.mini}
+
+
+def _read(diag, found):
+    while True:
+        data = diag.recv(1 << 18)
+        at_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        while data:
+            length, kind = struct.unpack("=IH", data[:6])
+            if kind == NLMSG_DONE:
+                return
+            if kind == NLMSG_ERROR:
+                raise OSError(f"sock_diag: {data[16:20].hex()}")
+            found.append(_parse(data[16:length], at_ns))
+            data = data[(length + 3) & ~3 :]
+
+
+def _parse(message, at_ns):
+    family, state, timer, _, sport, dport = struct.unpack("!BBBBHH", message[:8])
+    cookie_low, cookie_high, expires, _, _, uid, inode = struct.unpack("=IIIIIII", message[44:72])
+    size = 4 if family == socket.AF_INET else 16
+    local, remote = (socket.inet_ntop(family, message[at : at + size]) for at in (8, 24))
+    mapped = family == socket.AF_INET6 and remote.startswith("::ffff:") and "." in remote
+    if mapped:
+        local, remote = local.removeprefix("::ffff:"), remote.removeprefix("::ffff:")
+    mini = timer == TIMEWAIT_TIMER
+    return Socket(
+        f"{cookie_high << 32 | cookie_low:x}", STATES[state], mini, "ipv4" if family == socket.AF_INET or mapped else "ipv6",
+        local, sport, remote, dport, expires if mini else None, at_ns, uid, inode,
+    )
+
+
+def ss_cookies():
+    """The cookies of all minisockets, as the words of `ss -tanoe` have them."""
+    lines = subprocess.run(["ss", "-Htanoe", "state", "time-wait", "state", "fin-wait-2"], capture_output=True, text=True, check=True).stdout
+    return {line.split(" sk:")[1].split()[0] for line in lines.splitlines() if "timer:(timewait" in line}
