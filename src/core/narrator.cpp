@@ -111,9 +111,11 @@ std::vector<Explanation> Narrator::finish(std::uint64_t boot_ns) const {
     kept.oldest_cookie = waiting_.key(index);
   }
   std::vector<KeptOpen> sorted;
+  sorted.reserve(by_process.size());
   for (const auto& [key, kept] : by_process) sorted.push_back(kept);
   std::stable_sort(sorted.begin(), sorted.end(), [](const KeptOpen& a, const KeptOpen& b) { return a.count > b.count; });
   std::vector<Explanation> out;
+  out.reserve(sorted.size());
   for (const KeptOpen& kept : sorted) out.push_back(explain(kept, boot_ns));
   return out;
 }

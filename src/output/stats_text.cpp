@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <tuple>
@@ -297,7 +298,7 @@ void StatsText::durations(const Period& p) {
   while (bins[last] < 0.5 && last > first) --last;
   for (std::size_t i = first; i <= last; ++i) {
     const std::string limits = fmt::format("{} to {}", right(round_text(i == 0 ? 0 : round_limit(i)), 8), right(round_text(round_limit(i + 1)), 8));
-    line(fmt::format("{} {} {}", limits, right(grouped(static_cast<std::uint64_t>(bins[i] + 0.5)), 11), bar_text(bins[i], highest, 60, options_.unicode)));
+    line(fmt::format("{} {} {}", limits, right(grouped(static_cast<std::uint64_t>(std::llround(bins[i]))), 11), bar_text(bins[i], highest, 60, options_.unicode)));
   }
   const auto all = [](const DenseHistogram& values) {
     return fmt::format("p50 {}, p95 {}, p99 {}, longest {}", quantile_text(values.quantile(0.5)), quantile_text(values.quantile(0.95)),
