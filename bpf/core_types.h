@@ -16,6 +16,7 @@
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_TCP 6
+#define SOCK_STREAM 1
 #define EADDRINUSE 98
 #define EADDRNOTAVAIL 99
 #define ECONNABORTED 103
@@ -164,6 +165,7 @@ struct sock {
 	int sk_err;
 	__u32 sk_ack_backlog;
 	__u16 sk_protocol; /* a bitfield before 5.6 */
+	__u16 sk_type;	   /* the same */
 	__u8 sk_shutdown;
 	__u8 sk_userlocks; /* a bitfield before 6.1 */
 };

@@ -103,7 +103,8 @@ static __always_inline int on_refusal(struct sys_exit_args *ctx, __u8 op)
 	if (!regs)
 		return 0;
 	sk = tcptrail_tcp_socket((int)TCPTRAIL_CALL_FIRST(regs));
-	if (!sk)
+	/* SOCK_RAW has protocol 6 too: IPPROTO_TCP, and NETLINK_XFRM. */
+	if (!sk || BPF_CORE_READ_BITFIELD_PROBED(sk, sk_type) != SOCK_STREAM)
 		return 0;
 	netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	if (!netns_passes(netns))

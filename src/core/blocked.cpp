@@ -181,8 +181,8 @@ void BlockedAttempts::write(const Attempt& attempt, const PortSnapshot* snapshot
     join_bind(attempt, *snapshot, *sysctls, record);
   else
     record.remedies.emplace_back("What is in the way is not known: the sockets of this network namespace could not be read.");
-  // The look was a little later than the attempt: what is said of time counts from the record's own.
-  if (record.free_in_ms) *record.free_in_ms += boot_ns > attempt.boot_ns ? (boot_ns - attempt.boot_ns) / 1'000'000 : 0;
+  // What had gone when somebody looked was free then. Timers count from the record's own time already.
+  if (record.free_in_ms == 0U) record.free_in_ms = boot_ns > attempt.boot_ns ? (boot_ns - attempt.boot_ns + 999'999) / 1'000'000 : 0;
   sink_.on(record);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // bind() and listen() that are refused, against what the records say of them: with every way in which the programs
 // find the arguments.
+#include <linux/netlink.h>
 #include <sys/prctl.h>
 
 #include <thread>
@@ -200,6 +201,21 @@ TEST_P(Refused, WhatSucceedsFailsOtherwiseOrIsNotTcpIsSilent) {
   EXPECT_EQ(::bind(good.get(), name.get(), name.length), -1);
   EXPECT_EQ(errno, EINVAL);
   EXPECT_EQ(::bind(-1, name.get(), name.length), -1);
+  // Neither is TCP's protocol number TCP.
+  const Fd raw(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_TCP));
+  const Endpoint elsewhere("192.0.2.1", 0);
+  EXPECT_EQ(::bind(raw.get(), elsewhere.get(), elsewhere.length), -1);
+  EXPECT_EQ(errno, EADDRNOTAVAIL);
+  const Fd netlink(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_XFRM));
+  const Fd second_netlink(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_XFRM));
+  if (netlink && second_netlink) {
+    sockaddr_nl port{};
+    port.nl_family = AF_NETLINK;
+    port.nl_pid = 4711;
+    ASSERT_EQ(::bind(netlink.get(), reinterpret_cast<const sockaddr*>(&port), sizeof port), 0);
+    EXPECT_EQ(::bind(second_netlink.get(), reinterpret_cast<const sockaddr*>(&port), sizeof port), -1);
+    EXPECT_EQ(errno, EADDRINUSE);
+  }
   EXPECT_EQ(take(*session, TCPTRAIL_REFUSED).size(), 0U);
 }
 

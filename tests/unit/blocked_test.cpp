@@ -86,6 +86,15 @@ TEST(Blocked, ABindIsJoinedWithWhatIsInItsWayAndWhoLeftIt) {
   EXPECT_NE(a.only().remedies.front().find("Wait"), std::string::npos);
 }
 
+// Looking takes its time where there are many sockets: the timers count from the record all the same.
+TEST(Blocked, ALateLookDoesNotMoveTheEnd) {
+  Attempts a;
+  a.model.event(refused(2 * kSecond, TCPTRAIL_OP_BIND, 8080));
+  a.look(3 * kSecond, {minisocket(5, 3 * kSecond, {8080, 50000}, 58'000)});
+  EXPECT_EQ(a.only().free_in_ms, 61'000U);
+  EXPECT_EQ(a.only().blockers[0].expires_in_ms, 59'000U);
+}
+
 TEST(Blocked, AListenersOwnSocketIsNotInItsWay) {
   Attempts a;
   a.model.event(refused(kSecond, TCPTRAIL_OP_LISTEN, 8080));
