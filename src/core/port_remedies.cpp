@@ -189,7 +189,8 @@ std::vector<std::string> connect_remedies(const ConnectCase& c, const PortSysctl
     out.push_back(fmt::format("net.ipv4.tcp_tw_reuse=1 (now {}) lets connect() take over a port in TIME_WAIT after {} ({} of them).", sysctls.tcp_tw_reuse,
                               duration_text(sysctls.tw_reuse_delay_ms), with_timestamps));
   if (without != 0 && !sysctls.tcp_timestamps)
-    out.push_back("net.ipv4.tcp_timestamps=1: without timestamps tcp_tw_reuse cannot take over a TIME_WAIT (new connections only).");
+    out.push_back(fmt::format("net.ipv4.tcp_timestamps=1{}: tcp_tw_reuse takes over no TIME_WAIT of a connection without timestamps. It helps those made from then on.",
+                              reuse_applies ? std::string() : fmt::format(" together with net.ipv4.tcp_tw_reuse=1 (now {})", sysctls.tcp_tw_reuse)));
   if (open != 0 && !owners.empty()) {
     const auto busiest = std::max_element(owners.begin(), owners.end(), [](const auto& a, const auto& b) { return a.second.second < b.second.second; });
     out.push_back(fmt::format("{} holds {}: keep fewer, or use them for more than one request.", who(busiest->second.first),

@@ -44,6 +44,7 @@ struct Seen {
   int fastreuse = 0;
   bool fin_wait2_minisocket = false;
   bool has_socket = true;
+  bool timestamps = true;
   std::uint32_t expires_ms = 30'000;
 };
 
@@ -62,7 +63,7 @@ Event seen(const Seen& s) {
   r.has_socket = s.has_socket;
   r.reuseaddr = s.reuseaddr;
   r.reuseport = s.reuseport;
-  r.bind = TCPTRAIL_BIND_BUCKET | TCPTRAIL_BIND_TIMESTAMPS;
+  r.bind = static_cast<__u8>(TCPTRAIL_BIND_BUCKET | (s.timestamps ? TCPTRAIL_BIND_TIMESTAMPS : 0));
   r.fastreuse = static_cast<__s8>(s.fastreuse);
   r.fastreuseport = static_cast<__s8>(s.fastreuse);
   if (s.state == kTimeWait) {
@@ -309,6 +310,18 @@ TEST(Remedies, OfAConnectThatTcpTwReuseWouldLetThrough) {
   const DestinationRecord reuse = to_port_80(events, sysctls, "10.0.0.1", "10.0.0.2");
   EXPECT_TRUE(reuse.connect);
   EXPECT_FALSE(says(reuse.remedies, "tcp_tw_reuse=1")) << "it is so already";
+}
+
+TEST(Remedies, WithoutTimestampsAllThatHasToChangeIsSaidAtOnce) {
+  PortSysctls sysctls = one_port();
+  sysctls.tcp_timestamps = false;
+  const auto events = {seen({.lport = 40000, .rport = 80, .fastreuse = -1, .timestamps = false})};
+  const DestinationRecord applies = to_port_80(events, sysctls);
+  EXPECT_TRUE(says(applies.remedies, "net.ipv4.tcp_timestamps=1")) << all(applies.remedies);
+  EXPECT_FALSE(says(applies.remedies, "tcp_tw_reuse=1")) << "it is in force on loopback";
+  sysctls.tcp_tw_reuse = 0;
+  const DestinationRecord off = to_port_80(events, sysctls);
+  EXPECT_TRUE(off.remedies.front().starts_with("net.ipv4.tcp_timestamps=1 together with net.ipv4.tcp_tw_reuse=1 (now 0)")) << all(off.remedies);
 }
 
 TEST(Remedies, OfAPortThatAServerPinned) {
