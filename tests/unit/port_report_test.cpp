@@ -228,7 +228,7 @@ TEST(Remedies, NameWhoHoldsThePortAndWhatHeShouldDo) {
             "Stop nginx (pid 12), which listens here, or use another port.");
   EXPECT_EQ(remedies({seen({.state = kClose, .raddr = "0.0.0.0", .rport = 0}), held(1, 12, "rsh")}).front(),
             "Stop rsh (pid 12), which holds the port with bind() and does not use it.");
-  EXPECT_TRUE(remedies({seen({.state = kCloseWait}), held(1, 12, "leaky")}).front().starts_with("Make leaky (pid 12) close the 1 connection"));
+  EXPECT_TRUE(remedies({seen({.state = kCloseWait}), held(1, 12, "leaky")}).front().starts_with("Make leaky (pid 12) close its connection whose peer"));
   EXPECT_EQ(remedies({seen({.state = kEstablished, .cookie = 1}), seen({.state = kEstablished, .rport = 4, .cookie = 2}), held(1, 12, "x"), held(2, 12, "x")}).front(),
             "Let x (pid 12) close its 2 connections here, or stop it.");
 }
@@ -253,8 +253,8 @@ TEST(Remedies, AHolderOutsideOurPidNamespaceIsSaidToBeSo) {
 TEST(Remedies, AFinWait2NamesWhoKeepsTheOtherEndOpen) {
   const auto r = remedies({seen({.cookie = 1, .fin_wait2_minisocket = true}), seen({.state = kCloseWait, .lport = 40000, .rport = 8080, .cookie = 2, .fastreuse = -1}),
                            held(2, 77, "telnet")});
-  EXPECT_TRUE(r.front().starts_with("Wait 33 s")) << all(r);
-  EXPECT_TRUE(says(r, "telnet (pid 77) keeps the other end open (CLOSE_WAIT)")) << all(r);
+  EXPECT_TRUE(r.front().starts_with("Wait 33 s, or bind another local address or port: telnet (pid 77) has not closed the other end (CLOSE_WAIT)")) << all(r);
+  EXPECT_TRUE(says(r, "When it does, 60 s of TIME_WAIT begin")) << all(r);
   EXPECT_FALSE(says(r, "tcp_fin_timeout does not")) << "it does shorten a FIN_WAIT2";
 }
 
