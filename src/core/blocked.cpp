@@ -181,8 +181,8 @@ void BlockedAttempts::write(const Attempt& attempt, const PortSnapshot* snapshot
     join_bind(attempt, *snapshot, *sysctls, record);
   else
     record.remedies.emplace_back("What is in the way is not known: the sockets of this network namespace could not be read.");
-  // The look was a little later than the attempt: what is said of time counts from the record's own.
-  if (record.free_in_ms) *record.free_in_ms += boot_ns > attempt.boot_ns ? (boot_ns - attempt.boot_ns) / 1'000'000 : 0;
+  // All times count from the attempt. What is free now may have been so from any moment since.
+  if (record.free_in_ms == 0U && boot_ns > attempt.boot_ns) record.free_in_ms = (boot_ns - attempt.boot_ns) / 1'000'000;
   sink_.on(record);
 }
 

@@ -103,6 +103,15 @@ TEST(Blocked, AFinWait2NamesWhoDoesNotCloseTheOtherEndAndSinceWhen) {
       << a.only().remedies.front();
 }
 
+// What is in the way is known some time after the attempt; all times still count from it.
+TEST(Blocked, ALateLookDoesNotMakeThePortFreeLater) {
+  Attempts a;
+  a.model.event(refused(2 * kSecond, TCPTRAIL_OP_BIND, 8080));
+  a.look(5 * kSecond, {minisocket(5, 5 * kSecond, {8080, 50000}, 57'000)});
+  EXPECT_EQ(a.only().blockers.at(0).expires_in_ms, 60'000U);
+  EXPECT_EQ(a.only().free_in_ms, 62'000U);
+}
+
 TEST(Blocked, AListenersOwnSocketIsNotInItsWay) {
   Attempts a;
   a.model.event(refused(kSecond, TCPTRAIL_OP_LISTEN, 8080));
