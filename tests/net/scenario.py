@@ -6,11 +6,12 @@ import re
 import subprocess
 import sys
 import threading
+import time
 
 from harness import wait_for
 
 PROGRAMS = pathlib.Path(__file__).with_name("scenario_programs.py")
-SPARE_MS = 1500  # between two looks at one timer on a busy machine; `ss` rounds to whole seconds
+SPARE_MS = 1500  # `ss` shows whole seconds, and takes its time on a busy machine
 STEP_MS = 5200  # by which the timer wheel may fire late (docs/kernels.md)
 
 
@@ -77,9 +78,19 @@ def ends_of(record):
     return record["laddr"], record["lport"], record["raddr"], record["rport"]
 
 
+def boot_ms():
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+def expiry_ms(record, blocker=None):
+    """When the kernel's timer ends it by a record, ms of CLOCK_BOOTTIME."""
+    return record["boot_ns"] // 1_000_000 + (blocker or record)["expires_in_ms"]
+
+
 def kernel_timers(namespace):
-    """What `ss` shows of each minisocket: {(laddr, lport, raddr, rport): (state, ms left, cookie)}."""
+    """What `ss` shows of each minisocket: {(laddr, lport, raddr, rport): (state, expiry as above, cookie)}."""
     found = {}
+    now = boot_ms()
     for line in namespace.run(["ss", "-Htane"], stderr=subprocess.DEVNULL).stdout.splitlines():
         timer = re.search(r"timer:\(timewait,(?:(\d+)min)?(?:(\d+)sec)?(?:(\d+)ms)?", line)
         if not timer:
@@ -90,7 +101,7 @@ def kernel_timers(namespace):
         cookie = re.search(r"sk:([0-9a-f]+)", line)
         found[laddr.strip("[]"), int(lport), raddr.strip("[]"), int(rport)] = (
             state,
-            (minutes * 60 + seconds) * 1000 + ms,
+            now + (minutes * 60 + seconds) * 1000 + ms,
             cookie[1] if cookie else None,
         )
     return found
