@@ -226,6 +226,7 @@ void convert_ports(const Raw& raw, Options& o, Converter& c) {
   if (!raw.watches) return;
   if (o.bind || o.connect) c.fail(usage("--watch with --bind or --connect", "a question is answered once", "leave one of them out"));
   o.watch_ns = 1'000'000'000;
+  // CLI11 gives "" for a value that was left out.
   if (!raw.watch.empty() && !raw.watch.back().empty()) c.set(o.watch_ns, parse_duration_ns("--watch", raw.watch.back()));
 }
 

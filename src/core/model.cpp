@@ -79,6 +79,7 @@ void Model::begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) {
   for (const std::uint32_t netns : wanted) {
     port_snapshots_.emplace_back(netns);
     port_snapshots_.back().set_past_owner([this, netns](const PortSocket& socket) { return past_owner(netns, socket); });
+    port_snapshots_.back().set_in_state_since([this](std::uint64_t cookie) { return in_state_since(cookie); });
   }
 }
 
@@ -115,11 +116,13 @@ void Model::advance_to(std::uint64_t boot_ns) {
 
 void Model::round(std::uint64_t boot_ns) {
   alive_.clear();
-  watch_.show(boot_ns, port_snapshots_, [this](std::uint64_t cookie) -> std::optional<std::uint64_t> {
-    const Conn* conn = lifecycle_.find(cookie);
-    if (conn == nullptr || !conn->entered_known || conn->steps == 0) return std::nullopt;
-    return conn->path[conn->steps - 1U].boot_ns();
-  });
+  watch_.show(boot_ns, port_snapshots_);
+}
+
+std::optional<std::uint64_t> Model::in_state_since(std::uint64_t cookie) const {
+  const Conn* conn = lifecycle_.find(cookie);
+  if (conn == nullptr || !conn->entered_known || conn->steps == 0) return std::nullopt;
+  return conn->path[conn->steps - 1U].boot_ns();
 }
 
 void Model::finish(std::uint64_t boot_ns) {

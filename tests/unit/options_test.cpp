@@ -252,6 +252,15 @@ TEST(Options, PortsPrintsItsOwnRecordsAndTimeWait) {
   EXPECT_EQ(good({"ports", "--events", "blocked"}).events, (EventSet{.blocked = true}));
 }
 
+TEST(Options, WatchRefreshesEverySecondUnlessItSaysOtherwise) {
+  EXPECT_FALSE(good({"ports"}).watch_ns);
+  EXPECT_EQ(good({"ports", "--watch"}).watch_ns, 1'000'000'000U);
+  EXPECT_EQ(good({"ports", "--watch", "--json"}).watch_ns, 1'000'000'000U);
+  EXPECT_EQ(good({"ports", "--watch", "500ms", "--json"}).watch_ns, 500'000'000U);
+  EXPECT_NE(bad({"ports", "--watch", "soon"}).find("not a duration"), std::string::npos);
+  EXPECT_NE(bad({"--watch"}).find("flag of ports"), std::string::npos);
+}
+
 TEST(Options, PortsTakesOneQuestion) {
   const Options bind = good({"ports", "--bind", "[::]:80", "--v6only", "--uid", "1000"});
   EXPECT_EQ(bind.bind->port, 80);
