@@ -119,7 +119,7 @@ void TimeWaits::put(TimeWaitEvent event, std::uint64_t key, const TimeWait& entr
     record.expires_in_ms = entry.expires_ns > boot_ns ? (entry.expires_ns - boot_ns) / kMs : 0;
   if (event == TimeWaitEvent::kLeave) {
     record.reason = reason;
-    record.successor_cookie = successor;
+    record.successor_cookie = options_.cookie_is_address ? 0 : successor;
     if (entry.since_ns != 0 && boot_ns > entry.since_ns) record.held_ns = boot_ns - entry.since_ns;
   }
   sink_.on(record);
@@ -131,19 +131,25 @@ void TimeWaits::leave(std::uint32_t index, LeaveReason reason, std::uint64_t boo
 }
 
 void TimeWaits::enter(std::uint64_t cookie, Role role, const TimeWait& born) {
-  // The scan may have seen it before its CLOSE event was written.
-  std::uint32_t index = table_.find(cookie);
+  const std::uint64_t key = options_.cookie_is_address ? tuple_key(born.netns, born.tuple) | kStandIn : cookie;
+  std::uint32_t index = table_.find(key);
+  // One that entered before had the same tuple, and only that names it here.
+  if (options_.cookie_is_address && index != table_.kNone && table_[index].since_ns != 0) {
+    leave(index, reuse_by(role), born.since_ns, cookie);
+    index = table_.kNone;
+  }
+  // Otherwise the scan may have seen it before its CLOSE event was written.
   if (index == table_.kNone) {
     // Two cannot have one tuple: this end's connection has taken the other's place, unheard of.
     if (const std::uint32_t other = find_tuple(born.netns, born.tuple); other != table_.kNone)
       leave(other, reuse_by(role), born.since_ns, cookie);
     if (!options_.follow) drop_expired(born.since_ns);
-    index = insert(cookie, born);
+    index = insert(key, born);
   } else {
     table_[index] = born;
   }
   table_[index].seen_in_scan = scan_;
-  put(TimeWaitEvent::kEnter, cookie, born, born.since_ns, LeaveReason::kUnknown, 0);
+  put(TimeWaitEvent::kEnter, key, born, born.since_ns, LeaveReason::kUnknown, 0);
 }
 
 // Nobody looks after them: those whose timer must have fired go, oldest first.
@@ -188,6 +194,8 @@ void TimeWaits::seen(const Event& event) {
   now.bits = tw & (TCPTRAIL_TW_REUSEADDR | TCPTRAIL_TW_REUSEPORT | TCPTRAIL_TW_WHOLE_PORT);
   now.bits_known = true;
 
+  // The cookie that a minisocket shows is not what the stream knows it by, when that is an address.
+  if (options_.cookie_is_address) cookie = 0;
   const std::uint64_t key = cookie != 0 ? cookie : tuple_key(now.netns, now.tuple) | kStandIn;
   std::uint32_t index = table_.find(key);
   if (index == table_.kNone && cookie != 0) {

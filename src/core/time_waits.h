@@ -44,7 +44,7 @@ struct TimeWaitsOptions {
   // Ends are looked for (by scans), and those found by a scan alone are taken in. Otherwise the
   // ledger only remembers owners, until the timers have run out.
   bool follow = false;
-  bool cookie_is_address = false;  // not to be printed
+  bool cookie_is_address = false;  // not to be printed, and not what the scans show: the tuple is the identity
   std::size_t max_entries = 1U << 20;
 };
 
@@ -91,7 +91,7 @@ class TimeWaits {
 
   TimeWaitsOptions options_;
   RecordSink& sink_;
-  CookieTable<TimeWait> table_;              // by cookie, or by a stand-in where the kernel never made one
+  CookieTable<TimeWait> table_;              // by cookie, or by a stand-in where there is none to know
   CookieTable<std::uint64_t> by_tuple_;      // hash of netns and tuple → key in table_
   std::map<std::uint32_t, std::size_t> per_netns_;
   std::deque<Missing> missing_;
