@@ -129,15 +129,58 @@ struct set_state_args { /* events/sock/inet_sock_set_state/format; the rest move
 	int newstate;
 };
 
+static __always_inline void handle_untyped(struct sock *sk, int old, int new)
+{
+	if (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) == IPPROTO_TCP)
+		on_transition(sk, (struct tcp_sock *)sk, old, new);
+}
+
 SEC("tracepoint/sock/inet_sock_set_state")
 int set_state(struct set_state_args *ctx)
 {
+	struct tcptrail_marker *marker = tcptrail_marker();
 	struct sock *sk = (struct sock *)ctx->skaddr;
 	int old = ctx->oldstate, new = ctx->newstate;
 
-	if (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) != IPPROTO_TCP)
+	tcptrail_begin_first(marker);
+	handle_untyped(sk, old, new);
+	tcptrail_end_first(marker, sk, old, new);
+	return 0;
+}
+
+/*
+ * Attached after set_state, and so run after it. A raw tracepoint: unlike the classic one
+ * it is not skipped while any other program runs on the CPU, another tracer's included.
+ */
+SEC("raw_tp/inet_sock_set_state")
+int BPF_PROG(set_state_again, struct sock *sk, int old, int new)
+{
+	if (tcptrail_done_by_first(tcptrail_marker(), sk, old, new))
 		return 0;
-	on_transition(sk, (struct tcp_sock *)sk, old, new);
+	__sync_fetch_and_add(&recovered, 1);
+	handle_untyped(sk, old, new);
+	return 0;
+}
+
+/* As the typed ones below; what a minisocket or a request socket sends has no use for an address. */
+SEC("raw_tp/tcp_send_reset")
+int BPF_PROG(send_reset, struct sock *sk, struct sk_buff *skb)
+{
+	__u8 state;
+
+	if (!sk)
+		return 0;
+	state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	if (state != TCP_TIME_WAIT && state != TCP_NEW_SYN_RECV)
+		emit_reset(sk, TCPTRAIL_RESET_SENT, skb ? TCPTRAIL_F_SKB : 0);
+	return 0;
+}
+
+SEC("raw_tp/tcp_receive_reset")
+int BPF_PROG(receive_reset, struct sock *sk)
+{
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE)
+		emit_reset(sk, TCPTRAIL_RESET_RECEIVED, 0);
 	return 0;
 }
 

@@ -219,8 +219,7 @@ Features probe_features(std::span<const std::string> denied) {
 
   // Typed programs carry these; the classic tracepoint has an address and no more.
   if (!features.on(Feature::kTpBtf))
-    for (const Feature f : {Feature::kSecondCopy, Feature::kTaskBtf, Feature::kCookie, Feature::kSendReset, Feature::kReceiveReset, Feature::kIterTcp, Feature::kIterTaskFile,
-                            Feature::kTimeWaitHooks})
+    for (const Feature f : {Feature::kTaskBtf, Feature::kCookie, Feature::kIterTcp, Feature::kIterTaskFile, Feature::kTimeWaitHooks})
       need(f, false, "needs tp_btf");
   need(Feature::kTimeWaitHooks, features.on(Feature::kCookie), "needs cookie: nothing else names a minisocket");
   if (features.on(Feature::kTimeWaitHooks))

@@ -93,7 +93,10 @@ class Session::Programs {
     return typed_ ? *const_cast<volatile __u64*>(&typed_->bss->lost_ring)
                   : *const_cast<volatile __u64*>(&classic_->bss->lost_ring);
   }
-  [[nodiscard]] std::uint64_t recovered() const { return typed_ ? *const_cast<volatile __u64*>(&typed_->bss->recovered) : 0; }
+  [[nodiscard]] std::uint64_t recovered() const {
+    return typed_ ? *const_cast<volatile __u64*>(&typed_->bss->recovered)
+                  : *const_cast<volatile __u64*>(&classic_->bss->recovered);
+  }
   [[nodiscard]] std::uint64_t lost_other() const {
     return typed_ ? *const_cast<volatile __u64*>(&typed_->data_shared->lost_other)
                   : *const_cast<volatile __u64*>(&classic_->data_shared->lost_other);
@@ -210,7 +213,14 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
   bpf_map__set_max_entries(programs.events(), static_cast<__u32>(options.ring_bytes));
   if (options.command_pid == 0) bpf_map__set_max_entries(programs.tree(), 1);
 
-  if (const int error = programs.load(); error != 0) return explain_load_failure(-error, g_last_libbpf_line);
+  if (const int error = programs.load(); error != 0) {
+    // The verifier says EINVAL to a helper that lockdown takes away.
+    if (error == -EINVAL && !plan.probe_reads && !plan.task_btf)
+      return Error{"cannot load BPF programs",
+                   "the kernel forbids reading its memory (lockdown=confidentiality), and without tp_btf and task_btf there is no other way",
+                   "boot with lockdown=integrity, or use Linux 5.11 or later without --deny-feature"};
+    return explain_load_failure(-error, g_last_libbpf_line);
+  }
 
   if (options.command_pid != 0) {
     const __u8 one = 1;
@@ -245,9 +255,9 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
       session->links_.push_back(std::move(*link));
   }
   for (const char* name : {"send_reset", "receive_reset", "destroy", "process_fork", "set_state", "set_state_again"}) {
-    const bpf_program* typed = programs.program(name);
-    if (typed == nullptr || !plan.loads(name) || bpf_program__type(typed) != BPF_PROG_TYPE_TRACING) continue;
-    bpf_link* link = bpf_program__attach_trace(typed);
+    const bpf_program* found = programs.program(name);
+    if (found == nullptr || !plan.loads(name) || bpf_program__type(found) == BPF_PROG_TYPE_TRACEPOINT) continue;
+    bpf_link* link = bpf_program__attach(found);  // tp_btf, or raw_tp in the classic object
     if (link == nullptr) return explain_load_failure(errno, std::string("attaching ") + name);
     session->links_.push_back(BpfLink(link));
   }
