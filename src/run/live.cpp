@@ -111,9 +111,11 @@ class Pace {
  public:
   explicit Pace(std::uint64_t period_ns, std::uint64_t longest_ns = UINT64_MAX) : period_ns_(period_ns), longest_ns_(longest_ns) {}
   [[nodiscard]] std::uint64_t next_ns() const { return next_ns_; }
-  // A look that began at `began_ns` has taken `cpu_ns`.
+  // A look that began at `began_ns` has taken `cpu_ns`. One alone may have been dear because a hypervisor took the
+  // CPU away in the middle of it: what the last two have taken counts.
   void looked(std::uint64_t began_ns, std::uint64_t cpu_ns) {
-    interval_ns_ = std::min(std::max(period_ns_, cpu_ns * 10), longest_ns_);
+    const std::uint64_t cost_ns = std::min(cpu_ns, std::exchange(last_cpu_ns_, cpu_ns));
+    interval_ns_ = std::min(std::max(period_ns_, cost_ns * 10), longest_ns_);
     next_ns_ = began_ns + interval_ns_;
   }
   // Longer than asked for, or nullopt.
@@ -124,6 +126,7 @@ class Pace {
  private:
   std::uint64_t period_ns_;
   std::uint64_t longest_ns_;
+  std::uint64_t last_cpu_ns_ = UINT64_MAX;
   std::uint64_t interval_ns_ = 0;
   std::uint64_t next_ns_ = 0;
 };
