@@ -43,8 +43,11 @@ const volatile __u32 kernel_hz = 250;	  /* jiffies per second */
 const volatile __u32 pid_namespace = 0;	  /* inode of the tracer's, 0 = the initial one */
 const volatile __u64 snapshot_high_water = 0; /* bytes in the ring at which the snapshot waits for the reader */
 
+/* Of this and timewait.bpf.c, which write into one ring: their memory is one as well. */
+#define TCPTRAIL_SHARED SEC(".data.shared")
+
 /* The reader sets this before it sleeps; the first event after that wakes it. */
-volatile __u32 consumer_sleeping = 0;
+volatile __u32 consumer_sleeping TCPTRAIL_SHARED = 0;
 
 /* What the next snapshot looks at, set by the loader before it runs the iterators. */
 volatile __u32 look_minisockets_only = 0;
@@ -54,7 +57,7 @@ volatile __u32 look_found = 0;
 
 /* Transitions that found the ring full, and other records (accepted, RST, destroyed) that did. */
 volatile __u64 lost_ring = 0;
-volatile __u64 lost_other = 0;
+volatile __u64 lost_other TCPTRAIL_SHARED = 0;
 
 /* Transitions that set_state_again found not done: recovered ones, and duplicates. */
 volatile __u64 recovered = 0;

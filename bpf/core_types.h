@@ -241,6 +241,14 @@ struct inet_timewait_sock {
 	__u32 tw_entry_stamp; /* not in 6.12; milliseconds of the monotonic clock */
 };
 
+/* include/net/tcp.h: what a packet for a minisocket leads to */
+enum tcp_tw_status {
+	TCP_TW_SUCCESS,
+	TCP_TW_RST,
+	TCP_TW_ACK,
+	TCP_TW_SYN,
+};
+
 struct tcp_timewait_sock {
 	struct inet_timewait_sock tw_sk;
 	int tw_ts_recent_stamp; /* seconds of the monotonic clock; 0 = no timestamps */

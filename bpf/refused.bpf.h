@@ -42,21 +42,32 @@ struct tcptrail_sockaddr { /* sockaddr_in, and sockaddr_in6 with the flow label 
 	__be32 ipv6[4];
 };
 
-static __always_inline struct pt_regs *tcptrail_call_regs(void)
+/* NULL unless they are those of the call with this number. */
+static __always_inline struct pt_regs *tcptrail_call_regs(int number)
 {
 	struct task_struct *task;
+	struct pt_regs *regs;
 
 #ifndef TCPTRAIL_CLASSIC
 	/*
 	 * Since Linux kernel commit dd6e10fbd9fb ("bpf: Add bpf_task_pt_regs() helper")
 	 * (in v5.15), the kernel says where they are.
 	 */
-	if (have_task_btf && bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
-		return (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	if (have_task_btf && bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)) {
+		regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+		return (int)TCPTRAIL_CALL_NUMBER(regs) == number ? regs : NULL;
+	}
 #endif
-	/* Before that: at the top of a stack of 16 KiB, on x86-64 and arm64 without KASAN. */
+	/*
+	 * Before that: at the top of a stack of 16 KiB (x86-64 and arm64 without KASAN), with
+	 * 16 bytes above them under CONFIG_X86_FRED.
+	 */
 	task = (void *)bpf_get_current_task();
-	return BPF_CORE_READ(task, stack) + (16 << 10) - bpf_core_type_size(struct pt_regs);
+	regs = BPF_CORE_READ(task, stack) + (16 << 10) - bpf_core_type_size(struct pt_regs);
+	if ((int)TCPTRAIL_CALL_NUMBER(regs) == number)
+		return regs;
+	regs = (void *)regs - 16;
+	return (int)TCPTRAIL_CALL_NUMBER(regs) == number ? regs : NULL;
 }
 
 /* The wanted cgroup or one below it: cgroup_passes() by probe reads. */
@@ -88,8 +99,8 @@ static __always_inline int on_refusal(struct sys_exit_args *ctx, __u8 op)
 
 	if (ctx->ret != -EADDRINUSE && ctx->ret != -EADDRNOTAVAIL)
 		return 0;
-	regs = tcptrail_call_regs();
-	if ((int)TCPTRAIL_CALL_NUMBER(regs) != ctx->syscall_nr)
+	regs = tcptrail_call_regs(ctx->syscall_nr);
+	if (!regs)
 		return 0;
 	sk = tcptrail_tcp_socket((int)TCPTRAIL_CALL_FIRST(regs));
 	/* SOCK_RAW has protocol 6 too: IPPROTO_TCP, and NETLINK_XFRM. */

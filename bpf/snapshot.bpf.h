@@ -11,6 +11,8 @@
 #ifndef TCPTRAIL_SNAPSHOT_BPF_H
 #define TCPTRAIL_SNAPSHOT_BPF_H
 
+#include "minisocket.bpf.h"
+
 static __always_inline bool ring_is_filling(void)
 {
 	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > snapshot_high_water;
@@ -106,51 +108,6 @@ static __always_inline __u32 reuse_age_ms(struct tcp_timewait_sock *tcptw)
 	return now_ms - (__u32)tcptw->tw_ts_recent_stamp * 1000;
 }
 
-/* A minisocket has no inet_sport: skc_num is its port. Returns F_IPV4 and F_INET6. */
-static __always_inline __u8 read_timewait_tuple(__be32 *l, __be32 *p, struct sock_common *skc)
-{
-	__u8 flags = TCPTRAIL_F_IPV4;
-
-	if (skc->skc_family == AF_INET6) {
-		p[0] = skc->skc_v6_daddr.in6_u.u6_addr32[0];
-		p[1] = skc->skc_v6_daddr.in6_u.u6_addr32[1];
-		p[2] = skc->skc_v6_daddr.in6_u.u6_addr32[2];
-		p[3] = skc->skc_v6_daddr.in6_u.u6_addr32[3];
-		l[0] = skc->skc_v6_rcv_saddr.in6_u.u6_addr32[0];
-		l[1] = skc->skc_v6_rcv_saddr.in6_u.u6_addr32[1];
-		l[2] = skc->skc_v6_rcv_saddr.in6_u.u6_addr32[2];
-		l[3] = skc->skc_v6_rcv_saddr.in6_u.u6_addr32[3];
-		if (!v4mapped(p))
-			return TCPTRAIL_F_INET6;
-		flags |= TCPTRAIL_F_INET6;
-	}
-	p[0] = skc->skc_daddr;
-	l[0] = skc->skc_rcv_saddr;
-	p[1] = p[2] = p[3] = l[1] = l[2] = l[3] = 0;
-	return flags;
-}
-
-static __always_inline __u8 read_timewait(struct inet_timewait_sock *tw, struct sock_common *skc)
-{
-	__u8 bits = tw->tw_substate == TCP_TIME_WAIT ? TCPTRAIL_TW_TIME_WAIT : TCPTRAIL_TW_FIN_WAIT2;
-	struct inet_bind_bucket *tb = tw->tw_tb;
-
-	if (BPF_CORE_READ_BITFIELD(skc, skc_reuse))
-		bits |= TCPTRAIL_TW_REUSEADDR;
-	if (BPF_CORE_READ_BITFIELD(skc, skc_reuseport))
-		bits |= TCPTRAIL_TW_REUSEPORT;
-	if (tb && (tb->fastreuse >= 0 || tb->fastreuseport >= 0))
-		bits |= TCPTRAIL_TW_WHOLE_PORT;
-	return bits;
-}
-
-static __always_inline __u32 timewait_left_ms(struct inet_timewait_sock *tw)
-{
-	long left = (long)(tw->tw_timer.expires - bpf_jiffies64());
-
-	return left > 0 ? (__u64)left * 1000 / kernel_hz : 0;
-}
-
 static __always_inline int show_timewait(struct tcp_timewait_sock *tcptw, struct sock_common *skc)
 {
 	struct inet_timewait_sock *tw = &tcptw->tw_sk;
@@ -163,7 +120,7 @@ static __always_inline int show_timewait(struct tcp_timewait_sock *tcptw, struct
 	r->base.kind = TCPTRAIL_SEEN_SOCKET;
 	r->base.old_state = r->base.new_state = TCP_TIME_WAIT;
 	r->base.netns = skc->skc_net.net->ns.inum;
-	r->base.cookie = skc->skc_cookie.counter; /* 0 when nobody ever asked for it */
+	r->base.cookie = timewait_cookie(skc);
 	r->base.lport = skc->skc_num;
 	r->base.rport = bpf_ntohs(skc->skc_dport);
 	r->base.flags = read_timewait_tuple((__be32 *)r->base.laddr, (__be32 *)r->base.raddr, skc);
@@ -181,20 +138,6 @@ static __always_inline int show_timewait(struct tcp_timewait_sock *tcptw, struct
 	fill_bucket(r, tw->tw_tb);
 	TCPTRAIL_FINISH(r, &r->base);
 	return 0;
-}
-
-/* What the stream has not told of need not be found again. */
-static __always_inline bool timewait_passes(struct sock_common *skc)
-{
-	struct tcptrail_record r = {};
-	bool ipv4 = read_timewait_tuple((__be32 *)r.laddr, (__be32 *)r.raddr, skc) & TCPTRAIL_F_IPV4;
-
-	r.rport = bpf_ntohs(skc->skc_dport);
-	if (want_family && want_family != (ipv4 ? 4 : 6))
-		return false;
-	if (lport_on && !port_in(lport_bits, skc->skc_num))
-		return false;
-	return peer_passes(&r, ipv4);
 }
 
 /*
@@ -229,15 +172,7 @@ static __always_inline int show_timewait_again(struct sock_common *skc)
 	r = TCPTRAIL_TRY_RESERVE(struct tcptrail_timewait_record);
 	if (!r)
 		return 1;
-	r->cookie = skc->skc_cookie.counter;
-	r->netns = skc->skc_net.net->ns.inum;
-	r->expires_ms = timewait_left_ms(tw);
-	r->lport = skc->skc_num;
-	r->rport = bpf_ntohs(skc->skc_dport);
-	r->tw = read_timewait(tw, skc);
-	r->step_32ms = tcptrail_step_32ms(tcptrail_wheel_step_ms(tw->tw_timer.expires, tw->tw_timer.flags));
-	r->kind = TCPTRAIL_SEEN_TIMEWAIT;
-	r->flags = read_timewait_tuple((__be32 *)r->laddr, (__be32 *)r->raddr, skc);
+	fill_timewait(r, tw, skc);
 	r->ts_boot_ns = rescan_boot_ns();
 	tcptrail_submit(r);
 	return 0;

@@ -129,15 +129,58 @@ struct set_state_args { /* events/sock/inet_sock_set_state/format; the rest move
 	int newstate;
 };
 
+static __always_inline void handle_untyped(struct sock *sk, int old, int new)
+{
+	if (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) == IPPROTO_TCP)
+		on_transition(sk, (struct tcp_sock *)sk, old, new);
+}
+
 SEC("tracepoint/sock/inet_sock_set_state")
 int set_state(struct set_state_args *ctx)
 {
+	struct tcptrail_marker *marker = tcptrail_marker();
 	struct sock *sk = (struct sock *)ctx->skaddr;
 	int old = ctx->oldstate, new = ctx->newstate;
 
-	if (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) != IPPROTO_TCP)
+	tcptrail_begin_first(marker);
+	handle_untyped(sk, old, new);
+	tcptrail_end_first(marker, sk, old, new);
+	return 0;
+}
+
+/*
+ * Attached after set_state, and so run after it. A raw tracepoint: unlike the classic one
+ * it is not skipped while any other program runs on the CPU, another tracer's included.
+ */
+SEC("raw_tp/inet_sock_set_state")
+int BPF_PROG(set_state_again, struct sock *sk, int old, int new)
+{
+	if (tcptrail_done_by_first(tcptrail_marker(), sk, old, new))
 		return 0;
-	on_transition(sk, (struct tcp_sock *)sk, old, new);
+	__sync_fetch_and_add(&recovered, 1);
+	handle_untyped(sk, old, new);
+	return 0;
+}
+
+/* As the typed ones below; what a minisocket or a request socket sends has no use for an address. */
+SEC("raw_tp/tcp_send_reset")
+int BPF_PROG(send_reset, struct sock *sk, struct sk_buff *skb)
+{
+	__u8 state;
+
+	if (!sk)
+		return 0;
+	state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	if (state != TCP_TIME_WAIT && state != TCP_NEW_SYN_RECV)
+		emit_reset(sk, TCPTRAIL_RESET_SENT, skb ? TCPTRAIL_F_SKB : 0);
+	return 0;
+}
+
+SEC("raw_tp/tcp_receive_reset")
+int BPF_PROG(receive_reset, struct sock *sk)
+{
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE)
+		emit_reset(sk, TCPTRAIL_RESET_RECEIVED, 0);
 	return 0;
 }
 
@@ -156,6 +199,8 @@ int destroy(struct sk_event_args *ctx)
 }
 
 #else
+
+#include "snapshot.bpf.h"
 
 static __always_inline void handle(struct sock *sk, int old, int new)
 {
@@ -192,26 +237,6 @@ int BPF_PROG(set_state_again, struct sock *sk, int old, int new)
 	return 0;
 }
 
-/* The end of a minisocket that nothing but its cookie can name. */
-static __always_inline void emit_timewait_end(struct sock_common *skc, __u8 cause)
-{
-	__u32 netns = skc->skc_net.net->ns.inum;
-	__u64 cookie = skc->skc_cookie.counter;
-	struct tcptrail_reset_record *r;
-
-	if (!have_cookie || !cookie || !netns_passes(netns))
-		return;
-	r = TCPTRAIL_RESERVE(struct tcptrail_reset_record, lost_other);
-	if (!r)
-		return;
-	__builtin_memset(r, 0, sizeof(*r));
-	r->cookie = cookie;
-	r->netns = netns;
-	r->state = cause;
-	r->kind = TCPTRAIL_TIMEWAIT_END;
-	TCPTRAIL_FINISH(r, r);
-}
-
 /*
  * A RST in answer to data after close() runs through tcp_reset() like one that
  * was received (sk_err ECONNRESET, tcp_receive_reset fires). What tells them
@@ -237,7 +262,7 @@ int BPF_PROG(send_reset, struct sock *sk, struct sk_buff *skb)
 	}
 	tw = bpf_skc_to_tcp_timewait_sock(sk);
 	if (tw)
-		emit_timewait_end(&tw->tw_sk.__tw_common, TCPTRAIL_CAUSE_RESET);
+		emit_timewait_end(&tw->tw_sk.__tw_common, TCPTRAIL_CAUSE_RESET, 0, 0);
 	return 0;
 }
 
@@ -275,8 +300,6 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 		bpf_map_delete_elem(&tree, &tgid);
 	return 0;
 }
-
-#include "snapshot.bpf.h"
 
 #endif
 

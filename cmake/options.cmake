@@ -20,7 +20,8 @@ if(TCPTRAIL_WERROR)
   target_compile_options(tcptrail_flags INTERFACE -Werror)
 endif()
 if(TCPTRAIL_SANITIZE)
-  target_compile_options(tcptrail_flags INTERFACE -fsanitize=${TCPTRAIL_SANITIZE} -fno-omit-frame-pointer)
+  # What UBSan finds must fail a test, not only be printed.
+  target_compile_options(tcptrail_flags INTERFACE -fsanitize=${TCPTRAIL_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(tcptrail_flags INTERFACE -fsanitize=${TCPTRAIL_SANITIZE})
   # g++ 12 sees ghosts in <regex> and <functional> once code is instrumented.
   target_compile_options(tcptrail_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)

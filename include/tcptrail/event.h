@@ -186,7 +186,7 @@ struct tcptrail_reset_record {
  */
 struct tcptrail_timewait_record {
 	__u64 ts_boot_ns;
-	__u64 cookie;     /* 0 when nobody ever asked for it */
+	__u64 cookie;     /* 0 where the cookie helper is missing and nobody ever asked for it */
 	__u32 netns;
 	__u32 expires_ms; /* until its timer fires */
 	__u8 laddr[16];

@@ -17,6 +17,10 @@ Commands:
   life      one line per finished connection (the default)
   trace     one line per state transition, and when TIME_WAIT begins and ends
   ports     which ports are blocked now, by whom, until when, and what helps
+  explain   each finished connection as a narrative: who, when, why, what helps
+  stats     a summary: who closes first, time in each state, TIME_WAIT, failures
+  record    write everything to a file: tcptrail record -o FILE
+  replay    show it again, as life, trace, ports, explain or stats
   doctor    what this machine supports, what is off and why, how to fix it
   schema    the JSON schema of --json
   completion bash|zsh|fish: a script for the shell
@@ -69,6 +73,18 @@ Ports (a look, nothing is traced; the caller's network namespace unless --netns 
       --uid UID              ... for this user
   ports --connect ADDR:PORT  how many ports are left to that destination?
       --from ADDR            ... from this address
+
+Stats:
+  stats --interval DURATION  a report for each interval instead of one at the end; with --json a stream of rollups
+  stats --diagram [text|dot] the TCP state diagram with the counts of this run on its edges
+
+Recordings (a file of one run, to look at later and elsewhere, without privilege):
+  record -o FILE [-- CMD]    until a signal, --for, or the end of CMD
+  --record FILE              show life or trace, and record it too
+      --max-size SIZE        stop when FILE is nearly so large: 500M, 1G
+      --rotate N             ... begin anew instead, and keep N older files: FILE.1 (the newest) to FILE.N
+  replay FILE [VIEW]         VIEW is life (the default), trace, ports, explain or stats; FILE - is stdin
+      --at TIME              ports: the look at that moment: 10s after the beginning, or 2026-08-01T12:34:56Z
 
 Output:
   --json                     JSON Lines; `tcptrail schema` describes them

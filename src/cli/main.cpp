@@ -14,6 +14,7 @@
 #include "output/schema_json.h"
 #include "run/live.h"
 #include "run/ports.h"
+#include "run/replay.h"
 #include "util/message.h"
 
 namespace {
@@ -66,8 +67,15 @@ int main(int argc, char** argv) {
       const Result<int> status = run_ports(std::move(line->options));
       return status ? *status : report(status.error());
     }
+    case Command::kReplay: {
+      const Result<int> status = run_replay(std::move(line->options));
+      return status ? *status : report(status.error());
+    }
     case Command::kLife:
     case Command::kTrace:
+    case Command::kRecord:
+    case Command::kExplain:
+    case Command::kStats:
       break;
   }
   const Result<int> status = run_live(std::move(line->options));

@@ -9,9 +9,11 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "cli/help.h"
 #include "cli/parse.h"
+#include "cli/raw_options.h"
 #include "util/suggest.h"
 
 namespace tcptrail {
@@ -21,33 +23,16 @@ struct CommandName {
   std::string_view name;
   Command command;
 };
-constexpr std::array<CommandName, 6> kCommands = {{{"life", Command::kLife},
+constexpr std::array<CommandName, 10> kCommands = {{{"life", Command::kLife},
                                                    {"trace", Command::kTrace},
                                                    {"ports", Command::kPorts},
+                                                   {"explain", Command::kExplain},
+                                                   {"stats", Command::kStats},
+                                                   {"record", Command::kRecord},
+                                                   {"replay", Command::kReplay},
                                                    {"doctor", Command::kDoctor},
                                                    {"schema", Command::kSchema},
                                                    {"completion", Command::kCompletion}}};
-
-Error usage(std::string what, std::string why, std::string fix) {
-  return {.what = std::move(what), .why = std::move(why), .fix = std::move(fix), .exit_code = 2};
-}
-
-using Values = std::vector<std::string>;
-
-// What the command line said, as texts.
-struct Raw {
-  bool help_short = false, help_full = false, version = false;
-  bool ipv4 = false, ipv6 = false, errors = false, json = false, csv = false;
-  bool fail_on_loss = false, no_snapshot = false, local_time = false, timestamps = false, wide = false;
-  bool v6only = false;
-  int verbose = 0;
-  std::string command, argument;
-  Values pid, lport, rport, comm, laddr, raddr, netns, cgroup, uid, closed_by, how, min_ms;
-  Values events, output, run_for, count, columns, color, label, ring_size, deny;
-  Values bind, connect, from, watch;
-  bool watches = false;
-};
-
 struct ValueFlag {
   const char* names;
   Values Raw::*values;
@@ -79,6 +64,12 @@ constexpr ValueFlag kValueFlags[] = {
     {"--bind", &Raw::bind, nullptr, "'[::]:80'"},
     {"--connect", &Raw::connect, nullptr, "192.0.2.1:443"},
     {"--from", &Raw::from, nullptr, "10.0.0.1"},
+    {"--interval", &Raw::interval, nullptr, "60"},
+    {"--diagram", &Raw::diagram, nullptr, "dot"},
+    {"--record", &Raw::record, nullptr, "FILE"},
+    {"--max-size", &Raw::max_size, nullptr, "1G"},
+    {"--rotate", &Raw::rotate, nullptr, "5"},
+    {"--at", &Raw::at, nullptr, "10s"},
 };
 
 struct BoolFlag {
@@ -161,25 +152,15 @@ Result<Command> parse_command(const std::string& word) {
                      : "tcptrail -h lists the commands; to run a command: tcptrail -- " + word);
 }
 
-// Collects the first error of several conversions.
-class Converter {
- public:
-  template <class T, class U>
-  void set(U& target, Result<T> result) {
-    if (result.ok()) {
-      target = std::move(*result);
-    } else {
-      fail(result.error());
-    }
+// `--diagram` alone is `--diagram text`: its value may be left out, which CLI11 would only see at the next flag.
+void say_which_diagram(Values& words) {
+  for (auto word = words.begin(); word != words.end(); ++word) {
+    if (*word != "--diagram") continue;
+    const auto next = std::next(word);
+    if (next != words.end() && (*next == "text" || *next == "dot")) continue;
+    *word = "--diagram=text";
   }
-  void fail(Error error) {
-    if (!error_) error_ = std::move(error);
-  }
-  [[nodiscard]] const std::optional<Error>& error() const { return error_; }
-
- private:
-  std::optional<Error> error_;
-};
+}
 
 void convert_filters(const Raw& raw, Options& o, Converter& c) {
   Filters& f = o.filters;
@@ -202,14 +183,14 @@ void convert_filters(const Raw& raw, Options& o, Converter& c) {
   if (!raw.closed_by.empty()) c.set(f.closed_by, parse_closers("--closed-by", joined(raw.closed_by)));
   if (!raw.how.empty()) c.set(f.how, parse_hows("--how", joined(raw.how)));
   if (!raw.min_ms.empty()) c.set(f.min_duration_ns, parse_ms_as_ns("--min-ms", raw.min_ms.back()));
-  f.errors_only = raw.errors;
+  if (raw.errors) f.errors_only = true;
 
   for (const ValueFlag& flag : kValueFlags) {
     const Values& values = raw.*flag.values;
     if (flag.filter != nullptr && !values.empty()) o.given_filters.emplace_back(flag.filter, joined(values));
   }
-  if (f.family != FamilyFilter::kBoth) o.given_filters.emplace_back("family", raw.ipv4 ? "ipv4" : "ipv6");
-  if (f.errors_only) o.given_filters.emplace_back("errors", "true");
+  if (raw.ipv4 != raw.ipv6) o.given_filters.emplace_back("family", raw.ipv4 ? "ipv4" : "ipv6");
+  if (raw.errors) o.given_filters.emplace_back("errors", "true");
 }
 
 void convert_run(const Raw& raw, std::span<const std::string_view> features, Options& o, Converter& c) {
@@ -228,11 +209,12 @@ void convert_ports(const Raw& raw, Options& o, Converter& c) {
   if (o.command != Command::kPorts) {
     if (raw.watches) c.fail(usage("--watch is a flag of ports", "", "tcptrail ports --watch"));
     if (asks) c.fail(usage("--bind, --connect, --from and --v6only are questions to ports", "", "tcptrail ports --bind 127.0.0.1:80"));
-    return;
   }
+  if (view_of(o) != Command::kPorts) return;
   if (o.format == Format::kCsv) c.fail(usage("ports has no CSV", "its records are of two kinds and hold lists", "use --json"));
   if (!raw.columns.empty()) c.fail(usage("ports has no columns to choose", "", "use --json"));
   if (!raw.cgroup.empty()) c.fail(usage("ports has no --cgroup", "a TIME_WAIT socket belongs to no cgroup", "leave it out"));
+  if (o.command != Command::kPorts) return;
   if (raw.no_snapshot) c.fail(usage("--no-snapshot with ports", "ports is a snapshot", "leave it out"));
   if (!raw.bind.empty() && !raw.connect.empty()) c.fail(usage("--bind and --connect together", "each asks one question", "ask them one after the other"));
   if (raw.v6only && raw.bind.empty()) c.fail(usage("--v6only without --bind", "", "tcptrail ports --bind '[::]:80' --v6only"));
@@ -244,7 +226,37 @@ void convert_ports(const Raw& raw, Options& o, Converter& c) {
   if (!raw.watches) return;
   if (o.bind || o.connect) c.fail(usage("--watch with --bind or --connect", "a question is answered once", "leave one of them out"));
   o.watch_ns = 1'000'000'000;
-  if (!raw.watch.empty()) c.set(o.watch_ns, parse_duration_ns("--watch", raw.watch.back()));
+  // CLI11 gives "" for a value that was left out.
+  if (!raw.watch.empty() && !raw.watch.back().empty()) c.set(o.watch_ns, parse_duration_ns("--watch", raw.watch.back()));
+}
+
+// Views of sentences and sums: they choose what they read, and have no rows.
+void convert_told(const Raw& raw, Options& o, Converter& c) {
+  const std::string name(to_string(view_of(o)));
+  if (o.format == Format::kCsv) c.fail(usage(name + " has no CSV", "its output is no table of rows", "use --json"));
+  if (!raw.columns.empty()) c.fail(usage(name + " has no columns to choose", "", "use --json"));
+  if (!raw.events.empty()) c.fail(usage(name + " with --events", name + " reads the records that it needs", "leave it out; for the records: tcptrail trace"));
+  o.events = {.transition = view_of(o) == Command::kExplain, .connection = true, .time_wait = true, .blocked = true};
+}
+
+constexpr std::uint64_t kShortestIntervalNs = 1'000'000'000;
+
+void convert_stats(const Raw& raw, Options& o, Converter& c) {
+  if (view_of(o) != Command::kStats) {
+    if (!raw.interval.empty() || !raw.diagram.empty()) c.fail(usage("--interval and --diagram belong to stats", "", "tcptrail stats --interval 60"));
+    return;
+  }
+  if (!raw.count.empty()) c.fail(usage("stats has no --count", "it adds records up and prints sums", "use --for"));
+  if (!raw.interval.empty()) c.set(o.interval_ns, parse_duration_ns("--interval", raw.interval.back()));
+  if (o.interval_ns != 0 && o.interval_ns < kShortestIntervalNs)
+    c.fail(usage("bad value for --interval: " + raw.interval.back(), "records arrive up to half a second after their event", "1 second or more, for example --interval 60"));
+  if (raw.diagram.empty()) return;
+  static constexpr std::array<std::string_view, 2> kForms = {"text", "dot"};
+  const auto form = parse_words("--diagram", raw.diagram.back(), kForms);
+  if (!form) return c.fail(form.error());
+  o.diagram = form->back() == "dot" ? Diagram::kDot : Diagram::kText;
+  if (o.format == Format::kJson) c.fail(usage("--diagram with --json", "the diagram is a picture", "leave one of them out; the period record of --json has the same counts as edges"));
+  if (o.interval_ns != 0) c.fail(usage("--diagram with --interval", "the diagram counts the whole run", "leave one of them out"));
 }
 
 void convert_columns(const Raw& raw, Options& o, Converter& c) {
@@ -270,9 +282,11 @@ void convert_output(const Raw& raw, Options& o, Converter& c) {
   }
   if (raw.json) o.format = Format::kJson;
   if (raw.csv) o.format = Format::kCsv;
-  o.events = o.command == Command::kTrace ? EventSet{.transition = true, .time_wait = true, .blocked = true}
+  const Command view = view_of(o);
+  o.events = view == Command::kTrace ? EventSet{.transition = true, .time_wait = true, .blocked = true}
                                           : EventSet{.connection = true, .blocked = true};
-  if (o.command == Command::kPorts) o.events = {.time_wait = true, .blocked = raw.watches};
+  if (view == Command::kPorts) o.events = {.time_wait = true, .blocked = raw.watches || o.command == Command::kReplay};
+  if (view == Command::kRecord) o.events = {};
   if (!raw.events.empty()) c.set(o.events, parse_events("--events", joined(raw.events)));
   if (!raw.color.empty()) {
     static constexpr std::array<std::string_view, 3> kModes = {"auto", "always", "never"};
@@ -298,7 +312,30 @@ void convert_output(const Raw& raw, Options& o, Converter& c) {
   o.timestamps = raw.timestamps;
   o.wide = raw.wide;
   convert_ports(raw, o, c);
-  if (o.command != Command::kPorts) convert_columns(raw, o, c);
+  convert_stats(raw, o, c);
+  if (view == Command::kExplain || view == Command::kStats) return convert_told(raw, o, c);
+  if (view != Command::kPorts) convert_columns(raw, o, c);
+}
+
+bool is_flag(const std::string& word) { return word.starts_with('-') && word != "-"; }
+
+// What stands behind the command. CLI11 has left over all but the first word.
+Result<void> take_words(const Raw& raw, const Values& rest, Options& o) {
+  Values words = rest;
+  if (!raw.argument.empty()) words.insert(words.begin(), raw.argument);
+  if (o.command == Command::kReplay) return take_replay_words(words, o);
+  if (o.command == Command::kExplain && !words.empty()) {  // `explain FILE` is `replay FILE explain`
+    o.command = Command::kReplay;
+    o.replay_view = Command::kExplain;
+    o.replay_file = words.front();
+    words.erase(words.begin());
+  }
+  if (o.command == Command::kCompletion && !words.empty()) {
+    o.shell = words.front();
+    words.erase(words.begin());
+  }
+  if (!words.empty()) return unknown_word(words.front());
+  return {};
 }
 
 // CLI11's texts ("--for: 1 required TEXT missing", "Could not convert: --json =
@@ -340,6 +377,7 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
   if (mark != words.end()) o.child.assign(std::next(mark), words.end());
   const bool child_missing = mark != words.end() && o.child.empty();
   words.erase(mark, words.end());
+  say_which_diagram(words);
   std::reverse(words.begin(), words.end());
 
   Raw raw;
@@ -359,28 +397,56 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
     return line;
   }
   const auto command = parse_command(raw.command);
-  const bool takes_argument = command && *command == Command::kCompletion;
-  if (!raw.argument.empty() && !takes_argument) return unknown_word(raw.argument);
-  if (const auto rest = app->remaining(); !rest.empty()) return unknown_word(rest.front());
+  // A mistyped flag before a mistyped command.
+  for (const std::string& word : app->remaining())
+    if (is_flag(word)) return unknown_word(word);
+  if (!command && !raw.argument.empty()) return unknown_word(raw.argument);
   if (!command) return command.error();
   o.command = *command;
-  o.shell = raw.argument;
+  if (const Result<void> taken = take_words(raw, app->remaining(), o); !taken) return taken.error();
   Converter converter;
   convert_filters(raw, o, converter);
   convert_run(raw, known_features, o, converter);
   convert_output(raw, o, converter);
+  convert_record(raw, o, converter);
+  convert_replay(raw, o, converter);
   if (converter.error()) return *converter.error();
 
   if (child_missing) {
     return usage("nothing follows --", "-- is followed by the command to run", "tcptrail -- curl example.org");
   }
-  const bool live = o.command == Command::kLife || o.command == Command::kTrace;
+  if (!o.child.empty() && !o.replay_file.empty())
+    return usage("a recording and a command to run", "what is in " + o.replay_file + " has happened already", "leave one of them out");
+  const bool live = o.command == Command::kLife || o.command == Command::kTrace || o.command == Command::kRecord || o.command == Command::kExplain ||
+                    o.command == Command::kStats;
   if (!o.child.empty() && !live) {
     return usage(std::string(to_string(o.command)) + " runs no command", "",
-                 "leave out what follows --, or use life or trace");
+                 "leave out what follows --, or use life, trace, record, explain or stats");
   }
   o.filters.in_tree = !o.child.empty();
   return line;
+}
+
+Result<void> add_recorded_filters(Options& options, std::span<const std::pair<std::string, std::string>> recorded) {
+  const auto given = [before = options.given_filters](std::string_view key) {
+    return std::any_of(before.begin(), before.end(), [&](const auto& filter) { return filter.first == key; });
+  };
+  Raw raw;
+  for (const auto& [key, value] : recorded) {
+    if (given(key)) continue;
+    if (key == "netns" || key == "cgroup") {
+      options.given_filters.emplace_back(key, value);
+      continue;
+    }
+    if (key == "errors") raw.errors = true;
+    if (key == "family") (value == "ipv4" ? raw.ipv4 : raw.ipv6) = true;
+    for (const ValueFlag& flag : kValueFlags)
+      if (flag.filter != nullptr && flag.filter == key) (raw.*flag.values).push_back(value);
+  }
+  Converter converter;
+  convert_filters(raw, options, converter);
+  if (converter.error()) return *converter.error();
+  return {};
 }
 
 std::vector<FlagInfo> flag_table() {

@@ -19,9 +19,10 @@
 
 namespace tcptrail {
 
-enum class Command : std::uint8_t { kLife, kTrace, kPorts, kDoctor, kSchema, kCompletion };
+enum class Command : std::uint8_t { kLife, kTrace, kPorts, kRecord, kReplay, kExplain, kStats, kDoctor, kSchema, kCompletion };
 enum class Format : std::uint8_t { kText, kCsv, kJson };
 enum class ColorMode : std::uint8_t { kAuto, kAlways, kNever };
+enum class Diagram : std::uint8_t { kNone, kText, kDot };  // stats --diagram
 
 std::string_view to_string(Command command);
 
@@ -52,11 +53,24 @@ struct Options {
   std::optional<AddressPort> connect;  // ports --connect
   std::optional<AddressPort> from;     // its --from; the port is 0
   bool v6only = false;                 // its --v6only
-  std::string shell;                   // completion's argument
+  std::string shell;                   // completion SHELL
   std::optional<std::uint64_t> watch_ns;  // ports --watch: time between two looks
+  std::uint64_t interval_ns = 0;       // stats --interval; 0 = the whole run
+  Diagram diagram = Diagram::kNone;    // stats --diagram
+  std::string record_path;                 // --record FILE, or the -o of record; empty = nothing is recorded
+  std::optional<std::uint64_t> max_bytes;  // of one file of the recording
+  unsigned rotate = 0;                     // older files kept beside it
+  std::string replay_file;                 // "-" = stdin
+  Command replay_view = Command::kLife;    // life, trace, ports, explain or stats
+  std::optional<AtTime> at;                // replay FILE ports: the moment to look at
   // The filters as given, for `startup.filters`: {"lport", "80,443"}.
   std::vector<std::pair<std::string, std::string>> given_filters;
 };
+
+// What the run prints: the command itself, or the view that is replayed.
+inline Command view_of(const Options& options) {
+  return options.command == Command::kReplay ? options.replay_view : options.command;
+}
 
 struct CommandLine {
   Options options;
@@ -65,6 +79,11 @@ struct CommandLine {
 
 Result<CommandLine> parse_command_line(int argc, const char* const* argv,
                                        std::span<const std::string_view> known_features);
+
+// The filters that a recording was made with hold for its replay too, unless the
+// same flag was given again: `recorded` is startup.filters of that run. What names
+// a network namespace or a cgroup is only listed: the recording has no others.
+Result<void> add_recorded_filters(Options& options, std::span<const std::pair<std::string, std::string>> recorded);
 
 // Every long and short flag, for the help test and for completion.
 std::vector<std::string> known_flags();

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <optional>
 
 #include "util/escape.h"
@@ -85,6 +86,16 @@ std::string joined(std::span<const std::string_view> words) {
     out += word;
   }
   return out;
+}
+
+// "K" → 10; kNoSize for what is no unit.
+constexpr unsigned kNoSize = 64;
+unsigned size_shift(std::string_view suffix) {
+  if (suffix.empty()) return 0;
+  if (suffix == "K" || suffix == "k" || suffix == "KiB") return 10;
+  if (suffix == "M" || suffix == "m" || suffix == "MiB") return 20;
+  if (suffix == "G" || suffix == "g" || suffix == "GiB") return 30;
+  return kNoSize;
 }
 
 constexpr std::array<std::string_view, 5> kClosers = {"local", "remote", "both", "none", "unknown"};
@@ -169,19 +180,68 @@ Result<std::uint64_t> parse_ring_size(std::string_view flag, std::string_view te
   constexpr std::uint64_t kLowest = 64 * 1024;
   constexpr std::uint64_t kHighest = 1024 * 1024 * 1024;
   const std::string_view number = text.substr(0, text.find_first_not_of("0123456789"));
-  const std::string_view suffix = text.substr(number.size());
-  unsigned shift = 64;
-  if (suffix.empty()) shift = 0;
-  if (suffix == "K" || suffix == "k" || suffix == "KiB") shift = 10;
-  if (suffix == "M" || suffix == "m" || suffix == "MiB") shift = 20;
-  if (suffix == "G" || suffix == "g" || suffix == "GiB") shift = 30;
+  const unsigned shift = size_shift(text.substr(number.size()));
   const auto value = whole_number(number);
-  if (!value || shift == 64) return usage(flag, text, "it is not a size", kFix);
+  if (!value || shift == kNoSize) return usage(flag, text, "it is not a size", kFix);
   if (*value > kHighest || (*value << shift) > kHighest) return usage(flag, text, "it is too large", kFix);
   const std::uint64_t bytes = *value << shift;
   if (bytes < kLowest) return usage(flag, text, "it is smaller than what one burst of events fills", kFix);
   if ((bytes & (bytes - 1)) != 0) return usage(flag, text, "the kernel takes only powers of two", kFix);
   return bytes;
+}
+
+Result<std::uint64_t> parse_file_size(std::string_view flag, std::string_view text) {
+  constexpr std::string_view kFix = "a size from 1M on, for example 500M or 1.5G";
+  const std::string_view number = text.substr(0, text.find_first_not_of("0123456789."));
+  const unsigned shift = size_shift(text.substr(number.size()));
+  const auto bytes = shift == kNoSize ? std::nullopt : decimal_times(number, std::uint64_t{1} << shift);
+  if (!bytes || *bytes > INT64_MAX) return usage(flag, text, "it is not a size", kFix);
+  if (*bytes < (1U << 20)) return usage(flag, text, "a single block can take half a megabyte", kFix);
+  return *bytes;
+}
+
+Result<AtTime> parse_at(std::string_view flag, std::string_view text) {
+  if (const auto after = parse_duration_ns(flag, text)) return AtTime{*after, 0};
+  constexpr std::string_view kFix = "10s = that long after the beginning; or a time with its zone: 2026-08-01T12:34:56Z, 2026-08-01T14:34:56+02:00";
+  const Error error = usage(flag, text, "it is neither a duration nor a time (RFC 3339)", kFix);
+  std::string_view rest = text;
+  // A number of so many digits, and what stands behind it.
+  const auto take = [&rest](std::size_t digits, std::string_view before, std::int64_t highest) -> std::optional<std::int64_t> {
+    if (!rest.starts_with(before)) return std::nullopt;
+    const auto value = whole_number(rest.substr(before.size(), digits));
+    if (!value || rest.size() < before.size() + digits || static_cast<std::int64_t>(*value) > highest) return std::nullopt;
+    rest.remove_prefix(before.size() + digits);
+    return static_cast<std::int64_t>(*value);
+  };
+  const auto year = take(4, "", 2200);
+  const auto month = take(2, "-", 12);
+  const auto day = take(2, "-", 31);
+  const auto hour = take(2, rest.starts_with(' ') ? " " : "T", 23);
+  const auto minute = take(2, ":", 59);
+  const auto second = take(2, ":", 60);
+  if (!year || !month || !day || !hour || !minute || !second) return error;
+  using namespace std::chrono;
+  const year_month_day date{std::chrono::year(static_cast<int>(*year)), std::chrono::month(static_cast<unsigned>(*month)),
+                            std::chrono::day(static_cast<unsigned>(*day))};
+  if (!date.ok()) return error;
+  std::uint64_t fraction_ns = 0;
+  if (rest.starts_with('.')) {
+    const std::string_view digits = rest.substr(0, rest.find_first_not_of(".0123456789"));
+    const auto fraction = digits.size() < 2 ? std::nullopt : decimal_times(digits, 1'000'000'000);
+    if (!fraction) return error;
+    fraction_ns = *fraction;
+    rest.remove_prefix(digits.size());
+  }
+  std::int64_t zone_minutes = 0;
+  if (rest != "Z" && rest != "z") {
+    const std::int64_t sign = rest.starts_with('-') ? -1 : 1;
+    const auto zone_hour = take(2, sign < 0 ? "-" : "+", 23);
+    const auto zone_minute = take(2, ":", 59);
+    if (!zone_hour || !zone_minute || !rest.empty()) return error;
+    zone_minutes = sign * (*zone_hour * 60 + *zone_minute);
+  }
+  const std::int64_t seconds = sys_days(date).time_since_epoch().count() * 86'400LL + *hour * 3600 + (*minute - zone_minutes) * 60 + *second;
+  return AtTime{std::nullopt, seconds * 1'000'000'000 + static_cast<std::int64_t>(fraction_ns)};
 }
 
 Result<std::vector<Prefix>> parse_prefixes(std::string_view flag, std::string_view text) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,6 +29,16 @@ Result<std::uint64_t> parse_number(std::string_view flag, std::string_view text,
 Result<std::uint64_t> parse_ms_as_ns(std::string_view flag, std::string_view text);
 // "256K", "4M", "1G", bytes without a suffix. A power of two, 64K..1G.
 Result<std::uint64_t> parse_ring_size(std::string_view flag, std::string_view text);
+// "100M", "2.5G"; at least 1M.
+Result<std::uint64_t> parse_file_size(std::string_view flag, std::string_view text);
+// A moment of a recording: so long after its beginning, or a time of the wall clock.
+struct AtTime {
+  std::optional<std::uint64_t> after_ns;
+  std::int64_t unix_ns = 0;  // without after_ns
+  friend bool operator==(const AtTime&, const AtTime&) = default;
+};
+// "10s", "2026-08-01T12:34:56.5Z", "2026-08-01T14:34:56+02:00" (RFC 3339).
+Result<AtTime> parse_at(std::string_view flag, std::string_view text);
 Result<std::vector<Prefix>> parse_prefixes(std::string_view flag, std::string_view text);
 Result<std::vector<Closer>> parse_closers(std::string_view flag, std::string_view text);
 Result<std::vector<How>> parse_hows(std::string_view flag, std::string_view text);

@@ -207,7 +207,7 @@ void BlockedAttempts::join_bind(const Attempt& attempt, const PortSnapshot& snap
     c.reuseport_ok = bind_succeeds(table, sysctls, c.question, with(c.asked, BindOptions::kReusePort));
     const PortBucket* bucket = table.bucket(c.question.port);
     c.client_port = bucket != nullptr && !bucket->pinned();
-    c.peer_that_stays = peer_that_stays(snapshot, blockers);
+    c.peer_that_stays = peer_that_stays(snapshot, blockers, now_ns);
   }
   c.blockers = blockers;
   record.blocker_count = blockers.size();

@@ -38,7 +38,7 @@ CloseVerdict end_of_connecting(const CloseFacts& f) {
     case ECONNREFUSED:
       return {.closer = Closer::kNone,
               .how = How::kRefused,
-              .evidence = f.reset_received ? "the SYN was answered by a RST"
+              .evidence = f.reset_received ? evidence::kRefusedByReset
                                            : "the SYN was answered by an ICMP error: refused"};
     case ETIMEDOUT:
       return {.closer = Closer::kNone, .how = How::kTimeout, .evidence = "no answer to the SYN and its retransmissions"};
@@ -56,7 +56,7 @@ CloseVerdict end_of_connecting(const CloseFacts& f) {
             .how = How::kNoPort,
             .error = EADDRNOTAVAIL,
             .evidence = "connect() returned before any SYN was sent: no local port was free for this destination"};
-  return {.closer = Closer::kLocal, .how = How::kAborted, .evidence = "closed by its owner while the SYN was unanswered"};
+  return {.closer = Closer::kLocal, .how = How::kAborted, .evidence = evidence::kGaveUpConnecting};
 }
 
 CloseVerdict reset_or_data_after_close(const CloseFacts& f) {
@@ -71,7 +71,7 @@ CloseVerdict reset_or_data_after_close(const CloseFacts& f) {
     if (f.reset_after == ResetAfter::kYes)
       return {.closer = known_or(first, Closer::kLocal),
               .how = How::kRstSent,
-              .evidence = "data arrived after close() and was answered by a RST"};
+              .evidence = evidence::kDataAfterClose};
   }
   return {.closer = known_or(first, Closer::kRemote),
           .how = How::kRstReceived,
@@ -81,15 +81,15 @@ CloseVerdict reset_or_data_after_close(const CloseFacts& f) {
 CloseVerdict abort_by_this_end(const CloseFacts& f) {
   CloseVerdict v{.closer = known_or(fin_closer(f), Closer::kLocal), .how = How::kRstSent};
   if (has(f, TCPTRAIL_END_REPAIR))
-    return {.closer = Closer::kLocal, .how = How::kAborted, .evidence = "closed in TCP_REPAIR mode: no packet was sent"};
+    return {.closer = Closer::kLocal, .how = How::kAborted, .evidence = evidence::kRepair};
   if (has(f, TCPTRAIL_END_NO_SOCKET) && !has(f, TCPTRAIL_END_DEAD))
-    v.evidence = "its listener was closed before it was accepted: RST sent";
+    v.evidence = evidence::kNotAccepted;
   else if (has(f, TCPTRAIL_END_UNREAD))
-    v.evidence = "closed with unread data: RST sent";
+    v.evidence = evidence::kUnread;
   else if (has(f, TCPTRAIL_END_LINGER0))
-    v.evidence = "closed with SO_LINGER 0: RST sent";
+    v.evidence = evidence::kLinger0;
   else if (!has(f, TCPTRAIL_END_SHUT_RCV | TCPTRAIL_END_SHUT_SEND))
-    v.evidence = "disconnected by connect(AF_UNSPEC): RST sent";
+    v.evidence = evidence::kDisconnected;
   else
     v.evidence = "aborted by its owner: RST sent";
   return v;
@@ -101,12 +101,12 @@ CloseVerdict orphan_in_fin_wait2(const CloseFacts& f) {
   if (f.reset_sent || f.reset_after == ResetAfter::kYes)
     return {.closer = known_or(fin_closer(f), Closer::kLocal),
             .how = How::kRstSent,
-            .evidence = "an orphan that the kernel reset (data after close, TCP_LINGER2, or too many orphans)"};
+            .evidence = evidence::kOrphanReset};
   if (f.reset_after == ResetAfter::kNotYet) return {.wait_for_reset = true};
   const bool walked = (f.tw & TCPTRAIL_TW_PHASE) != TCPTRAIL_TW_UNKNOWN;
   if (f.reset_after == ResetAfter::kUntraced && walked)
     return {.closer = fin_closer(f), .how = How::kUnknown, .evidence = "an orphan that was reset, or found tcp_max_tw_buckets reached"};
-  return fin(f, walked ? "our FIN went out first; no minisocket was left (tcp_max_tw_buckets)" : fin_evidence(fin_closer(f)));
+  return fin(f, walked ? evidence::kNoMinisocket : fin_evidence(fin_closer(f)));
 }
 
 // No error, no minisocket: what is left is told apart by the state and the SOCK_DONE, SOCK_DEAD flags.
@@ -120,7 +120,7 @@ CloseVerdict end_without_error(const CloseFacts& f) {
     case kFinWait2:
       if (has(f, TCPTRAIL_END_DONE)) {
         if ((f.tw & TCPTRAIL_TW_PHASE) == TCPTRAIL_TW_UNKNOWN) return fin(f, fin_evidence(fin_closer(f)));
-        return fin(f, "both FINs exchanged; no TIME_WAIT was left (tcp_max_tw_buckets)");
+        return fin(f, evidence::kNoTimeWait);
       }
       if (dead && f.old_state == kFinWait2) return orphan_in_fin_wait2(f);
       break;
@@ -135,7 +135,7 @@ CloseVerdict end_without_error(const CloseFacts& f) {
   if (dead && f.old_state == kFinWait1)
     return {.closer = known_or(fin_closer(f), Closer::kLocal),
             .how = How::kRstSent,
-            .evidence = "an orphan that the kernel reset (data after close, TCP_LINGER2, or too many orphans)"};
+            .evidence = evidence::kOrphanReset};
   if (dead) return abort_by_this_end(f);
   return {.closer = fin_closer(f), .how = How::kUnknown, .evidence = "ended without an error, a FIN or a RST that was seen"};
 }
@@ -146,7 +146,7 @@ CloseVerdict verdict(const CloseFacts& f) {
   if (f.error == ECONNABORTED)
     return {.closer = known_or(fin_closer(f), Closer::kLocal),
             .how = How::kAborted,
-            .evidence = "killed through sock_diag (ss -K) or bpf_sock_destroy()"};
+            .evidence = evidence::kKilled};
   if (f.old_state == kSynSent) return end_of_connecting(f);
 
   switch (f.error) {
@@ -182,16 +182,18 @@ CloseVerdict close_verdict(const CloseFacts& facts) {
 
 TimeWaitOutcome time_wait_outcome(const CloseVerdict& verdict, const tcptrail_end_record& end) {
   TimeWaitOutcome outcome;
+  const std::optional<bool> reuseaddr = (end.tw & TCPTRAIL_TW_REUSEADDR) != 0;
+  const std::optional<bool> reuseport = (end.tw & TCPTRAIL_TW_REUSEPORT) != 0;
   const std::uint64_t now = end.base.ts_boot_ns;
   const std::uint64_t expires = now + std::uint64_t{end.tw_expires_ms} * 1'000'000;
   const Closer closer = verdict.closer;
   switch (end.tw & TCPTRAIL_TW_PHASE) {
     case TCPTRAIL_TW_TIME_WAIT:
-      outcome = {closer == Closer::kBoth ? TimeWaitSide::kBoth : TimeWaitSide::kLocal, now, TimeWaitPhase::kTimeWait, expires};
+      outcome = {closer == Closer::kBoth ? TimeWaitSide::kBoth : TimeWaitSide::kLocal, now, TimeWaitPhase::kTimeWait, expires, reuseaddr, reuseport};
       return outcome;
     case TCPTRAIL_TW_FIN_WAIT2:
       // Becomes TIME_WAIT when the peer's FIN comes, if it comes in time.
-      outcome = {TimeWaitSide::kLocal, std::nullopt, TimeWaitPhase::kFinWait2, expires};
+      outcome = {TimeWaitSide::kLocal, std::nullopt, TimeWaitPhase::kFinWait2, expires, reuseaddr, reuseport};
       return outcome;
     case TCPTRAIL_TW_UNKNOWN: {
       // What the walk would have shown: both FINs are through, so only tcp_max_tw_buckets could prevent it.

@@ -424,6 +424,7 @@ void Lifecycle::link_peer(std::uint64_t cookie, Conn& conn) {
   const std::uint32_t index = table_.find(other_cookie);
   if (index == table_.kNone) return;
   Conn& other = table_[index];
+  if (other.tuple != conn.tuple.reversed()) return;  // one hash, two connections
   conn.peer_cookie = other_cookie;
   other.peer_cookie = cookie;
   conn.remote_close = other.local_close;

@@ -139,7 +139,7 @@ void Lifecycle::write_vanished(std::uint64_t cookie, Conn& conn, std::uint64_t b
   ConnectionRecord record;
   record.boot_ns = boot_ns;
   record.closer = conn.fin_closer;
-  record.evidence = "the end was not seen: events were lost";
+  record.evidence = evidence::kEndNotSeen;
   put_connection(cookie, conn, record);
 }
 

@@ -79,6 +79,7 @@ void Model::begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) {
   for (const std::uint32_t netns : wanted) {
     port_snapshots_.emplace_back(netns);
     port_snapshots_.back().set_past_owner([this, netns](const PortSocket& socket) { return past_owner(netns, socket); });
+    port_snapshots_.back().set_in_state_since([this](std::uint64_t cookie) { return in_state_since(cookie); });
   }
 }
 
@@ -95,29 +96,33 @@ void Model::end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) {
 }
 
 bool Model::due(std::uint64_t boot_ns) const {
-  if (lifecycle_.waiting() || (!options_.can_look && blocked_.any())) return true;
+  if (lifecycle_.waiting() || (!options_.can_look && blocked_.any()) || sink_.next_tick() <= boot_ns) return true;
   const auto decision = time_waits_.next_decision_ns();
   return decision && *decision <= boot_ns;
 }
 
 std::optional<std::uint64_t> Model::wakes_at() const {
   if (lifecycle_.waiting() || (!options_.can_look && blocked_.any())) return 0;
-  return time_waits_.next_decision_ns();
+  std::uint64_t next = std::min(sink_.next_tick(), time_waits_.next_decision_ns().value_or(UINT64_MAX));
+  return next != UINT64_MAX ? std::optional(next) : std::nullopt;
 }
 
 void Model::advance_to(std::uint64_t boot_ns) {
   lifecycle_.advance_to(boot_ns);
   time_waits_.advance_to(boot_ns);
   if (!options_.can_look) blocked_.give_up(boot_ns);
+  if (sink_.next_tick() <= boot_ns) sink_.tick(boot_ns);
 }
 
 void Model::round(std::uint64_t boot_ns) {
   alive_.clear();
-  watch_.show(boot_ns, port_snapshots_, [this](std::uint64_t cookie) -> std::optional<std::uint64_t> {
-    const Conn* conn = lifecycle_.find(cookie);
-    if (conn == nullptr || !conn->entered_known || conn->steps == 0) return std::nullopt;
-    return conn->path[conn->steps - 1U].boot_ns();
-  });
+  watch_.show(boot_ns, port_snapshots_);
+}
+
+std::optional<std::uint64_t> Model::in_state_since(std::uint64_t cookie) const {
+  const Conn* conn = lifecycle_.find(cookie);
+  if (conn == nullptr || !conn->entered_known || conn->steps == 0) return std::nullopt;
+  return conn->path[conn->steps - 1U].boot_ns();
 }
 
 void Model::finish(std::uint64_t boot_ns) {

@@ -84,6 +84,8 @@ class Model final : public Feed, private ConnectionObserver {
 
   [[nodiscard]] LifecycleOptions lifecycle_options();
   [[nodiscard]] PortOwner past_owner(std::uint32_t netns, const PortSocket& socket);
+  // When the connection entered its present state; nullopt = before the trace.
+  [[nodiscard]] std::optional<std::uint64_t> in_state_since(std::uint64_t cookie) const;
 
   ModelOptions options_;
   MachineFacts& facts_;

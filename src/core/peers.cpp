@@ -23,18 +23,21 @@ std::uint64_t key_of(std::uint32_t netns, const Tuple& tuple) {
   return mix(ends, is_loopback(tuple.laddr, tuple.family) ? netns : 0);
 }
 
+// True for one of a tuple and its reverse.
+bool is_lower(const Tuple& tuple) { return end_hash(tuple.laddr, tuple.lport) < end_hash(tuple.raddr, tuple.rport); }
+
 }  // namespace
 
 std::uint64_t Peers::meet(std::uint64_t cookie, std::uint32_t netns, const Tuple& tuple) {
   const std::uint64_t key = key_of(netns, tuple);
   const std::uint32_t index = waiting_.find(key);
   if (index == waiting_.kNone) {
-    waiting_[waiting_.insert(key)] = {cookie, tuple, netns, false};
+    waiting_[waiting_.insert(key)] = {cookie, is_lower(tuple), false};
     return 0;
   }
   End& other = waiting_[index];
   if (other.cookie == cookie) return 0;
-  if (!other.ambiguous && other.tuple == tuple.reversed()) {
+  if (!other.ambiguous && other.lower != is_lower(tuple)) {
     const std::uint64_t found = other.cookie;
     waiting_.erase(index);
     return found;

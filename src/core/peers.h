@@ -17,13 +17,13 @@ class Peers {
  public:
   struct End {
     std::uint64_t cookie = 0;
-    Tuple tuple;
-    std::uint32_t netns = 0;
+    bool lower = false;  // which of the two ends of the tuple
     bool ambiguous = false;
   };
 
   // Registers an end. Returns the cookie of the other one when it was waiting
-  // (both are then forgotten here), 0 otherwise.
+  // (both are then forgotten here), 0 otherwise. The tuple itself is not kept: that it is the
+  // reverse is for the caller to check, who has it.
   std::uint64_t meet(std::uint64_t cookie, std::uint32_t netns, const Tuple& tuple);
   // The end has closed: nobody shall find it any more.
   void leave(std::uint64_t cookie, std::uint32_t netns, const Tuple& tuple);

@@ -70,10 +70,22 @@ Blockers survey(const BindCase& c) {
 std::string about_process(const Blockers::Deeds& d) {
   if (d.listen != 0) return fmt::format("Stop {}, which listens here, or use another port.", who(d.process));
   if (d.close_wait != 0)
-    return fmt::format("Make {} close the {} whose peer has already finished (CLOSE_WAIT), or restart it.", who(d.process),
-                       times(d.close_wait, "connection", "connections"));
+    return fmt::format("Make {} close its {} whose peer has already finished (CLOSE_WAIT), or restart it.", who(d.process),
+                       d.close_wait == 1 ? "connection" : fmt::format("{} connections", d.close_wait));
   if (d.bound != 0) return fmt::format("Stop {}, which holds the port with bind() and does not use it.", who(d.process));
-  return fmt::format("Let {} close its {} here, or stop it.", who(d.process), times(d.open, "connection", "connections"));
+  return fmt::format("Let {} close its {} here, or stop it.", who(d.process), d.open == 1 ? "connection" : fmt::format("{} connections", d.open));
+}
+
+std::string in_close_wait(const IdlePeer& peer) {
+  return peer.for_ns ? fmt::format("CLOSE_WAIT for {}", duration_text(*peer.for_ns / 1'000'000)) : "CLOSE_WAIT";
+}
+
+// Why a FIN_WAIT2 is in the way, and what its end will be: a FIN that still comes re-arms the timer.
+std::string still_open(const BindCase& c) {
+  const std::string peer = c.peer_that_stays
+                               ? fmt::format(": {} has not closed the other end ({}).", who(c.peer_that_stays->process), in_close_wait(*c.peer_that_stays))
+                               : ": the peer has not closed yet (FIN_WAIT2).";
+  return peer + " When it does, 60 s of TIME_WAIT begin.";
 }
 
 std::string refusal_text(const BindCase& c, const PortSysctls& sysctls) {
@@ -125,9 +137,11 @@ std::vector<std::string> bind_remedies(const BindCase& c, const PortSysctls& sys
   if (b.full == 0 && b.minisockets != 0 && c.free_in_ms) {
     std::string wait = fmt::format("Wait {}", duration_text(*c.free_in_ms));
     if (b.one_address) wait += ", or bind another local address or port";
-    out.push_back(wait + (b.fin_wait2 == 0 ? ": nothing shortens TIME_WAIT (tcp_fin_timeout does not)." : ": the peer has not closed yet (FIN_WAIT2)."));
+    out.push_back(wait + (b.fin_wait2 == 0 ? ": nothing shortens TIME_WAIT (tcp_fin_timeout does not)." : still_open(c)));
+  } else if (c.peer_that_stays) {
+    out.push_back(fmt::format("{} keeps the other end open ({}): it has not noticed, or not acted on, the end of the connection.",
+                              who(c.peer_that_stays->process), in_close_wait(*c.peer_that_stays)));
   }
-  if (c.peer_that_stays) out.push_back(fmt::format("{} keeps the other end open (CLOSE_WAIT): it has not noticed, or not acted on, the end of the connection.", who(*c.peer_that_stays)));
   if (b.orphans != 0)
     out.push_back(fmt::format("{} no process any more and are still being closed by the kernel: wait for it, or `ss -K sport = :{}`.",
                               times(b.orphans, "connection belongs to", "connections belong to"), c.question.port));
@@ -189,7 +203,8 @@ std::vector<std::string> connect_remedies(const ConnectCase& c, const PortSysctl
     out.push_back(fmt::format("net.ipv4.tcp_tw_reuse=1 (now {}) lets connect() take over a port in TIME_WAIT after {} ({} of them).", sysctls.tcp_tw_reuse,
                               duration_text(sysctls.tw_reuse_delay_ms), with_timestamps));
   if (without != 0 && !sysctls.tcp_timestamps)
-    out.push_back("net.ipv4.tcp_timestamps=1: without timestamps tcp_tw_reuse cannot take over a TIME_WAIT (new connections only).");
+    out.push_back(fmt::format("net.ipv4.tcp_timestamps=1{}: tcp_tw_reuse takes over no TIME_WAIT of a connection without timestamps. It helps those made from then on.",
+                              reuse_applies ? std::string() : fmt::format(" together with net.ipv4.tcp_tw_reuse=1 (now {})", sysctls.tcp_tw_reuse)));
   if (open != 0 && !owners.empty()) {
     const auto busiest = std::max_element(owners.begin(), owners.end(), [](const auto& a, const auto& b) { return a.second.second < b.second.second; });
     out.push_back(fmt::format("{} holds {}: keep fewer, or use them for more than one request.", who(busiest->second.first),

@@ -16,6 +16,12 @@
 
 namespace tcptrail {
 
+// A process that has not closed its end, which the other side has finished.
+struct IdlePeer {
+  Process process;
+  std::optional<std::uint64_t> for_ns;  // in CLOSE_WAIT
+};
+
 struct BindCase {
   BindQuestion question;
   BindRefusal refusal = BindRefusal::kNone;
@@ -26,7 +32,7 @@ struct BindCase {
   bool client_port = false;  // the port was given to its holders by connect()
   std::optional<std::uint64_t> free_in_ms;
   // On this host: who has not closed the other end of a FIN_WAIT2 (its socket is in CLOSE_WAIT).
-  std::optional<Process> peer_that_stays;
+  std::optional<IdlePeer> peer_that_stays;
   // The processes that hold a socket, by cookie.
   std::function<std::span<const Process>(std::uint64_t)> holders;
 };

@@ -147,7 +147,7 @@ std::vector<BlockerRecord> blocker_records(const PortSnapshot& snapshot, std::ve
   return records;
 }
 
-std::optional<Process> peer_that_stays(const PortSnapshot& snapshot, std::span<const PortSocket* const> blockers) {
+std::optional<IdlePeer> peer_that_stays(const PortSnapshot& snapshot, std::span<const PortSocket* const> blockers, std::uint64_t now_ns) {
   std::size_t looked = 0;
   for (const PortSocket* s : blockers) {
     if (s->state != TcpState::kFinWait2) continue;
@@ -155,7 +155,11 @@ std::optional<Process> peer_that_stays(const PortSnapshot& snapshot, std::span<c
     const Tuple other = s->tuple.reversed();
     for (const PortSocket& peer : snapshot.table().on_port(other.lport)) {
       if (peer.state != TcpState::kCloseWait || peer.tuple != other) continue;
-      if (const auto holders = snapshot.holders(peer.cookie); !holders.empty()) return holders.front();
+      const auto holders = snapshot.holders(peer.cookie);
+      if (holders.empty()) continue;
+      IdlePeer idle{holders.front(), std::nullopt};
+      if (const auto since = snapshot.in_state_since(peer.cookie); since && *since <= now_ns) idle.for_ns = now_ns - *since;
+      return idle;
     }
   }
   return std::nullopt;
@@ -230,7 +234,7 @@ PortRecord answer_bind(const PortSnapshot& snapshot, const PortSysctls& sysctls,
     c.blockers = blockers;
     c.client_port = client_port(table, question.port);
     c.free_in_ms = record.free_in_ms;
-    c.peer_that_stays = peer_that_stays(snapshot, blockers);
+    c.peer_that_stays = peer_that_stays(snapshot, blockers, now_ns);
     c.holders = [&](std::uint64_t cookie) { return snapshot.holders(cookie); };
     record.remedies = bind_remedies(c, sysctls);
   }

@@ -16,6 +16,7 @@
 
 #include "core/event.h"
 #include "core/filter.h"
+#include "core/port_remedies.h"
 #include "core/port_rules.h"
 #include "core/record.h"
 
@@ -39,12 +40,19 @@ class PortSnapshot {
   using PastOwner = std::function<PortOwner(const PortSocket& socket)>;
   void set_past_owner(PastOwner past_owner) { past_owner_ = std::move(past_owner); }
   [[nodiscard]] PortOwner past_owner(const PortSocket& socket) const { return past_owner_ ? past_owner_(socket) : PortOwner{}; }
+  // Since when a connection has been in its present state, where that was traced.
+  using InStateSince = std::function<std::optional<std::uint64_t>(std::uint64_t cookie)>;
+  void set_in_state_since(InStateSince in_state_since) { in_state_since_ = std::move(in_state_since); }
+  [[nodiscard]] std::optional<std::uint64_t> in_state_since(std::uint64_t cookie) const {
+    return in_state_since_ && cookie != 0 ? in_state_since_(cookie) : std::nullopt;
+  }
 
  private:
   std::uint32_t netns_;
   PortTable table_;
   std::unordered_map<std::uint64_t, std::vector<Process>> holders_;
   PastOwner past_owner_;
+  InStateSince in_state_since_;
 };
 
 struct PortReport {
@@ -65,7 +73,7 @@ void report_time_wait(const PortSnapshot& snapshot, const Filters& filters, std:
 // The sockets in the way as a record names them: at most kMaxBlockers, those that stay longest first.
 std::vector<BlockerRecord> blocker_records(const PortSnapshot& snapshot, std::vector<const PortSocket*> sockets, std::uint64_t now_ns);
 // Who keeps the peer of a FIN_WAIT2 open on this host (CLOSE_WAIT); nullopt = nobody here.
-std::optional<Process> peer_that_stays(const PortSnapshot& snapshot, std::span<const PortSocket* const> blockers);
+std::optional<IdlePeer> peer_that_stays(const PortSnapshot& snapshot, std::span<const PortSocket* const> blockers, std::uint64_t now_ns);
 
 PortRecord answer_bind(const PortSnapshot& snapshot, const PortSysctls& sysctls, const BindQuestion& question, std::uint64_t now_ns);
 DestinationRecord answer_connect(const PortSnapshot& snapshot, const PortSysctls& sysctls, const ConnectQuestion& question,

@@ -67,11 +67,11 @@ std::optional<double> PortsWatch::rate(const Destination& destination, std::uint
   return static_cast<double>(opens) / seconds(window);
 }
 
-std::vector<LeakRecord> PortsWatch::leaks(std::uint64_t boot_ns, const PortSnapshot& snapshot, const InStateSince& in_state_since) {
+std::vector<LeakRecord> PortsWatch::leaks(std::uint64_t boot_ns, const PortSnapshot& snapshot) {
   std::map<LeakKey, LeakRecord> by_owner;
   for (const PortSocket& s : snapshot.table().all()) {
     if (s.minisocket || s.orphan || (s.state != TcpState::kCloseWait && s.state != TcpState::kFinWait2)) continue;
-    const auto since = in_state_since(s.cookie);
+    const auto since = snapshot.in_state_since(s.cookie);
     if (boot_ns - since.value_or(began_ns_) < kLeakAfterNs) continue;
     const auto holders = snapshot.holders(s.cookie);
     const Process owner = holders.empty() ? Process{} : holders.front();
@@ -113,7 +113,7 @@ std::vector<LeakRecord> PortsWatch::leaks(std::uint64_t boot_ns, const PortSnaps
   return out;
 }
 
-void PortsWatch::show(std::uint64_t boot_ns, std::span<const PortSnapshot> snapshots, const InStateSince& in_state_since) {
+void PortsWatch::show(std::uint64_t boot_ns, std::span<const PortSnapshot> snapshots) {
   if (began_ns_ == 0)
     began_ns_ = boot_ns;
   else
@@ -123,7 +123,7 @@ void PortsWatch::show(std::uint64_t boot_ns, std::span<const PortSnapshot> snaps
     if (!sysctls) continue;
     const PortReport report = report_ports(snapshot, *sysctls, filters_, boot_ns,
                                            [&](const Tuple& tuple) { return rate({snapshot.netns(), tuple}, boot_ns); });
-    const std::vector<LeakRecord> left_open = leaks(boot_ns, snapshot, in_state_since);
+    const std::vector<LeakRecord> left_open = leaks(boot_ns, snapshot);
     std::vector<TimeWaitRecord> time_waits;
     if (list_time_waits_) report_time_wait(snapshot, filters_, boot_ns, [&](const TimeWaitRecord& record) { time_waits.push_back(record); });
     PortRound round;

@@ -7,7 +7,6 @@
 
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -29,9 +28,7 @@ class PortsWatch {
   // An active open has got its port.
   void connected(const Conn& conn);
 
-  // Since when the connection has been in its present state; nullopt = since before the trace.
-  using InStateSince = std::function<std::optional<std::uint64_t>(std::uint64_t cookie)>;
-  void show(std::uint64_t boot_ns, std::span<const PortSnapshot> snapshots, const InStateSince& in_state_since);
+  void show(std::uint64_t boot_ns, std::span<const PortSnapshot> snapshots);
 
  private:
   struct Destination {
@@ -59,7 +56,7 @@ class PortsWatch {
 
   [[nodiscard]] std::optional<double> rate(const Destination& destination, std::uint64_t boot_ns) const;
   void end_interval(std::uint64_t boot_ns);
-  std::vector<LeakRecord> leaks(std::uint64_t boot_ns, const PortSnapshot& snapshot, const InStateSince& in_state_since);
+  std::vector<LeakRecord> leaks(std::uint64_t boot_ns, const PortSnapshot& snapshot);
 
   Filters filters_;
   bool list_time_waits_;

@@ -98,6 +98,9 @@ struct TimeWaitOutcome {
   std::optional<std::uint64_t> entered;       // boot ns, when this end entered it
   TimeWaitPhase phase = TimeWaitPhase::kNone;
   std::optional<std::uint64_t> expected_end;  // boot ns of the kernel's timer
+  // Of the minisocket that is left; nullopt = none, or not known. Printed with the time_wait record.
+  std::optional<bool> reuseaddr = std::nullopt;
+  std::optional<bool> reuseport = std::nullopt;
 };
 
 struct Counters {
@@ -268,6 +271,9 @@ struct Loss {
   friend Loss operator-(const Loss& a, const Loss& b) {
     return {a.ring - b.ring, a.nested - b.nested, a.table - b.table, a.malformed - b.malformed, a.other - b.other};
   }
+  friend Loss operator+(const Loss& a, const Loss& b) {
+    return {a.ring + b.ring, a.nested + b.nested, a.table + b.table, a.malformed + b.malformed, a.other + b.other};
+  }
   friend bool operator==(const Loss&, const Loss&) = default;
 };
 
@@ -312,6 +318,12 @@ class RecordSink {
   virtual void on(const LossRecord&) = 0;
   virtual void on(const SummaryRecord&) = 0;
   virtual void on(const PortRound&) {}  // `ports --watch` alone
+
+  // The stream has come this far (boot ns): what a sink does at certain times, whether a record
+  // comes or not. Called after the records of each batch, at least when next_tick() has come.
+  virtual void tick(std::uint64_t) {}
+  // The time that tick() is waited for; UINT64_MAX = none.
+  [[nodiscard]] virtual std::uint64_t next_tick() const { return UINT64_MAX; }
 };
 
 }  // namespace tcptrail

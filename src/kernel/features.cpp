@@ -4,12 +4,15 @@
 #include <bpf/bpf.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/btf.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,7 +25,7 @@ namespace tcptrail {
 namespace {
 
 constexpr std::array<std::string_view, kFeatureCount> kNames = {
-    "tp_btf", "second_copy", "task_btf", "cookie", "timewait_walk", "send_reset", "receive_reset", "accept", "refused_calls", "iter_tcp", "iter_task_file",
+    "tp_btf", "second_copy", "task_btf", "cookie", "timewait_walk", "send_reset", "receive_reset", "accept", "refused_calls", "iter_tcp", "iter_task_file", "timewait_hooks",
 };
 
 constexpr std::array<std::string_view, kFeatureCount> kPurposes = {
@@ -37,6 +40,7 @@ constexpr std::array<std::string_view, kFeatureCount> kPurposes = {
     "which process was refused a port by bind() or listen()",
     "connections, listeners and TIME_WAIT older than the trace",
     "owners of sockets older than the trace",
+    "when a TIME_WAIT ends, exactly, and why",
 };
 
 // As in bpf/refused.bpf.h.
@@ -68,18 +72,73 @@ class BtfNames {
     std::memcpy(header, bytes_.data(), sizeof header);
     const std::size_t start = std::size_t{header[1]} + header[4];
     if (start + header[5] <= filled) strings_ = std::string_view(bytes_).substr(start, header[5]);
+    const std::size_t types = std::size_t{header[1]} + header[2];
+    if (types + header[3] <= filled) types_ = std::string_view(bytes_).substr(types, header[3]);
   }
   [[nodiscard]] bool any() const { return !strings_.empty(); }
-  [[nodiscard]] bool has(std::string_view name) const {
-    std::string needle;
-    needle.reserve(name.size() + 2);
-    needle.append(1, '\0').append(name).append(1, '\0');
-    return ::memmem(strings_.data(), strings_.size(), needle.data(), needle.size()) != nullptr;
+  [[nodiscard]] bool has(std::string_view name) const { return offset_of(name) != 0; }
+  // The type ids of these functions, 0 for one that is not there.
+  template <std::size_t N>
+  [[nodiscard]] std::array<std::uint32_t, N> functions(const std::array<const char*, N>& names) const {
+    std::array<std::uint32_t, N> offsets{};
+    std::array<std::uint32_t, N> ids{};
+    for (std::size_t i = 0; i < N; ++i) offsets[i] = offset_of(names[i]);
+    std::uint32_t id = 0;
+    for (std::size_t at = 0; at + sizeof(btf_type) <= types_.size();) {
+      btf_type type{};
+      std::memcpy(&type, types_.data() + at, sizeof type);
+      ++id;
+      if (BTF_INFO_KIND(type.info) == BTF_KIND_FUNC)
+        for (std::size_t i = 0; i < N; ++i)
+          if (offsets[i] != 0 && offsets[i] == type.name_off) ids[i] = id;
+      const std::optional<std::size_t> more = bytes_after(type.info);
+      if (!more) break;
+      at += sizeof type + *more;
+    }
+    return ids;
   }
 
  private:
+  // Of a name in the string section; 0, which is the empty name's, when it is not there.
+  [[nodiscard]] std::uint32_t offset_of(std::string_view name) const {
+    std::string needle;
+    needle.reserve(name.size() + 2);
+    needle.append(1, '\0').append(name).append(1, '\0');
+    const void* found = ::memmem(strings_.data(), strings_.size(), needle.data(), needle.size());
+    return found == nullptr ? 0 : static_cast<std::uint32_t>(static_cast<const char*>(found) - strings_.data() + 1);
+  }
+
+  // What follows the common part of a type; nullopt for a kind of a later kernel.
+  static std::optional<std::size_t> bytes_after(std::uint32_t info) {
+    const std::size_t members = BTF_INFO_VLEN(info);
+    switch (BTF_INFO_KIND(info)) {
+      case BTF_KIND_INT: return 4;
+      case BTF_KIND_ARRAY: return 12;
+      case BTF_KIND_STRUCT:
+      case BTF_KIND_UNION:
+      case BTF_KIND_DATASEC: return 12 * members;
+      case BTF_KIND_ENUM:
+      case BTF_KIND_FUNC_PROTO: return 8 * members;
+      case BTF_KIND_VAR:
+      case BTF_KIND_DECL_TAG: return 4;
+      case kBtfKindEnum64: return 12 * members;
+      case BTF_KIND_PTR:
+      case BTF_KIND_FWD:
+      case BTF_KIND_TYPEDEF:
+      case BTF_KIND_VOLATILE:
+      case BTF_KIND_CONST:
+      case BTF_KIND_RESTRICT:
+      case BTF_KIND_FUNC:
+      case BTF_KIND_FLOAT:
+      case BTF_KIND_TYPE_TAG: return 0;
+      default: return std::nullopt;
+    }
+  }
+  static constexpr std::uint32_t kBtfKindEnum64 = 19;  // headers before 6.0 lack it
+
   std::string bytes_;
   std::string_view strings_;
+  std::string_view types_;
 };
 
 // securityfs, which would name the lockdown mode, is not mounted everywhere: ask the verifier.
@@ -95,6 +154,29 @@ bool may_probe_memory() {
   };
   const Fd loaded(bpf_prog_load(BPF_PROG_TYPE_RAW_TRACEPOINT, "may_probe", "Dual BSD/GPL", program, std::size(program), nullptr));
   return static_cast<bool>(loaded);
+}
+
+// As in bpf/timewait.bpf.c.
+constexpr std::array kHookedFunctions = {"inet_twsk_kill",  "tw_timer_handler", "tcp_timewait_state_process",
+                                         "tcp_twsk_unique", "tcp_abort",        "__inet_twsk_schedule"};
+
+// Presence in BTF says little about fentry: a function may be inlined, and a kernel may refuse
+// the kind as a whole. Empty when each of them takes a program.
+std::string why_no_hooks(const BtfNames& btf) {
+  const std::array<std::uint32_t, kHookedFunctions.size()> ids = btf.functions(kHookedFunctions);
+  const bpf_insn program[] = {
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = 0},
+      {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+  };
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] == 0) return std::string("this kernel has no ") + kHookedFunctions[i] + "() to hook";
+    LIBBPF_OPTS(bpf_prog_load_opts, options);
+    options.expected_attach_type = BPF_TRACE_FENTRY;
+    options.attach_btf_id = ids[i];
+    const Fd loaded(bpf_prog_load(BPF_PROG_TYPE_TRACING, "may_hook", "Dual BSD/GPL", program, std::size(program), &options));
+    if (!loaded) return std::string("the kernel refuses fentry of ") + kHookedFunctions[i] + "() (" + std::strerror(errno) + ")";
+  }
+  return {};
 }
 
 }  // namespace
@@ -137,8 +219,11 @@ Features probe_features(std::span<const std::string> denied) {
 
   // Typed programs carry these; the classic tracepoint has an address and no more.
   if (!features.on(Feature::kTpBtf))
-    for (const Feature f : {Feature::kSecondCopy, Feature::kTaskBtf, Feature::kCookie, Feature::kSendReset, Feature::kReceiveReset, Feature::kIterTcp, Feature::kIterTaskFile})
+    for (const Feature f : {Feature::kTaskBtf, Feature::kCookie, Feature::kIterTcp, Feature::kIterTaskFile, Feature::kTimeWaitHooks})
       need(f, false, "needs tp_btf");
+  need(Feature::kTimeWaitHooks, features.on(Feature::kCookie), "needs cookie: nothing else names a minisocket");
+  if (features.on(Feature::kTimeWaitHooks))
+    if (std::string why = why_no_hooks(btf); !why.empty()) features.turn_off(Feature::kTimeWaitHooks, std::move(why));
   return features;
 }
 

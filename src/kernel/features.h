@@ -24,6 +24,7 @@ enum class Feature : std::size_t {
   kRefusedCalls,  // tracepoints at the return of bind(2) and listen(2)
   kIterTcp,
   kIterTaskFile,
+  kTimeWaitHooks,  // fentry at the functions through which minisockets die
   kCount,
 };
 

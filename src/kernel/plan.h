@@ -32,6 +32,7 @@ struct Plan {
   bool refused_calls = true;
   bool snapshot = true;
   bool holders = true;
+  bool timewait_hooks = true;  // an object of its own
   std::vector<PlannedProgram> programs;
   // What is less true now, a sentence each.
   std::vector<std::string> limits;

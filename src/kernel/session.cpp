@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstring>
+#include <iterator>
 #include <thread>
 
 #include "kernel/diagnose.h"
@@ -15,6 +16,7 @@
 #include "kernel/tracefs.h"
 #include "tcptrail/event.h"
 #include "tcptrail_classic.skel.h"
+#include "tcptrail_timewait.skel.h"
 #include "tcptrail_typed.skel.h"
 
 namespace tcptrail {
@@ -49,6 +51,7 @@ class Session::Programs {
  public:
   using Typed = std::unique_ptr<tcptrail_typed, Deleter<tcptrail_typed__destroy>>;
   using Classic = std::unique_ptr<tcptrail_classic, Deleter<tcptrail_classic__destroy>>;
+  using Hooks = std::unique_ptr<tcptrail_timewait, Deleter<tcptrail_timewait__destroy>>;
 
   explicit Programs(bool typed) {
     if (typed)
@@ -73,7 +76,7 @@ class Session::Programs {
   [[nodiscard]] bpf_map* events() const { return typed_ ? typed_->maps.events : classic_->maps.events; }
   [[nodiscard]] bpf_map* tree() const { return typed_ ? typed_->maps.tree : classic_->maps.tree; }
   [[nodiscard]] volatile std::uint32_t* sleeping() const {
-    return typed_ ? &typed_->bss->consumer_sleeping : &classic_->bss->consumer_sleeping;
+    return typed_ ? &typed_->data_shared->consumer_sleeping : &classic_->data_shared->consumer_sleeping;
   }
   void look_at(bool minisockets_only, std::uint32_t netns) {
     if (!typed_) return;
@@ -90,15 +93,44 @@ class Session::Programs {
     return typed_ ? *const_cast<volatile __u64*>(&typed_->bss->lost_ring)
                   : *const_cast<volatile __u64*>(&classic_->bss->lost_ring);
   }
-  [[nodiscard]] std::uint64_t recovered() const { return typed_ ? *const_cast<volatile __u64*>(&typed_->bss->recovered) : 0; }
+  [[nodiscard]] std::uint64_t recovered() const {
+    return typed_ ? *const_cast<volatile __u64*>(&typed_->bss->recovered)
+                  : *const_cast<volatile __u64*>(&classic_->bss->recovered);
+  }
   [[nodiscard]] std::uint64_t lost_other() const {
-    return typed_ ? *const_cast<volatile __u64*>(&typed_->bss->lost_other)
-                  : *const_cast<volatile __u64*>(&classic_->bss->lost_other);
+    return typed_ ? *const_cast<volatile __u64*>(&typed_->data_shared->lost_other)
+                  : *const_cast<volatile __u64*>(&classic_->data_shared->lost_other);
+  }
+
+  // The object beside the first, with the first one's ring and the words that both share.
+  template <class Set>
+  Result<std::vector<BpfLink>> add_hooks(Set&& set) {
+    const auto failure = [](int error, const std::string& what) {
+      return Error{what, std::strerror(error) + (g_last_libbpf_line.empty() ? "" : "; " + g_last_libbpf_line)};
+    };
+    Hooks hooks(tcptrail_timewait__open());
+    if (!hooks) return failure(errno, "cannot open");
+    set(*hooks->rodata);
+    bpf_map__set_autocreate(hooks->maps.tree, false);
+    int error = bpf_map__reuse_fd(hooks->maps.events, bpf_map__fd(typed_->maps.events));
+    if (error == 0) error = bpf_map__reuse_fd(hooks->maps.data_shared, bpf_map__fd(typed_->maps.data_shared));
+    if (error == 0) error = tcptrail_timewait__load(hooks.get());
+    if (error != 0) return failure(-error, "cannot load");
+    std::vector<BpfLink> links;
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, hooks->obj) {
+      bpf_link* link = bpf_program__attach_trace(program);
+      if (link == nullptr) return failure(errno, std::string("cannot attach ") + bpf_program__name(program));
+      links.emplace_back(link);
+    }
+    hooks_ = std::move(hooks);
+    return links;
   }
 
  private:
   Typed typed_;
   Classic classic_;
+  Hooks hooks_;
 };
 
 namespace {
@@ -167,7 +199,7 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
   bpf_object__for_each_program(program, programs.object())
     bpf_program__set_autoload(program, plan.loads(bpf_program__name(program)));
 
-  programs.configure([&](auto& ro) {
+  const auto configure = [&](auto& ro) {
     set_filters(ro, options.filters);
     ro.probe_reads = plan.probe_reads;
     ro.have_cookie = plan.cookie;
@@ -176,11 +208,19 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
     ro.kernel_hz = kernel_hz();
     ro.pid_namespace = plan.probe_reads ? foreign_pid_namespace() : 0;
     ro.snapshot_high_water = options.ring_bytes / 2;
-  });
+  };
+  programs.configure(configure);
   bpf_map__set_max_entries(programs.events(), static_cast<__u32>(options.ring_bytes));
   if (options.command_pid == 0) bpf_map__set_max_entries(programs.tree(), 1);
 
-  if (const int error = programs.load(); error != 0) return explain_load_failure(-error, g_last_libbpf_line);
+  if (const int error = programs.load(); error != 0) {
+    // The verifier says EINVAL to a helper that lockdown takes away.
+    if (error == -EINVAL && !plan.probe_reads && !plan.task_btf)
+      return Error{"cannot load BPF programs",
+                   "the kernel forbids reading its memory (lockdown=confidentiality), and without tp_btf and task_btf there is no other way",
+                   "boot with lockdown=integrity, or use Linux 5.11 or later without --deny-feature"};
+    return explain_load_failure(-error, g_last_libbpf_line);
+  }
 
   if (options.command_pid != 0) {
     const __u8 one = 1;
@@ -215,11 +255,19 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
       session->links_.push_back(std::move(*link));
   }
   for (const char* name : {"send_reset", "receive_reset", "destroy", "process_fork", "set_state", "set_state_again"}) {
-    const bpf_program* typed = programs.program(name);
-    if (typed == nullptr || !plan.loads(name) || bpf_program__type(typed) != BPF_PROG_TYPE_TRACING) continue;
-    bpf_link* link = bpf_program__attach_trace(typed);
+    const bpf_program* found = programs.program(name);
+    if (found == nullptr || !plan.loads(name) || bpf_program__type(found) == BPF_PROG_TYPE_TRACEPOINT) continue;
+    bpf_link* link = bpf_program__attach(found);  // tp_btf, or raw_tp in the classic object
     if (link == nullptr) return explain_load_failure(errno, std::string("attaching ") + name);
     session->links_.push_back(BpfLink(link));
+  }
+  if (plan.timewait_hooks) {
+    Result<std::vector<BpfLink>> links = programs.add_hooks(configure);
+    if (!links)
+      session->warnings_.push_back("the hooks at minisockets: " + links.error().what + " (" + links.error().why +
+                                   "): the end of a TIME_WAIT is found by looking again");
+    else
+      std::move(links->begin(), links->end(), std::back_inserter(session->links_));
   }
   return session;
 }

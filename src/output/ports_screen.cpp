@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "output/put.h"
+#include "output/wrap.h"
 #include "util/escape.h"
 
 namespace tcptrail {
@@ -72,7 +73,7 @@ void PortsScreen::leaks(const PortRound& round) {
     line(fmt::format("{:<12} {:>7} {:<24} {:<17} {}", state_name(leak.state), leak.count,
                      leak.owner.pid == 0 ? std::string("-") : fmt::format("{}/{}", leak.owner.pid, escaped_name(leak.owner.comm.view())),
                      age_text(leak.oldest_ns), growth_text(leak.growth_per_s)));
-    for (const std::string& text : wrap_text(leak.remedy, "    ")) line(text);
+    for (const std::string& text : wrap_text(leak.remedy, "    ", 4)) line(text);
   }
 }
 

@@ -7,12 +7,11 @@
 #include <cstring>
 
 #include "output/put.h"
+#include "output/wrap.h"
 #include "util/escape.h"
 
 namespace tcptrail {
 namespace {
-
-constexpr std::size_t kWidth = 100;
 
 std::string endpoint_text(const Address& address, Family family, std::uint16_t port) {
   const std::string text = address_text(address, family);
@@ -56,7 +55,7 @@ class Row {
   void cell(std::string_view text, std::size_t width) {
     column_ += width + 1;
     const std::size_t shown = display_width(text_);
-    if (shown > start_ && shown + 1 + display_width(text) > kWidth) {
+    if (shown > start_ && shown + 1 + display_width(text) > kTextWidth) {
       lines_ += text_ + '\n';
       text_.clear();
     }
@@ -131,23 +130,6 @@ std::string in_the_way(const BlockedRecord& r) {
 
 }  // namespace
 
-std::vector<std::string> wrap_text(std::string_view text, std::string head) {
-  std::vector<std::string> lines;
-  const std::size_t room = kWidth - head.size();
-  while (!text.empty()) {
-    std::size_t end = text.size();
-    if (display_width(text) > room) {
-      end = text.rfind(' ', room);
-      if (end == std::string_view::npos) end = text.find(' ');
-      if (end == std::string_view::npos) end = text.size();
-    }
-    lines.push_back(head + std::string(text.substr(0, end)));
-    text.remove_prefix(std::min(text.size(), end + 1));
-    head.assign(head.size(), ' ');
-  }
-  return lines;
-}
-
 std::vector<std::string> blocked_lines(const BlockedRecord& r) {
   std::string what = fmt::format("{} {}", to_string(r.op), endpoint_text(r.tuple.laddr, r.tuple.family, r.tuple.lport));
   if (r.op == BlockedOp::kConnect) what += " to " + endpoint_text(r.tuple.raddr, r.tuple.family, r.tuple.rport);
@@ -156,9 +138,9 @@ std::vector<std::string> blocked_lines(const BlockedRecord& r) {
   what += fmt::format(": {} for {}", error != nullptr ? error : "error", process_text(r.caller));
   if (r.blocker_count != 0) what += fmt::format("; in the way: {}", in_the_way(r));
   if (r.free_in_ms) what += fmt::format("; free in {}", duration_text(*r.free_in_ms));
-  std::vector<std::string> lines = wrap_text(what, "BLOCKED ");
+  std::vector<std::string> lines = wrap_text(what, "BLOCKED ", 8);
   if (!r.remedies.empty())
-    for (std::string& part : wrap_text(r.remedies.front(), "        ")) lines.push_back(std::move(part));
+    for (std::string& part : wrap_text(r.remedies.front(), "        ", 8)) lines.push_back(std::move(part));
   return lines;
 }
 
@@ -174,7 +156,7 @@ std::string PortsText::painted(std::string_view text, bool good) const {
 }
 
 void PortsText::wrapped(std::string_view text, std::size_t indent, std::string_view mark) {
-  for (const std::string& part : wrap_text(text, std::string(indent, ' ').append(mark))) line(part);
+  for (const std::string& part : wrap_text(text, std::string(indent, ' ').append(mark), indent + mark.size())) line(part);
 }
 
 void PortsText::endpoints(std::span<const PortRecord> ports) {

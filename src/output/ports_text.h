@@ -21,9 +21,6 @@ struct PortsTextOptions {
   std::size_t most = 50;  // endpoints and destinations shown, each; 0 = all
 };
 
-// Lines of at most 100 columns, broken at spaces; the first begins with `head`, the others under its text.
-std::vector<std::string> wrap_text(std::string_view text, std::string head);
-
 // A `blocked` record among the rows of a table: what, who, what is in the way, the best remedy.
 std::vector<std::string> blocked_lines(const BlockedRecord& record);
 

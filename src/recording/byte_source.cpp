@@ -58,7 +58,7 @@ bool FileSource::rewind() { return ::lseek(fd_, 0, SEEK_SET) == 0; }
 
 std::size_t MemorySource::read(std::span<std::byte> to) {
   const std::size_t n = std::min(to.size(), left_.size());
-  std::memcpy(to.data(), left_.data(), n);
+  std::copy_n(left_.begin(), n, to.begin());
   left_ = left_.subspan(n);
   return n;
 }

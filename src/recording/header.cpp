@@ -47,9 +47,11 @@ std::string header_json(const RecordingHeader& header) {
                      {"netns", header.netns},
                      {"in_tree", header.in_tree},
                      {"labels", object_of(header.labels)},
-                     {"resets_traced", header.resets_traced},
-                     {"cookie_is_address", header.cookie_is_address},
-                     {"hz", header.hz}};
+                     {"own_netns", header.own_netns},
+                     {"can_look", header.programs.can_look},
+                     {"resets_traced", header.programs.resets_traced},
+                     {"listen_traced", header.programs.listen_traced},
+                     {"cookie_is_address", header.programs.cookie_is_address}};
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -72,9 +74,11 @@ Result<RecordingHeader> header_from_json(std::string_view text) {
     take(json, "netns", header.netns);
     take(json, "in_tree", header.in_tree);
     take_object(json, "labels", header.labels);
-    take(json, "resets_traced", header.resets_traced);
-    take(json, "cookie_is_address", header.cookie_is_address);
-    take(json, "hz", header.hz);
+    take(json, "own_netns", header.own_netns);
+    take(json, "can_look", header.programs.can_look);
+    take(json, "resets_traced", header.programs.resets_traced);
+    take(json, "listen_traced", header.programs.listen_traced);
+    take(json, "cookie_is_address", header.programs.cookie_is_address);
   } catch (const Json::exception& error) {
     return Error{std::string("its header cannot be read: ") + error.what()};
   }

@@ -16,6 +16,15 @@
 
 namespace tcptrail {
 
+// What the model has to know of the programs that feed it.
+struct ProgramFacts {
+  bool can_look = true;            // snapshots are taken
+  bool resets_traced = false;      // tcp_send_reset is attached
+  bool listen_traced = true;       // refused listen() comes as an event of its own
+  bool cookie_is_address = false;  // no cookie helper
+  friend bool operator==(const ProgramFacts&, const ProgramFacts&) = default;
+};
+
 struct RecordingHeader {
   // As the run that recorded had it; boot_ns is when that run began, in every part.
   StartupRecord startup;
@@ -25,10 +34,8 @@ struct RecordingHeader {
   std::vector<std::uint32_t> netns;     // --netns as inode numbers; startup.filters has the text
   bool in_tree = false;                 // -- CMD
   std::vector<std::pair<std::string, std::string>> labels;
-  // What the plan tells the model (LifecycleOptions).
-  bool resets_traced = false;
-  bool cookie_is_address = false;
-  unsigned hz = 0;  // timer ticks per second; 0 = unknown
+  ProgramFacts programs;
+  std::uint32_t own_netns = 0;          // of the recorder: what `ports` shows unless told otherwise; 0 = unknown
 };
 
 std::string header_json(const RecordingHeader& header);

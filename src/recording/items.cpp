@@ -132,8 +132,7 @@ void ItemEncoder::cgroup(std::uint64_t id, std::string_view path) {
   path = path.substr(0, kMaxCgroupPath);
   std::byte* p = put_varint(begin(static_cast<std::uint8_t>(ItemType::kCgroup), kMaxSmallItem + path.size()), id);
   p = put_varint(p, path.size());
-  std::memcpy(p, path.data(), path.size());
-  end(p + path.size());
+  end(std::transform(path.begin(), path.end(), p, [](char c) { return static_cast<std::byte>(c); }));
 }
 
 void ItemEncoder::alive(const Process& process, std::optional<bool> alive) {

@@ -2,7 +2,7 @@
 #include "run/live.h"
 
 #include <poll.h>
-#include <sys/ioctl.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,13 +21,13 @@
 #include "kernel/netns.h"
 #include "kernel/privilege.h"
 #include "kernel/session.h"
-#include "output/csv.h"
-#include "output/json.h"
-#include "output/ports_screen.h"
-#include "output/text.h"
+#include "recording/recorder.h"
 #include "run/child.h"
 #include "run/clock.h"
+#include "run/model_options.h"
+#include "run/record_progress.h"
 #include "run/signals.h"
+#include "run/sinks.h"
 #include "run/startup.h"
 #include "util/message.h"
 #include "util/out_file.h"
@@ -44,66 +44,6 @@ constexpr std::uint64_t kRingDelayNs = 100'000;
 constexpr std::uint64_t kLossCheckNs = 100 * kMs;
 constexpr std::uint64_t kClockCheckNs = 10'000 * kMs;
 constexpr std::size_t kDefaultRingBytes = 8U << 20;
-
-void print_error(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
-
-std::unique_ptr<RecordSink> make_sink(const Options& options, OutFile& out, WallClock& clock) {
-  if (options.format == Format::kJson) return std::make_unique<JsonSink>(out, clock, JsonOptions{options.events, options.labels});
-  const bool is_terminal = out.is_terminal();
-  winsize size{};
-  if (is_terminal) ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
-  const bool color = use_color(options.color, is_terminal, std::getenv("NO_COLOR"), std::getenv("TERM"));
-  if (options.watch_ns) {
-    PortsScreenOptions screen;
-    screen.color = color;
-    screen.several_netns = options.filters.netns.size() > 1;
-    screen.blocked = options.events.blocked;
-    screen.rows = size.ws_row;
-    screen.all = !options.filters.lports.empty() || !options.filters.rports.empty();
-    screen.warn = print_error;
-    return std::make_unique<PortsScreen>(out, clock, std::move(screen));
-  }
-  TableOptions table;
-  table.events = options.events;
-  table.life_columns = options.life_columns;
-  table.trace_columns = options.trace_columns;
-  table.local_time = options.local_time;
-  table.timestamps = options.timestamps;
-  table.wide = options.wide;
-  table.labels = options.labels;
-  table.warn = print_error;
-  if (options.format == Format::kCsv) return std::make_unique<CsvSink>(out, clock, std::move(table));
-  table.color = color;
-  table.terminal_width = size.ws_col;
-  return std::make_unique<TextSink>(out, clock, std::move(table));
-}
-
-// Counts what is printed for --count, and passes on.
-class CountingSink final : public RecordSink {
- public:
-  CountingSink(RecordSink& next, const EventSet& events, std::optional<std::uint64_t> limit)
-      : next_(next), events_(events), left_(limit.value_or(UINT64_MAX)) {}
-  [[nodiscard]] bool full() const { return left_ == 0; }
-  void on(const StartupRecord& r) override { next_.on(r); }
-  void on(const LossRecord& r) override { next_.on(r); }
-  void on(const SummaryRecord& r) override { next_.on(r); }
-  void on(const TransitionRecord& r) override { pass(r, events_.transition); }
-  void on(const ConnectionRecord& r) override { pass(r, events_.connection); }
-  void on(const TimeWaitRecord& r) override { pass(r, events_.time_wait); }
-  void on(const BlockedRecord& r) override { pass(r, events_.blocked); }
-  void on(const PortRound& r) override { pass(r, true); }
-
- private:
-  template <class Record>
-  void pass(const Record& record, bool printed) {
-    if (!printed || left_ == 0) return;
-    --left_;
-    next_.on(record);
-  }
-  RecordSink& next_;
-  EventSet events_;
-  std::uint64_t left_;
-};
 
 // When to look at the kernel's tables again: not before the asked time, and so that looking
 // takes a tenth of a core at most; but never later than `longest_ns`.
@@ -139,6 +79,8 @@ class LiveRun {
  private:
   Result<void> resolve_filters();
   Result<void> start_session();
+  [[nodiscard]] ProgramFacts program_facts() const;
+  Result<void> start_recording();
   void start_model();
   void give_up_privileges();
   std::uint64_t look(const SnapshotRequest& request);
@@ -151,6 +93,7 @@ class LiveRun {
   void check_signals();
   void check_loss(bool now);
   void check_clock();
+  [[nodiscard]] bool recording_goes_on();
   void finish();
   [[nodiscard]] int exit_code() const;
 
@@ -168,6 +111,11 @@ class LiveRun {
   std::unique_ptr<CountingSink> counting_;
   std::unique_ptr<Model> model_;
   Feed* feed_ = nullptr;  // the model, or what stands before it
+  std::unique_ptr<RecordingWriter> writer_;  // of --record and record
+  std::unique_ptr<RecordingFacts> recorded_facts_;
+  std::unique_ptr<Recorder> recorder_;
+  RecordProgress progress_;
+  bool told_failed_recording_ = false;
 
   bool stop_ = false;
   bool signalled_ = false;
@@ -233,37 +181,52 @@ Result<void> LiveRun::start_session() {
   return {};
 }
 
+ProgramFacts LiveRun::program_facts() const {
+  return {.can_look = plan_.snapshot, .resets_traced = plan_.resets, .listen_traced = plan_.refused_calls, .cookie_is_address = !plan_.cookie};
+}
+
+Result<void> LiveRun::start_recording() {
+  if (options_.record_path.empty()) return {};
+  RecordingHeader header;
+  header.startup = startup_record(options_, features_, started_ns_);
+  if (::getrandom(&header.recording_id, sizeof header.recording_id, 0) < 0) return Error{std::string("cannot get random bytes: ") + std::strerror(errno)};
+  header.part_began_ns = started_ns_;
+  header.clock_offset_ns = clock_.offset();
+  header.netns = options_.filters.netns;
+  header.own_netns = own_netns();
+  header.in_tree = options_.filters.in_tree;
+  header.labels = options_.labels;
+  header.programs = program_facts();
+  auto writer = RecordingWriter::create({options_.record_path, options_.max_bytes, options_.rotate}, std::move(header));
+  if (!writer) return writer.error();
+  writer_ = std::move(*writer);
+  writer_->file().set_stop_fd(stop_reasons_.get());
+  recorded_facts_ = std::make_unique<RecordingFacts>(facts_, *writer_);
+  return {};
+}
+
 // What is left to do needs little; where even that cannot be arranged, it is said.
 void LiveRun::give_up_privileges() {
   const std::vector<std::uint32_t>& netns = options_.filters.netns;
   PrivilegeNeeds needs;
   needs.other_namespaces = plan_.snapshot && (netns.empty() || netns != std::vector{own_netns()});
-  needs.cgroup_names = options_.events.connection;
+  needs.cgroup_names = options_.events.connection || writer_;
   needs.bpf_fd = session_->program_fd();
   const auto kept = drop_privileges(needs);
   if (!kept) print_error(warning_text({"running with more privilege than needed: " + kept.error().what, kept.error().why, kept.error().fix}));
 }
 
 void LiveRun::start_model() {
-  ModelOptions model;
-  model.filters = options_.filters;
+  ModelOptions model = model_options(options_, program_facts());
   model.only_traced = !model.filters.cgroup_ids.empty();
   model.filters.cgroup_ids.clear();  // the programs know which cgroup lies below which; ids alone do not tell
-  model.want_transitions = options_.events.transition;
-  model.follow_time_wait = options_.events.time_wait || options_.watch_ns.has_value();
-  model.want_blocked = options_.events.blocked;
-  model.can_look = plan_.snapshot;
-  model.resets_traced = plan_.resets;
-  model.listen_traced = plan_.refused_calls;
-  model.cookie_is_address = !plan_.cookie;
-  if (options_.watch_ns) {
-    model.watch_ports = true;
-    model.watched_netns = options_.filters.netns;
-    model.list_time_waits = options_.events.time_wait && options_.format == Format::kJson;
-  }
   model.on_clock_offset = [this](std::int64_t ns) { clock_.set_offset(ns); };
-  model_ = std::make_unique<Model>(model, facts_, *counting_);
+  MachineFacts& facts = recorded_facts_ ? static_cast<MachineFacts&>(*recorded_facts_) : facts_;
+  model_ = std::make_unique<Model>(model, facts, *counting_);
   feed_ = model_.get();
+  if (!writer_) return;
+  recorder_ = std::make_unique<Recorder>(*model_, *recorded_facts_, *writer_);
+  feed_ = recorder_.get();
 }
 
 // Reads the kernel's tables through the ring. Returns the CPU time that it took.
@@ -292,7 +255,9 @@ void LiveRun::look_at_everything() {
 void LiveRun::look_around() {
   if (!plan_.snapshot) return;
   const std::uint64_t now = boot_now_ns();
-  if (model_->wants_snapshot() ? now >= repairs_.next_ns() : model_->follows_any() && now >= check_ups_.next_ns()) look_at_everything();
+  // A new part of a recording is to be readable without the one before it.
+  const bool soon = model_->wants_snapshot() || (writer_ && writer_->wants_snapshot());
+  if (soon ? now >= repairs_.next_ns() : model_->follows_any() && now >= check_ups_.next_ns()) look_at_everything();
   if (options_.watch_ns && now >= rounds_.next_ns()) {
     const std::uint64_t before = thread_cpu_ns();
     look({.netns = options_.filters.netns});
@@ -319,7 +284,7 @@ void LiveRun::look_around() {
 std::uint64_t LiveRun::next_look_ns() const {
   std::uint64_t next = UINT64_MAX;
   if (!plan_.snapshot) return next;
-  if (model_->wants_snapshot()) next = std::min(next, repairs_.next_ns());
+  if (model_->wants_snapshot() || (writer_ && writer_->wants_snapshot())) next = std::min(next, repairs_.next_ns());
   if (options_.watch_ns) next = std::min(next, rounds_.next_ns());
   if (!model_->wants_look().empty()) next = std::min(next, answers_.next_ns());
   if (!model_->wants_scan().empty()) next = std::min(next, scans_.next_ns());
@@ -346,16 +311,19 @@ void LiveRun::drain() {
 bool LiveRun::wait() {
   const std::uint64_t now = boot_now_ns();
   std::uint64_t wake = std::min(deadline_ns_, next_look_ns());
+  if (writer_) wake = std::min(wake, writer_->due_ns());
   const auto decision = model_->wakes_at();
   if (decision && *decision != 0) wake = std::min(wake, *decision + kRingDelayNs);
   const bool idle = drained_ == 0 && !(decision && *decision == 0) && session_->ring().prepare_to_sleep();
   if (!idle) wake = std::min(wake, now + kBatchNs);
   drained_ = 0;
 
-  std::array<pollfd, 4> fds{{{signals_.stop_fd(), POLLIN, 0},
+  // `record` writes nothing to stdout, whoever reads there.
+  std::array<pollfd, 5> fds{{{signals_.stop_fd(), POLLIN, 0},
                              {signals_.other_fd(), POLLIN, 0},
-                             {out_->watch_fd(), 0, 0},
-                             {idle ? session_->ring().fd() : -1, POLLIN, 0}}};
+                             {options_.command == Command::kRecord ? -1 : out_->watch_fd(), 0, 0},
+                             {idle ? session_->ring().fd() : -1, POLLIN, 0},
+                             {options_.command == Command::kRecord ? writer_->file().watch_fd() : -1, 0, 0}}};
   timespec timeout{};
   if (wake != UINT64_MAX) {
     const std::uint64_t left = wake > now ? wake - now : 0;
@@ -365,7 +333,7 @@ bool LiveRun::wait() {
   session_->ring().awake();
 
   if (fds[0].revents != 0 || fds[1].revents != 0) check_signals();
-  if ((fds[2].revents & (POLLERR | POLLHUP)) != 0) stop_ = true;  // the reader has gone
+  if (((fds[2].revents | fds[4].revents) & (POLLERR | POLLHUP)) != 0) stop_ = true;  // the reader has gone
   if (boot_now_ns() >= deadline_ns_) stop_ = true;
   return !stop_;
 }
@@ -412,12 +380,25 @@ void LiveRun::check_clock() {
   feed_->clock_offset(realtime_offset_ns());
 }
 
+// A recording that can go no further ends `record`; a view that is recorded beside goes on
+// without it, unless the file was to have this size and no more.
+bool LiveRun::recording_goes_on() {
+  if (!writer_) return true;
+  const std::uint64_t now = boot_now_ns();
+  writer_->tick(now);
+  if (options_.command == Command::kRecord) progress_.tick(now, writer_->events(), writer_->bytes(), loss_.total());
+  if (!writer_->ok() && !std::exchange(told_failed_recording_, true)) print_error(error_text(writer_->failure()));
+  if (writer_->full()) print_error("tcptrail: note: " + options_.record_path + " has the size that --max-size allows\n");
+  return !writer_->full() && (options_.command != Command::kRecord || (writer_->ok() && !writer_->reader_gone()));
+}
+
 void LiveRun::loop() {
   do {
     drain();
     check_loss(drained_ == 0);
     look_around();
     check_clock();
+    if (!recording_goes_on()) return;
     if (counting_->full()) return;
     if (!out_->flush()) return;
   } while (wait());
@@ -426,11 +407,16 @@ void LiveRun::loop() {
 void LiveRun::finish() {
   // While events still come: what closes now must not look as if its end were lost.
   const bool unanswered = !model_->wants_look().empty();
-  if ((model_->follows_any() || unanswered) && !counting_->full()) look_at_everything();
+  if ((model_->follows_any() || unanswered || writer_) && !counting_->full()) look_at_everything();
   session_->detach();
   drain();
   feed_->finish(boot_now_ns());
   check_loss(true);
+  if (writer_) {
+    writer_->file().request_stop();
+    writer_->close();
+    if (options_.command == Command::kRecord) progress_.finish(writer_->events(), writer_->bytes(), loss_.total());
+  }
   const std::uint64_t now = boot_now_ns();
   SummaryRecord summary;
   summary.boot_ns = now;
@@ -447,8 +433,9 @@ void LiveRun::finish() {
 }
 
 int LiveRun::exit_code() const {
-  if (out_->state() == OutFile::State::kFailed || out_->state() == OutFile::State::kGaveUp) {
-    print_error(error_text(out_->failure()));
+  if (const int status = output_status(*out_); status != 0) return status;
+  if (writer_ && !writer_->ok()) {
+    if (!told_failed_recording_) print_error(error_text(writer_->failure()));
     return 1;
   }
   if (options_.fail_on_loss && loss_.total() != 0) return 3;
@@ -457,13 +444,9 @@ int LiveRun::exit_code() const {
 
 Result<int> LiveRun::run() {
   if (const Result<void> resolved = resolve_filters(); !resolved) return resolved.error();
-  if (options_.output.empty()) {
-    out_.emplace(OutFile::on_descriptor(STDOUT_FILENO, "standard output"));
-  } else {
-    Result<OutFile> file = OutFile::open(options_.output);
-    if (!file) return file.error();
-    out_.emplace(std::move(*file));
-  }
+  Result<OutFile> output = open_output(options_);
+  if (!output) return output.error();
+  out_.emplace(std::move(*output));
   if (!options_.child.empty()) {
     Result<Child> child = Child::prepare(options_.child);
     if (!child) return child.error();
@@ -475,10 +458,11 @@ Result<int> LiveRun::run() {
 
   clock_.set_offset(realtime_offset_ns());
   sink_ = make_sink(options_, *out_, clock_);
-  counting_ = std::make_unique<CountingSink>(*sink_, options_.events, options_.count);
+  counting_ = std::make_unique<CountingSink>(*sink_, options_.events, counted_events(options_), options_.count);
   if (const Result<void> started = start_session(); !started) return started.error();
-  start_model();
   started_ns_ = loss_since_ns_ = boot_now_ns();
+  if (const Result<void> started = start_recording(); !started) return started.error();
+  start_model();
   next_clock_check_ns_ = started_ns_ + kClockCheckNs;
   sink_->on(startup_record(options_, features_, started_ns_));
   look_at_everything();
@@ -486,6 +470,7 @@ Result<int> LiveRun::run() {
   if (options_.run_for_ns) {
     deadline_ns_ = boot_now_ns() + *options_.run_for_ns;
     out_->set_stop_at(deadline_ns_);
+    if (writer_) writer_->file().set_stop_at(deadline_ns_);
   }
   give_up_privileges();
   print_error("tcptrail: ready\n");

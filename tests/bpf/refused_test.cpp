@@ -61,10 +61,10 @@ TEST_P(Refused, BindOfATakenIpv4PortSaysWhoAskedForWhat) {
   socklen_t size = sizeof cookie;
   ASSERT_EQ(::getsockopt(fd.get(), SOL_SOCKET, SO_COOKIE, &cookie, &size), 0);
   const tcptrail_refused_record r = refuse_bind(*session, fd, {"127.0.0.1", test::port_of(taken)}, EADDRINUSE);
-  if (GetParam() == std::vector<std::string>{"tp_btf"})
-    EXPECT_NE(r.base.cookie, 0U) << "an address";
-  else
+  if (make_plan(probe_features(GetParam()), {}).cookie)
     EXPECT_EQ(r.base.cookie, cookie);
+  else
+    EXPECT_NE(r.base.cookie, 0U) << "an address";
   EXPECT_EQ(r.op, TCPTRAIL_OP_BIND);
   EXPECT_EQ(r.error, EADDRINUSE);
   EXPECT_EQ(address_of(r), "127.0.0.1");
@@ -222,6 +222,7 @@ TEST_P(Refused, WhatSucceedsFailsOtherwiseOrIsNotTcpIsSilent) {
 TEST_P(Refused, FiltersHold) {
   const Fd taken = listener_on("127.0.0.1");
   const std::uint16_t port = test::port_of(taken);
+  std::uint64_t cgroup = 0;
   const auto count = [&](auto&& change) {
     SessionOptions filtered = options();
     change(filtered.filters);
@@ -229,7 +230,9 @@ TEST_P(Refused, FiltersHold) {
     const Fd fd = tcp_socket(AF_INET);
     const Endpoint name("127.0.0.1", port);
     EXPECT_EQ(::bind(fd.get(), name.get(), name.length), -1);
-    return session == nullptr ? 99U : take(*session, TCPTRAIL_REFUSED).size();
+    const std::vector<Event> events = session == nullptr ? std::vector<Event>(99) : take(*session, TCPTRAIL_REFUSED);
+    if (!events.empty()) cgroup = events.front().refused.cgroup_id;
+    return events.size();
   };
   EXPECT_EQ(count([&](Filters& f) { f.lports.ranges = {{port, port}}; }), 1U);
   EXPECT_EQ(count([&](Filters& f) { f.lports.ranges = {{1, 2}}; }), 0U);
@@ -239,7 +242,10 @@ TEST_P(Refused, FiltersHold) {
   EXPECT_EQ(count([&](Filters& f) { f.uid = 4711; }), 0U);
   EXPECT_EQ(count([&](Filters& f) { f.netns = {1}; }), 0U);
   EXPECT_EQ(count([&](Filters& f) { f.cgroup_ids = {1}; }), 1U) << "below the root group";
-  EXPECT_EQ(count([&](Filters& f) { f.cgroup_ids = {999'999'999}; }), 0U);
+  // Before some 5.10.x a socket does not say its group, and passes.
+  if (cgroup != 0) {
+    EXPECT_EQ(count([&](Filters& f) { f.cgroup_ids = {999'999'999}; }), 0U);
+  }
 }
 
 TEST_P(Refused, AFullRingIsCounted) {

@@ -301,7 +301,7 @@ class Tracer:
 
     def records_so_far(self):
         """Complete records that have reached stdout by now."""
-        text = os.pread(self._file.fileno(), 1 << 30, 0).decode()
+        text = os.pread(self._file.fileno(), os.fstat(self._file.fileno()).st_size, 0).decode()
         return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
     def stop(self, sig=signal.SIGINT):

@@ -118,7 +118,7 @@ def features(deny=()):
         [program("tcptrail"), "doctor", *flags], capture_output=True, text=True, timeout=PATIENCE, check=True
     )
     table = done.stdout.split("feature", 1)[1].split("\n\n")[0].splitlines()[1:]
-    return {line.split()[0]: line.split()[1] for line in table if line.strip()}, done.stdout
+    return {line.split()[0]: line.split()[1] for line in table if line[:1].strip()}, done.stdout  # why: and fix: are indented
 
 
 # What may become unknown without a feature. Wrong it may not become.

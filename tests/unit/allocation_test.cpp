@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "core/stats.h"
 #include "output/csv.h"
 #include "output/json.h"
 #include "output/text.h"
@@ -79,6 +80,26 @@ TEST(Allocation, CsvSinkDoesNotAllocatePerLine) {
   CsvSink sink(out, clock, {.events = {.connection = true}});
   const test::OwnedConnection connection = test::server_closed_first();
   EXPECT_EQ(allocations_of(sink, connection.record), 0U);
+}
+
+// Also not at the end of an interval, but for what its reader makes of it.
+TEST(Allocation, StatsDoesNotAllocatePerRecord) {
+  Stats stats({.interval_ns = 1'000'000'000}, [](const Period&) {});
+  test::OwnedConnection connection = test::server_closed_first();
+  const auto thousand = [&] {
+    for (unsigned i = 0; i < 1000; ++i) {
+      connection.record.boot_ns += 10'000'000;  // a hundred to an interval
+      connection.record.service_port = static_cast<std::uint16_t>(1 + i % 50);
+      connection.record.duration_ns = 1000ULL << (i % 20);
+      connection.record.tuple.raddr.bytes[3] = static_cast<std::uint8_t>(i % 100);
+      stats.on(connection.record);
+    }
+  };
+  thousand();
+  thousand();
+  const std::size_t before = allocations.load();
+  for (int i = 0; i < 10; ++i) thousand();
+  EXPECT_EQ(allocations.load() - before, 0U);
 }
 
 }  // namespace

@@ -86,6 +86,23 @@ TEST(Blocked, ABindIsJoinedWithWhatIsInItsWayAndWhoLeftIt) {
   EXPECT_NE(a.only().remedies.front().find("Wait"), std::string::npos);
 }
 
+// The server was interrupted while its client sits in a read.
+TEST(Blocked, AFinWait2NamesWhoDoesNotCloseTheOtherEndAndSinceWhen) {
+  Attempts a;
+  for (const Event& event : {by(30, ev(6, kSecond, kClose, kSynSent, {0, 8080})), ev(6, kSecond + 1, kSynSent, kEstablished, {50000, 8080}),
+                             ev(6, 2 * kSecond, kEstablished, kCloseWait, {50000, 8080})})
+    a.model.event(event);
+  a.model.event(refused(6 * kSecond, TCPTRAIL_OP_BIND, 8080));
+  Event waiting = minisocket(5, 6 * kSecond, {8080, 50000}, 56'000);
+  waiting.owned.tw = TCPTRAIL_TW_FIN_WAIT2;
+  Event holder = accept_of(6, 6 * kSecond, 30, TCPTRAIL_SEEN_HOLDER);
+  holder.holder.netns = kNetns;
+  std::strncpy(holder.holder.comm, "client", TCPTRAIL_COMM_LEN - 1);
+  a.look(6 * kSecond + kMs, {waiting, seen(6, 6 * kSecond, kCloseWait, {50000, 8080}), holder});
+  EXPECT_NE(a.only().remedies.front().find("client (pid 30) has not closed the other end (CLOSE_WAIT for 4.0 s)"), std::string::npos)
+      << a.only().remedies.front();
+}
+
 // Looking takes its time where there are many sockets: the timers count from the record all the same.
 TEST(Blocked, ALateLookDoesNotMoveTheEnd) {
   Attempts a;

@@ -8,11 +8,15 @@
 #include <sstream>
 
 #include "memory_output.h"
+#include "narrative_records.h"
 #include "output/csv.h"
+#include "output/explain.h"
 #include "output/json.h"
+#include "output/stats_sink.h"
 #include "output/text.h"
 #include "sample_records.h"
 #include "schema_check.h"
+#include "stats_records.h"
 
 namespace tcptrail {
 namespace {
@@ -42,6 +46,31 @@ std::string stream(const Options& options) {
   return memory.text();
 }
 
+template <class Sink, class... Args>
+std::string minute(Args&&... args) {
+  WallClock clock;
+  clock.set_offset(test::kOffset);
+  test::MemoryOutput memory;
+  if constexpr (std::is_constructible_v<Sink, OutFile&, WallClock&, Args...>) {
+    Sink sink(memory.file(), clock, args...);
+    test::send_minute(sink);
+  } else {
+    Sink sink(memory.file(), args...);
+    test::send_minute(sink);
+  }
+  return memory.text();
+}
+
+template <class Sink, class Options>
+std::string story(const Options& options) {
+  WallClock clock;
+  clock.set_offset(test::kOffset);
+  test::MemoryOutput memory;
+  Sink sink(memory.file(), clock, options);
+  test::send_story(sink);
+  return memory.text();
+}
+
 TEST(Golden, LifeText) { compare("life.txt", stream<TextSink>(TableOptions{.events = kLife})); }
 TEST(Golden, LifeTextWide) { compare("life_wide.txt", stream<TextSink>(TableOptions{.events = kLife, .wide = true})); }
 TEST(Golden, LifeTextNarrow) {
@@ -56,6 +85,18 @@ TEST(Golden, Json) { compare("stream.jsonl", stream<JsonSink>(JsonOptions{kAll, 
 TEST(Golden, JsonWithLabels) {
   compare("labels.jsonl", stream<JsonSink>(JsonOptions{kLife, {{"site", "fra1"}, {"run", "a \"b\""}}}));
 }
+TEST(Golden, ExplainText) { compare("explain.txt", story<ExplainText>(ExplainTextOptions{})); }
+TEST(Golden, ExplainTextInColor) { compare("explain_color.txt", story<ExplainText>(ExplainTextOptions{.color = true, .labels = {{"site", "fra1"}}})); }
+TEST(Golden, ExplainJson) { compare("explain.jsonl", story<ExplainJson>(ExplainJsonOptions{})); }
+
+TEST(Golden, StatsText) { compare("stats.txt", minute<StatsText>(StatsTextOptions{.unicode = true})); }
+TEST(Golden, StatsTextByInterval) {
+  compare("stats_interval.txt", minute<StatsText>(StatsTextOptions{.interval_ns = 30 * test::kSecondNs, .color = true, .labels = {{"site", "fra1"}}}));
+}
+TEST(Golden, StatsJson) { compare("stats.jsonl", minute<StatsJson>(StatsJsonOptions{})); }
+TEST(Golden, StatsJsonByInterval) { compare("rollups.jsonl", minute<StatsJson>(StatsJsonOptions{30 * test::kSecondNs, {{"site", "fra1"}}})); }
+TEST(Golden, StatsDiagram) { compare("diagram.txt", minute<StatsDiagram>(DiagramForm::kText, [](std::string_view) {})); }
+TEST(Golden, StatsDiagramAsDot) { compare("diagram.dot", minute<StatsDiagram>(DiagramForm::kDot, [](std::string_view) {})); }
 
 }  // namespace
 }  // namespace tcptrail

@@ -178,7 +178,7 @@ TEST(JsonDoc, EverySampleIsAValidRecordAndNoPrintedTypeIsWithoutOne) {
     EXPECT_EQ(schema.check(record), "") << line;
     types.insert(record["type"].get<std::string>());
   }
-  EXPECT_EQ(types, (std::set<std::string>{"startup", "transition", "connection", "time_wait", "loss", "summary"}));
+  EXPECT_EQ(types, (std::set<std::string>{"startup", "transition", "connection", "time_wait", "explanation", "rollup", "period", "loss", "summary"}));
 }
 
 }  // namespace

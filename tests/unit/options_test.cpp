@@ -252,6 +252,15 @@ TEST(Options, PortsPrintsItsOwnRecordsAndTimeWait) {
   EXPECT_EQ(good({"ports", "--events", "blocked"}).events, (EventSet{.blocked = true}));
 }
 
+TEST(Options, WatchRefreshesEverySecondUnlessItSaysOtherwise) {
+  EXPECT_FALSE(good({"ports"}).watch_ns);
+  EXPECT_EQ(good({"ports", "--watch"}).watch_ns, 1'000'000'000U);
+  EXPECT_EQ(good({"ports", "--watch", "--json"}).watch_ns, 1'000'000'000U);
+  EXPECT_EQ(good({"ports", "--watch", "500ms", "--json"}).watch_ns, 500'000'000U);
+  EXPECT_NE(bad({"ports", "--watch", "soon"}).find("not a duration"), std::string::npos);
+  EXPECT_NE(bad({"--watch"}).find("flag of ports"), std::string::npos);
+}
+
 TEST(Options, PortsTakesOneQuestion) {
   const Options bind = good({"ports", "--bind", "[::]:80", "--v6only", "--uid", "1000"});
   EXPECT_EQ(bind.bind->port, 80);
@@ -259,6 +268,66 @@ TEST(Options, PortsTakesOneQuestion) {
   const Options connect = good({"ports", "--connect", "127.0.0.1:443", "--from", "127.0.0.2"});
   EXPECT_EQ(connect.connect->port, 443);
   EXPECT_TRUE(connect.from);
+}
+
+TEST(Options, ExplainReadsEveryRecordAndMayNameARecording) {
+  const Options o = good({"explain", "--json", "-L", "80", "-T"});
+  EXPECT_EQ(o.command, Command::kExplain);
+  EXPECT_EQ(o.events, (EventSet{true, true, true, true}));
+  EXPECT_TRUE(o.replay_file.empty());
+  const Options file = good({"explain", "-L", "80", "run.tct"});
+  EXPECT_EQ(file.replay_file, "run.tct");
+  EXPECT_EQ(view_of(file), Command::kExplain);
+  EXPECT_EQ(good({"explain", "--", "curl", "x"}).child, (Strings{"curl", "x"}));
+}
+
+TEST(Options, WhatExplainCannotDoIsRefused) {
+  EXPECT_NE(bad({"explain", "-s"}).find("explain has no CSV"), std::string::npos);
+  EXPECT_NE(bad({"explain", "--columns", "PID"}).find("explain has no columns"), std::string::npos);
+  EXPECT_NE(bad({"explain", "--events", "all"}).find("reads the records that it needs"), std::string::npos);
+  EXPECT_NE(bad({"explain", "a", "b"}).find("unexpected argument b"), std::string::npos);
+  EXPECT_NE(bad({"explain", "a", "--", "true"}).find("has happened already"), std::string::npos);
+  EXPECT_NE(bad({"explain", "--jsno"}).find("did you mean --json?"), std::string::npos);
+}
+
+TEST(Options, StatsTakesAnIntervalOrADiagram) {
+  const Options o = good({"stats", "--interval", "60", "--json", "-L", "443"});
+  EXPECT_EQ(o.command, Command::kStats);
+  EXPECT_EQ(o.interval_ns, 60'000'000'000U);
+  EXPECT_EQ(o.diagram, Diagram::kNone);
+  EXPECT_EQ(o.events, (EventSet{.connection = true, .time_wait = true, .blocked = true}));
+  EXPECT_EQ(good({"stats"}).interval_ns, 0U);
+  EXPECT_EQ(good({"stats", "--interval", "2m"}).interval_ns, 120'000'000'000U);
+}
+
+TEST(Options, DiagramAloneIsText) {
+  EXPECT_EQ(good({"stats", "--diagram"}).diagram, Diagram::kText);
+  EXPECT_EQ(good({"stats", "--diagram", "-4"}).diagram, Diagram::kText);
+  EXPECT_EQ(good({"stats", "--diagram", "text"}).diagram, Diagram::kText);
+  EXPECT_EQ(good({"stats", "--diagram", "dot"}).diagram, Diagram::kDot);
+  EXPECT_EQ(good({"stats", "--diagram=dot"}).diagram, Diagram::kDot);
+  const Options before = good({"--diagram", "stats"});
+  EXPECT_EQ(before.command, Command::kStats);
+  EXPECT_EQ(before.diagram, Diagram::kText);
+  EXPECT_EQ(good({"stats", "--diagram", "--", "dot"}).child, Strings{"dot"});
+}
+
+TEST(Options, WhatStatsCannotDoIsRefused) {
+  EXPECT_NE(bad({"--interval", "60"}).find("belong to stats"), std::string::npos);
+  EXPECT_NE(bad({"explain", "--diagram"}).find("belong to stats"), std::string::npos);
+  EXPECT_EQ(bad({"stats", "--interval", "100ms"}),
+            "tcptrail: error: bad value for --interval: 100ms\n  why: records arrive up to half a second after their event\n"
+            "  fix: 1 second or more, for example --interval 60\n");
+  EXPECT_NE(bad({"stats", "--interval", "often"}).find("--interval"), std::string::npos);
+  EXPECT_NE(bad({"stats", "--interval"}).find("--interval needs a value"), std::string::npos);
+  EXPECT_NE(bad({"stats", "--diagram=png"}).find("text dot"), std::string::npos);
+  EXPECT_NE(bad({"stats", "--diagram", "--json"}).find("the diagram is a picture"), std::string::npos);
+  EXPECT_NE(bad({"stats", "--diagram", "--interval", "60"}).find("counts the whole run"), std::string::npos);
+  EXPECT_NE(bad({"stats", "--count", "5"}).find("use --for"), std::string::npos);
+  EXPECT_NE(bad({"stats", "-s"}).find("stats has no CSV"), std::string::npos);
+  EXPECT_NE(bad({"stats", "--columns", "PID"}).find("stats has no columns"), std::string::npos);
+  EXPECT_NE(bad({"stats", "--events", "all"}).find("stats with --events"), std::string::npos);
+  EXPECT_NE(bad({"stats", "FILE"}).find("unexpected argument FILE"), std::string::npos);
 }
 
 TEST(Options, WhatPortsCannotDoIsRefused) {

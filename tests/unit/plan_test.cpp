@@ -23,7 +23,8 @@ TEST(Plan, WithEverythingOnlyWhatNobodyAskedForStaysOff) {
   const Plan plan = make_plan({}, {.snapshot = true, .command_tree = false});
   EXPECT_TRUE(plan.typed);
   EXPECT_TRUE(plan.limits.empty());
-  for (const char* name : {"set_state", "set_state_again", "accept4_return", "accept_return", "bind_return", "listen_return", "send_reset", "receive_reset", "seen_sockets", "seen_holders"})
+  for (const char* name : {"set_state", "set_state_again", "accept4_return", "accept_return", "bind_return", "listen_return", "send_reset", "receive_reset", "seen_sockets", "seen_holders",
+                           "tw_timer", "tw_packet", "tw_packet_done", "tw_reuse", "tw_abort", "tw_kill", "tw_rearm"})
     EXPECT_TRUE(plan.loads(name)) << name;
   EXPECT_FALSE(plan.loads("destroy"));
   EXPECT_FALSE(plan.loads("process_fork"));
@@ -43,18 +44,38 @@ TEST(Plan, EachMissingFeatureSaysWhatIsLessTrue) {
 }
 
 TEST(Plan, WithoutTypedTracepointsTheClassicObjectTracesAlone) {
-  const Plan plan = make_plan(without({Feature::kTpBtf, Feature::kSecondCopy, Feature::kCookie, Feature::kSendReset, Feature::kReceiveReset,
-                                       Feature::kIterTcp, Feature::kIterTaskFile}),
-                              {});
+  const Plan plan = make_plan(without({Feature::kTpBtf, Feature::kCookie, Feature::kIterTcp, Feature::kIterTaskFile}), {});
   EXPECT_FALSE(plan.typed);
   EXPECT_FALSE(plan.cookie);
   EXPECT_FALSE(plan.snapshot);
-  EXPECT_TRUE(plan.loads("set_state"));
+  for (const char* name : {"set_state", "set_state_again", "send_reset", "receive_reset"}) EXPECT_TRUE(plan.loads(name)) << name;
   EXPECT_TRUE(plan.loads("destroy")) << "an address is an identity only until its socket is destroyed";
 }
 
 TEST(Plan, WithoutCookiesDestroyEndsIdentities) {
   EXPECT_TRUE(make_plan(without({Feature::kCookie}), {}).loads("destroy"));
+}
+
+TEST(Plan, WithoutHooksTheEndsOfTimeWaitAreLookedForAndNothingSaidIsLessTrue) {
+  const Plan plan = make_plan(without({Feature::kTimeWaitHooks}), {});
+  EXPECT_FALSE(plan.timewait_hooks);
+  EXPECT_FALSE(plan.loads("tw_kill"));
+  EXPECT_EQ(program(plan, "tw_kill").why_not, "denied");
+  EXPECT_TRUE(plan.limits.empty());
+}
+
+TEST(Plan, HooksNeedCookies) {
+  const Plan plan = make_plan(without({Feature::kCookie}), {});
+  EXPECT_FALSE(plan.timewait_hooks) << "nothing else names a minisocket";
+  EXPECT_EQ(program(plan, "tw_kill").why_not, "needs cookie");
+}
+
+TEST(Plan, WithoutTheCallTracepointsNoRefusedBindIsSeen) {
+  const Plan plan = make_plan(without({Feature::kRefusedCalls}), {});
+  EXPECT_FALSE(plan.refused_calls);
+  EXPECT_FALSE(plan.loads("bind_return"));
+  EXPECT_FALSE(plan.loads("listen_return"));
+  EXPECT_TRUE(plan.loads("accept4_return"));
 }
 
 TEST(Plan, ACommandNeedsTheForkTracepoint) {

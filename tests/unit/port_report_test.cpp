@@ -44,6 +44,7 @@ struct Seen {
   int fastreuse = 0;
   bool fin_wait2_minisocket = false;
   bool has_socket = true;
+  bool timestamps = true;
   std::uint32_t expires_ms = 30'000;
 };
 
@@ -62,7 +63,7 @@ Event seen(const Seen& s) {
   r.has_socket = s.has_socket;
   r.reuseaddr = s.reuseaddr;
   r.reuseport = s.reuseport;
-  r.bind = TCPTRAIL_BIND_BUCKET | TCPTRAIL_BIND_TIMESTAMPS;
+  r.bind = static_cast<__u8>(TCPTRAIL_BIND_BUCKET | (s.timestamps ? TCPTRAIL_BIND_TIMESTAMPS : 0));
   r.fastreuse = static_cast<__s8>(s.fastreuse);
   r.fastreuseport = static_cast<__s8>(s.fastreuse);
   if (s.state == kTimeWait) {
@@ -227,7 +228,7 @@ TEST(Remedies, NameWhoHoldsThePortAndWhatHeShouldDo) {
             "Stop nginx (pid 12), which listens here, or use another port.");
   EXPECT_EQ(remedies({seen({.state = kClose, .raddr = "0.0.0.0", .rport = 0}), held(1, 12, "rsh")}).front(),
             "Stop rsh (pid 12), which holds the port with bind() and does not use it.");
-  EXPECT_TRUE(remedies({seen({.state = kCloseWait}), held(1, 12, "leaky")}).front().starts_with("Make leaky (pid 12) close the 1 connection"));
+  EXPECT_TRUE(remedies({seen({.state = kCloseWait}), held(1, 12, "leaky")}).front().starts_with("Make leaky (pid 12) close its connection whose peer"));
   EXPECT_EQ(remedies({seen({.state = kEstablished, .cookie = 1}), seen({.state = kEstablished, .rport = 4, .cookie = 2}), held(1, 12, "x"), held(2, 12, "x")}).front(),
             "Let x (pid 12) close its 2 connections here, or stop it.");
 }
@@ -252,8 +253,8 @@ TEST(Remedies, AHolderOutsideOurPidNamespaceIsSaidToBeSo) {
 TEST(Remedies, AFinWait2NamesWhoKeepsTheOtherEndOpen) {
   const auto r = remedies({seen({.cookie = 1, .fin_wait2_minisocket = true}), seen({.state = kCloseWait, .lport = 40000, .rport = 8080, .cookie = 2, .fastreuse = -1}),
                            held(2, 77, "telnet")});
-  EXPECT_TRUE(r.front().starts_with("Wait 33 s")) << all(r);
-  EXPECT_TRUE(says(r, "telnet (pid 77) keeps the other end open (CLOSE_WAIT)")) << all(r);
+  EXPECT_TRUE(r.front().starts_with("Wait 33 s, or bind another local address or port: telnet (pid 77) has not closed the other end (CLOSE_WAIT)")) << all(r);
+  EXPECT_TRUE(says(r, "When it does, 60 s of TIME_WAIT begin")) << all(r);
   EXPECT_FALSE(says(r, "tcp_fin_timeout does not")) << "it does shorten a FIN_WAIT2";
 }
 
@@ -309,6 +310,18 @@ TEST(Remedies, OfAConnectThatTcpTwReuseWouldLetThrough) {
   const DestinationRecord reuse = to_port_80(events, sysctls, "10.0.0.1", "10.0.0.2");
   EXPECT_TRUE(reuse.connect);
   EXPECT_FALSE(says(reuse.remedies, "tcp_tw_reuse=1")) << "it is so already";
+}
+
+TEST(Remedies, WithoutTimestampsAllThatHasToChangeIsSaidAtOnce) {
+  PortSysctls sysctls = one_port();
+  sysctls.tcp_timestamps = false;
+  const auto events = {seen({.lport = 40000, .rport = 80, .fastreuse = -1, .timestamps = false})};
+  const DestinationRecord applies = to_port_80(events, sysctls);
+  EXPECT_TRUE(says(applies.remedies, "net.ipv4.tcp_timestamps=1")) << all(applies.remedies);
+  EXPECT_FALSE(says(applies.remedies, "tcp_tw_reuse=1")) << "it is in force on loopback";
+  sysctls.tcp_tw_reuse = 0;
+  const DestinationRecord off = to_port_80(events, sysctls);
+  EXPECT_TRUE(off.remedies.front().starts_with("net.ipv4.tcp_timestamps=1 together with net.ipv4.tcp_tw_reuse=1 (now 0)")) << all(off.remedies);
 }
 
 TEST(Remedies, OfAPortThatAServerPinned) {

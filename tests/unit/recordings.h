@@ -80,8 +80,8 @@ inline RecordingHeader sample_header() {
   header.clock_offset_ns = 1'700'000'000'000'000'000;
   header.netns = {4026531840U, 4026532177U};
   header.labels = {{"site", "fra1"}};
-  header.resets_traced = true;
-  header.hz = 250;
+  header.programs.resets_traced = true;
+  header.own_netns = 4026531840U;
   return header;
 }
 

@@ -3,9 +3,13 @@
 #include <gtest/gtest.h>
 
 #include "memory_output.h"
+#include "narrative_records.h"
+#include "output/explain.h"
 #include "output/json.h"
+#include "output/stats_sink.h"
 #include "sample_records.h"
 #include "schema_check.h"
+#include "stats_records.h"
 
 namespace tcptrail {
 namespace {
@@ -19,7 +23,16 @@ std::vector<std::string> stream(const Labels& labels) {
   test::MemoryOutput memory;
   JsonSink sink(memory.file(), clock, {EventSet{true, true, true, true}, labels});
   test::send_all(sink);
-  return memory.lines();
+  std::vector<std::string> lines = memory.lines();
+  test::MemoryOutput told;
+  ExplainJson explain(told.file(), clock, {.labels = labels});
+  test::send_story(explain);
+  for (const std::string& line : told.lines()) lines.push_back(line);
+  test::MemoryOutput summed;
+  StatsJson stats(summed.file(), clock, {.interval_ns = 0, .labels = labels}, 2);  // two groups, and a rest
+  test::send_minute(stats);
+  for (const std::string& line : summed.lines()) lines.push_back(line);
+  return lines;
 }
 
 TEST(Schema, EveryRecordThatIsPrintedIsValid) {
@@ -65,12 +78,19 @@ TEST(Schema, RefusesWhatIsNotInTheContract) {
 
 TEST(Schema, KnowsEveryRecordTypeOfTheContract) {
   const json schema = json::parse(test::schema_text());
-  for (const char* type : {"startup", "transition", "connection", "time_wait", "blocked", "port", "destination", "leak", "loss",
-                           "summary"}) {
+  for (const char* type : {"startup", "transition", "connection", "time_wait", "blocked", "port", "destination", "leak", "explanation",
+                           "rollup", "period", "loss", "summary"}) {
     EXPECT_TRUE(schema["$defs"].contains(type)) << type;
   }
-  EXPECT_EQ(schema["oneOf"].size(), 10U);
+  EXPECT_EQ(schema["oneOf"].size(), 13U);
   EXPECT_EQ(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+}
+
+TEST(Schema, KnowsEveryKindOfFindingAndNoOther) {
+  const json schema = json::parse(test::schema_text());
+  std::vector<std::string> kinds;
+  for (std::size_t kind = 0; kind < kFindingKinds; ++kind) kinds.emplace_back(to_string(static_cast<FindingKind>(kind)));
+  EXPECT_EQ(schema["$defs"]["explanation"]["properties"]["findings"]["items"]["properties"]["kind"]["enum"], kinds);
 }
 
 // A consumer reads the unit from the schema; the name alone must not have to do.

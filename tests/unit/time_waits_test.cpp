@@ -294,6 +294,31 @@ TEST(TimeWaits, ACookieThatIsMadeLaterNamesTheSameOne) {
   EXPECT_EQ(ledger.last().cookie, 9U);
 }
 
+// Before Linux 5.12 the stream knows a socket by its address, and a scan shows its cookie, if it has one.
+TEST(TimeWaits, WithoutTheCookieHelperTheTupleNamesIt) {
+  constexpr std::uint64_t kAddress = 0xffff888003a48000;
+  Ledger ledger({.follow_time_wait = true, .cookie_is_address = true});
+  ledger.life(kAddress, kSecond);
+  ledger.scan(2 * kSecond, {sighting(0, 2 * kSecond, 59'000)});
+  ledger.scan(3 * kSecond, {sighting(77, 3 * kSecond, 58'000)});
+  ledger.model.advance_to(4 * kSecond);
+  ASSERT_EQ(ledger.sink.time_waits.size(), 1U) << "it is still there";
+  EXPECT_EQ(ledger.last().cookie, 0U);
+  ledger.scan(62 * kSecond, {});
+  ASSERT_EQ(ledger.sink.time_waits.size(), 2U);
+  EXPECT_EQ(ledger.last().reason, LeaveReason::kExpired);
+  EXPECT_EQ(ledger.last().owner.pid, 10U);
+}
+
+// Its memory is used for the next socket at once.
+TEST(TimeWaits, WithoutTheCookieHelperASocketAtTheSameAddressIsAnother) {
+  constexpr std::uint64_t kAddress = 0xffff888003a48000;
+  Ledger ledger({.follow_time_wait = true, .cookie_is_address = true});
+  ledger.life(kAddress, kSecond, {40000, 80});
+  ledger.life(kAddress, 2 * kSecond, {40001, 80});
+  EXPECT_EQ(ledger.size(), 2U);
+}
+
 TEST(TimeWaits, AHookKnowsTheCause) {
   Ledger ledger;
   ledger.life(1, kSecond);

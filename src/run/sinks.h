@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What a view prints to, for live runs and replays alike. Called by src/run.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "cli/options.h"
+#include "core/record.h"
+#include "output/wall_clock.h"
+#include "util/out_file.h"
+#include "util/result.h"
+
+namespace tcptrail {
+
+// To stderr.
+void print_error(std::string_view text);
+
+// -o FILE, or stdout.
+Result<OutFile> open_output(const Options& options);
+// Text, CSV or JSON of what view_of(options) prints. Keeps references to both.
+std::unique_ptr<RecordSink> make_sink(const Options& options, OutFile& out, WallClock& clock);
+// The exit code of a run whose output has ended: 0, or 1 after the one line on stderr that says why.
+int output_status(const OutFile& out);
+
+// The records that --count counts: an explanation is of a connection, or of a refused call.
+EventSet counted_events(const Options& options);
+
+// Counts what is printed for --count, and passes on.
+class CountingSink final : public RecordSink {
+ public:
+  CountingSink(RecordSink& next, const EventSet& events, const EventSet& counted, std::optional<std::uint64_t> limit)
+      : next_(next), events_(events), counted_(counted), left_(limit.value_or(UINT64_MAX)) {}
+  [[nodiscard]] bool full() const { return left_ == 0; }
+  void on(const StartupRecord& r) override { next_.on(r); }
+  void on(const LossRecord& r) override { next_.on(r); }
+  void on(const SummaryRecord& r) override { next_.on(r); }
+  void on(const TransitionRecord& r) override { pass(r, events_.transition, counted_.transition); }
+  void on(const ConnectionRecord& r) override { pass(r, events_.connection, counted_.connection); }
+  void on(const TimeWaitRecord& r) override { pass(r, events_.time_wait, counted_.time_wait); }
+  void on(const BlockedRecord& r) override { pass(r, events_.blocked, counted_.blocked); }
+  void on(const PortRound& r) override { pass(r, true, true); }
+  void tick(std::uint64_t boot_ns) override { next_.tick(boot_ns); }
+  [[nodiscard]] std::uint64_t next_tick() const override { return next_.next_tick(); }
+
+ private:
+  template <class Record>
+  void pass(const Record& record, bool printed, bool counted) {
+    if (!printed || left_ == 0) return;
+    if (counted) --left_;
+    next_.on(record);
+  }
+  RecordSink& next_;
+  EventSet events_;
+  EventSet counted_;
+  std::uint64_t left_;
+};
+
+}  // namespace tcptrail

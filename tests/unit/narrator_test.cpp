@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What the narratives of a run know of each other.
+#include "core/narrator.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "events.h"
+#include "narrative_records.h"
+
+namespace tcptrail {
+namespace {
+
+using enum TcpState;
+
+bool has(const Explanation& e, FindingKind kind) {
+  return std::any_of(e.findings.begin(), e.findings.end(), [&](const Finding& f) { return f.kind == kind; });
+}
+
+std::string text_of(const Explanation& e, FindingKind kind) {
+  for (const Finding& f : e.findings)
+    if (f.kind == kind) return f.text;
+  return {};
+}
+
+TimeWaitRecord taken_over_by(std::uint64_t successor, std::uint64_t boot_ns = test::kStart) {
+  TimeWaitRecord r = test::time_wait_left();
+  r.boot_ns = boot_ns;
+  r.successor_cookie = successor;
+  return r;
+}
+
+TransitionRecord enters_close_wait(std::uint64_t cookie, std::uint64_t boot_ns, Process owner = test::curl()) {
+  TransitionRecord r;
+  r.boot_ns = boot_ns;
+  r.cookie = cookie;
+  r.tuple = test::tuple_v4(40000, 8080);
+  r.old_state = kEstablished;
+  r.new_state = kCloseWait;
+  r.owner = owner;
+  return r;
+}
+
+TEST(Narrator, SuccessorSaysThatItTookATimeWaitOverAndOnlyOnce) {
+  Narrator narrator(test::boot_seconds);
+  EXPECT_FALSE(narrator.on(taken_over_by(0x51)));
+  EXPECT_FALSE(has(narrator.on(test::its_client().record), FindingKind::kTimeWaitReused));
+  const test::OwnedConnection c = test::server_closes_first();
+  EXPECT_TRUE(has(narrator.on(c.record), FindingKind::kTimeWaitReused));
+  EXPECT_FALSE(has(narrator.on(c.record), FindingKind::kTimeWaitReused));
+}
+
+TEST(Narrator, LeaveThatIsNoticedLateIsToldByItself) {
+  Narrator narrator(test::boot_seconds);
+  const test::OwnedConnection c = test::server_closes_first();
+  narrator.on(c.record);
+  const auto late = narrator.on(taken_over_by(0x51));
+  ASSERT_TRUE(late);
+  EXPECT_EQ(late->subject, Subject::kTimeWait);
+  EXPECT_NE(text_of(*late, FindingKind::kTimeWaitReused).find("sk:51"), std::string::npos);
+  // A socket that connects again later took over another one.
+  EXPECT_FALSE(narrator.on(taken_over_by(0x51, c.record.boot_ns + 1)));
+}
+
+TEST(Narrator, LeaveWithoutAKnownSuccessorIsToldByItself) {
+  Narrator narrator(test::boot_seconds);
+  EXPECT_TRUE(narrator.on(taken_over_by(0)));
+}
+
+TEST(Narrator, ForgetsTheOldestWhenItsMemoryIsFull) {
+  Narrator narrator(test::boot_seconds, 2);
+  narrator.on(taken_over_by(0x51));
+  narrator.on(taken_over_by(0x52));
+  narrator.on(taken_over_by(0x53));
+  EXPECT_FALSE(has(narrator.on(test::server_closes_first().record), FindingKind::kTimeWaitReused));
+  test::OwnedConnection c = test::server_closes_first();
+  c.record.cookie = 0x53;
+  EXPECT_TRUE(has(narrator.on(c.record), FindingKind::kTimeWaitReused));
+}
+
+TEST(Narrator, SecondEndKnowsWhatTheFirstSaid) {
+  Narrator narrator(test::boot_seconds);
+  test::OwnedConnection server = test::server_closes_first();
+  test::OwnedConnection client = test::its_client();
+  server.record.peer_cookie = 0xc1;
+  client.record.peer_cookie = 0x51;
+  narrator.on(server.record);
+  const Explanation e = narrator.on(client.record);
+  EXPECT_NE(text_of(e, FindingKind::kTimeWaitRemote).find("as its own record says"), std::string::npos);
+  EXPECT_NE(e.headline.find("nginx (pid 100) closed first"), std::string::npos);
+}
+
+TEST(Narrator, EndInCloseWaitIsNamedWhileItIsThere) {
+  Narrator narrator(test::boot_seconds);
+  test::OwnedConnection c = test::ended(true, {{kSynRecv, 0.04}, {kEstablished, 5000}, {kFinWait1, 0.1}, {kFinWait2, 0.01}});
+  c.record.closer = Closer::kLocal;
+  c.record.how = How::kFin;
+  c.record.peer_cookie = 0xc1;
+  c.record.time_wait.phase = TimeWaitPhase::kFinWait2;
+  narrator.on(enters_close_wait(0xc1, c.record.boot_ns - 1000));
+  EXPECT_NE(narrator.on(c.record).headline.find("curl (pid 200) has not closed yet"), std::string::npos);
+
+  TimeWaitRecord gone = test::time_wait_left();
+  gone.cookie = 0x51;
+  gone.phase = TimeWaitPhase::kFinWait2;
+  gone.reason = LeaveReason::kExpired;
+  const auto never = narrator.on(gone);
+  ASSERT_TRUE(never);
+  EXPECT_NE(never->headline.find("curl (pid 200) never closed"), std::string::npos);
+}
+
+TEST(Narrator, WhatIsStillInCloseWaitAtTheEndIsCountedByProcess) {
+  Narrator narrator(test::boot_seconds);
+  StartupRecord startup = test::startup();
+  narrator.on(startup);
+  const std::uint64_t end = test::kStart + 100 * test::kSecondNs;
+  for (std::uint64_t cookie = 1; cookie <= 5; ++cookie) narrator.on(enters_close_wait(cookie, test::kStart + cookie * test::kSecondNs));
+  narrator.on(enters_close_wait(6, test::kStart, test::nginx()));
+  narrator.on(enters_close_wait(7, end - 1000));  // may be about to close
+  TransitionRecord closes = enters_close_wait(5, test::kStart + 9 * test::kSecondNs);
+  closes.old_state = kCloseWait;
+  closes.new_state = kLastAck;
+  narrator.on(closes);
+
+  const std::vector<Explanation> left = narrator.finish(end);
+  ASSERT_EQ(left.size(), 2U);
+  EXPECT_EQ(left[0].headline, "curl (pid 200) still holds 4 connections in CLOSE_WAIT, the oldest for 99.0 s.");
+  EXPECT_EQ(left[0].cookie, 1U);
+  EXPECT_EQ(left[1].headline, "nginx (pid 100) still holds 1 connection in CLOSE_WAIT, the oldest for 100.0 s.");
+}
+
+// The whole way from the kernel's events: the model's own evidence finds its finding.
+TEST(Narrator, UnreadDataIsFoundFromTheKernelsEvents) {
+  test::Connections model;
+  model.feed({test::ev(1, 1000, kListen, kSynRecv), test::ev(1, 2000, kSynRecv, kEstablished),
+              test::closing(test::by(7, test::ev(1, 9000, kEstablished, kClose)), TCPTRAIL_END_UNREAD | TCPTRAIL_END_SHUT_RCV | TCPTRAIL_END_SHUT_SEND)});
+  model.lifecycle.advance_to(UINT64_MAX);
+  Narrator narrator(test::boot_seconds);
+  test::KeptConnection& r = model.only();
+  r.path = r.path_kept;
+  r.states = r.states_kept;
+  EXPECT_TRUE(has(narrator.on(r), FindingKind::kUnreadData));
+}
+
+}  // namespace
+}  // namespace tcptrail
