@@ -46,14 +46,16 @@ constexpr std::uint64_t kClockCheckNs = 10'000 * kMs;
 constexpr std::size_t kDefaultRingBytes = 8U << 20;
 
 // When to look at the kernel's tables again: not before the asked time, and so that looking
-// takes a tenth of a core at most.
+// takes a tenth of a core at most; but never later than `longest_ns`.
 class Pace {
  public:
-  explicit Pace(std::uint64_t period_ns) : period_ns_(period_ns) {}
+  explicit Pace(std::uint64_t period_ns, std::uint64_t longest_ns = UINT64_MAX) : period_ns_(period_ns), longest_ns_(longest_ns) {}
   [[nodiscard]] std::uint64_t next_ns() const { return next_ns_; }
-  // A look that began at `began_ns` has taken `cpu_ns`.
+  // A look that began at `began_ns` has taken `cpu_ns`. One alone may have been dear because a hypervisor took the
+  // CPU away in the middle of it: what the last two have taken counts.
   void looked(std::uint64_t began_ns, std::uint64_t cpu_ns) {
-    interval_ns_ = std::max(period_ns_, cpu_ns * 10);
+    const std::uint64_t cost_ns = std::min(cpu_ns, std::exchange(last_cpu_ns_, cpu_ns));
+    interval_ns_ = std::min(std::max(period_ns_, cost_ns * 10), longest_ns_);
     next_ns_ = began_ns + interval_ns_;
   }
   // Longer than asked for, or nullopt.
@@ -63,6 +65,8 @@ class Pace {
 
  private:
   std::uint64_t period_ns_;
+  std::uint64_t longest_ns_;
+  std::uint64_t last_cpu_ns_ = UINT64_MAX;
   std::uint64_t interval_ns_ = 0;
   std::uint64_t next_ns_ = 0;
 };
@@ -127,7 +131,7 @@ class LiveRun {
   Pace repairs_{1'000 * kMs};
   Pace check_ups_{60'000 * kMs};
   Pace scans_{1'000 * kMs};    // for the ends of minisockets
-  Pace answers_{0};            // for who is in the way of a refused attempt
+  Pace answers_{0, 300 * kMs};  // for who is in the way of a refused attempt: a record is 500 ms late at most
   Pace rounds_;                // ports --watch
   bool told_slow_scans_ = false;
   bool told_slow_rounds_ = false;

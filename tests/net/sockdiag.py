@@ -10,14 +10,15 @@ import struct
 import subprocess
 import time
 
-NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST_DUMP, NLMSG_ERROR, NLMSG_DONE = 4, 20, 0x301, 2, 3
+NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, SOCK_DESTROY, NLMSG_ERROR, NLMSG_DONE = 4, 20, 21, 2, 3
+NLM_F_REQUEST_ACK, NLM_F_REQUEST_DUMP = 0x5, 0x301
 STATES = dict(enumerate("- ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK LISTEN CLOSING NEW_SYN_RECV BOUND".split()))
 NUMBERS = {name: number for number, name in STATES.items()}
 TIMEWAIT_TIMER = 3
 ALL = 0x3FFF
 
 # state and tuple as tcptrail prints them; expires_ms of a minisocket (else None), counted from at_ns (boot time)
-Socket = collections.namedtuple("Socket", "cookie state mini family laddr lport raddr rport expires_ms at_ns uid inode")
+Socket = collections.namedtuple("Socket", "cookie state mini family laddr lport raddr rport expires_ms at_ns uid inode raw_family raw_id")
 
 
 def tuple_of(one):
@@ -44,6 +45,16 @@ def minisockets():
     return {one.cookie: one for one in sockets("TIME_WAIT", "FIN_WAIT2") if one.mini}
 
 
+def destroy(one):
+    """What ss -K does to the Socket."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as diag:
+        request = struct.pack("=BBBBI", one.raw_family, socket.IPPROTO_TCP, 0, 0, ALL) + one.raw_id
+        diag.send(struct.pack("=IHHII", 16 + len(request), SOCK_DESTROY, NLM_F_REQUEST_ACK, 1, 0) + request)
+        (error,) = struct.unpack("=i", diag.recv(4096)[16:20])
+        if error:
+            raise OSError(-error, f"SOCK_DESTROY of {one}")
+
+
 def _read(diag, found):
     while True:
         data = diag.recv(1 << 18)
@@ -67,9 +78,10 @@ def _parse(message, at_ns):
     if mapped:
         local, remote = local.removeprefix("::ffff:"), remote.removeprefix("::ffff:")
     mini = timer == TIMEWAIT_TIMER
+    name = "BOUND" if STATES[state] == "CLOSE" and sport else STATES[state]
     return Socket(
-        f"{cookie_high << 32 | cookie_low:x}", STATES[state], mini, "ipv4" if family == socket.AF_INET or mapped else "ipv6",
-        local, sport, remote, dport, expires if mini else None, at_ns, uid, inode,
+        f"{cookie_high << 32 | cookie_low:x}", name, mini, "ipv4" if family == socket.AF_INET or mapped else "ipv6",
+        local, sport, remote, dport, expires if mini else None, at_ns, uid, inode, family, message[4:52],
     )
 
 

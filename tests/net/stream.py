@@ -18,7 +18,9 @@ class Stream:
     """The records so far, oldest first; `arrived` has the boot time of each. Reads as long as the block runs."""
 
     def __init__(self, file, on_record):
-        self.records, self.arrived = [], []
+        self.arrived = []
+        self._lines = []
+        self._records = []
         self._on_record = on_record
         self._file = file
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -27,14 +29,21 @@ class Stream:
     def _read(self):
         with self._file as lines:
             for line in lines:
-                now, record = boot_ns(), json.loads(line)
-                if self._on_record:
-                    self._on_record(record, now)
+                # Parsing waits: who reads slowly measures himself.
+                now = boot_ns()
                 self.arrived.append(now)
-                self.records.append(record)  # last: who sees it finds the rest
+                self._lines.append(line)
+                if self._on_record:
+                    self._on_record(json.loads(line), now)
+
+    @property
+    def records(self):
+        while len(self._records) < len(self._lines):
+            self._records.append(json.loads(self._lines[len(self._records)]))
+        return self._records
 
     def of(self, kind, **fields):
-        return [one for one in list(self.records) if one["type"] == kind and all(one.get(name) == value for name, value in fields.items())]
+        return [one for one in self.records if one["type"] == kind and all(one.get(name) == value for name, value in fields.items())]
 
     def first(self, kind, seconds=5, what=None, **fields):
         """The first record of the kind with these values; waits for it."""

@@ -111,6 +111,7 @@ class Sockets:
 
     def __init__(self, rng, port):
         self.rng, self.port, self.open, self.made, self.refused = rng, port, [], [], 0
+        self.no_port = 0  # of the refused calls
 
     def keep(self, *socks):
         self.open.extend(socks)
@@ -138,6 +139,7 @@ class Sockets:
             if not isinstance(error, (TimeoutError, BlockingIOError)) and error.errno not in REFUSED:
                 raise
             self.refused += 1
+            self.no_port += error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
             return
         flags = "".join(letter for letter, name in (("R", "reuseaddr"), ("P", "reuseport")) if options[name])
         self.made.append(f"{kind} {address}{' v6only' if options.get('v6only') else ''} {flags or '-'} uid {options['uid']}{' client' if as_client else ''}")
