@@ -133,10 +133,12 @@ void Lifecycle::on_transition(const Event& event) {
   conn->missing = false;
   learn_owner(*conn, event);
   learn_closing_process(*conn, event);
-  if (!conn->met && next != kClose && conn->tuple.lport != 0 && conn->tuple.rport != 0) {
-    link_peer(cookie, *conn);
-    if (options_.observer != nullptr) options_.observer->got_tuple(cookie, *conn, event.boot_ns());
-  }
+  const bool has_tuple = conn->tuple.lport != 0 && conn->tuple.rport != 0;
+  // On the way to SYN_SENT a port of bind() is known, but connect() is still to ask for the tuple.
+  const bool granted = old == kSynSent ? next != kClose || (event.end.facts & TCPTRAIL_END_NO_SEGS_OUT) == 0
+                                       : !conn->met && next != kSynSent && next != kClose;
+  if (!conn->met && next != kClose && has_tuple) link_peer(cookie, *conn);
+  if (has_tuple && granted && options_.observer != nullptr) options_.observer->got_tuple(cookie, *conn, event.boot_ns());
 
   const Verdict verdict = judge(cookie, *conn, next == kClose);
   if (verdict != Verdict::kNo) put_transition(cookie, *conn, event, in_old_ns);

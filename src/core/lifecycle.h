@@ -34,7 +34,7 @@ namespace tcptrail {
 class ConnectionObserver {
  public:
   virtual ~ConnectionObserver() = default;
-  // Both ends of its tuple are known now.
+  // The kernel has given it its tuple. A connect() that was refused ends with this.
   virtual void got_tuple(std::uint64_t cookie, const Conn& conn, std::uint64_t boot_ns) = 0;
   // It passes the filter and has left a minisocket behind. `connection` is the record of its end.
   virtual void left_minisocket(std::uint64_t cookie, const ConnectionRecord& connection, const tcptrail_end_record& end) = 0;

@@ -146,7 +146,7 @@ PortOwner Model::past_owner(std::uint64_t cookie) {
 
 void Model::got_tuple(std::uint64_t cookie, const Conn& conn, std::uint64_t boot_ns) {
   time_waits_.taken_over(conn.netns, conn.tuple, cookie, conn.role, boot_ns);
-  if (options_.watch_ports && conn.role == Role::kActive) watch_.connected(conn);
+  if (options_.watch_ports && conn.role == Role::kActive && conn.state != TcpState::kClose) watch_.connected(conn);
 }
 
 void Model::left_minisocket(std::uint64_t cookie, const ConnectionRecord& connection, const tcptrail_end_record& end) {
