@@ -143,6 +143,27 @@ TEST(TimeWaits, AConnectTakesTheTupleOver) {
   EXPECT_EQ(ledger.last().reason, LeaveReason::kReusedByConnect);
 }
 
+// bind() has given the port, so the tuple is known before the kernel has granted it.
+TEST(TimeWaits, ABoundConnectThatFindsItsTupleTakenTakesNothingOver) {
+  Ledger ledger;
+  ledger.life(1, kSecond);
+  ledger.feed({by(11, ev(2, 3 * kSecond, kClose, kSynSent)),
+               by(11, closing(ev(2, 3 * kSecond + kUs, kSynSent, kClose), TCPTRAIL_END_NO_SEGS_OUT | TCPTRAIL_END_BOUND))});
+  EXPECT_EQ(ledger.size(), 1U);
+  EXPECT_EQ(ledger.last().event, TimeWaitEvent::kEnter);
+}
+
+TEST(TimeWaits, ABoundConnectThatIsAnsweredTakesTheTupleOver) {
+  for (const bool refused : {false, true}) {
+    Ledger ledger;
+    ledger.life(1, kSecond);
+    ledger.feed({by(11, ev(2, 3 * kSecond, kClose, kSynSent)),
+                 refused ? closing(ev(2, 3 * kSecond + kMs, kSynSent, kClose), TCPTRAIL_END_DONE, ECONNREFUSED) : ev(2, 3 * kSecond + kMs, kSynSent, kEstablished)});
+    EXPECT_EQ(ledger.size(), 0U) << refused;
+    EXPECT_EQ(ledger.last().reason, LeaveReason::kReusedByConnect) << refused;
+  }
+}
+
 TEST(TimeWaits, AConnectThatIsNotAnsweredShowsInTheScan) {
   Ledger ledger;
   ledger.life(1, kSecond);
