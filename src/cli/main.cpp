@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <new>
 
 #include "cli/completion.h"
 #include "cli/doctor.h"
@@ -39,9 +40,7 @@ void occupy_standard_descriptors() {
     if (::fcntl(fd, F_GETFD) < 0) [[maybe_unused]] const int opened = ::open("/dev/null", fd == 2 ? O_WRONLY : O_RDONLY);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   using namespace tcptrail;
   occupy_standard_descriptors();
   Result<CommandLine> line = parse_command_line(argc, argv, feature_names());
@@ -80,4 +79,15 @@ int main(int argc, char** argv) {
   }
   const Result<int> status = run_live(std::move(line->options));
   return status ? *status : report(status.error());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    return report({.what = "not enough memory", .why = "the limit of the machine, of the cgroup or of the address space (ulimit -v) is reached",
+                   .fix = "a higher limit, or a narrower filter: the number of connections at a time decides"});
+  }
 }

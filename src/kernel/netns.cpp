@@ -6,16 +6,20 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
-#include <cstdlib>
+#include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <unordered_set>
 
 #include "kernel/machine.h"
+#include "util/message.h"
 
 namespace tcptrail {
 namespace {
@@ -25,6 +29,14 @@ constexpr const char* kNamed = "/run/netns";
 
 bool is_number(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// A range-for over a directory throws when it cannot be read on.
+template <class Look>
+void each_entry(const std::string& directory, Look&& look) {
+  std::error_code gone;
+  for (std::filesystem::directory_iterator entry(directory, gone), end; !gone && entry != end; entry.increment(gone))
+    if (!look(*entry)) return;
 }
 
 }  // namespace
@@ -37,10 +49,14 @@ std::vector<NetNamespace> list_net_namespaces() {
     if (inode != 0 && known.insert(inode).second) all.push_back({inode, path});
   };
   add(kOwn);
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(kNamed, error)) add(entry.path().string());
-  for (const auto& entry : std::filesystem::directory_iterator("/proc", error))
+  each_entry(kNamed, [&](const auto& entry) {
+    add(entry.path().string());
+    return true;
+  });
+  each_entry("/proc", [&](const auto& entry) {
     if (is_number(entry.path().filename().string())) add(entry.path().string() + "/ns/net");
+    return true;
+  });
   return all;
 }
 
@@ -93,14 +109,15 @@ class Search {
 
   template <class Look>
   void each_process(const char* below, Look&& look) {
-    std::error_code error;
-    for (const auto& process : std::filesystem::directory_iterator("/proc", error)) {
-      if (missing_.empty()) return;
-      if (!is_number(process.path().filename().string())) continue;
-      std::error_code gone;
-      for (std::filesystem::directory_iterator entry(process.path().string() + below, gone), end; !gone && entry != end; entry.increment(gone))
-        look(entry->path().string());
-    }
+    each_entry("/proc", [&](const auto& process) {
+      if (missing_.empty()) return false;
+      if (!is_number(process.path().filename().string())) return true;
+      each_entry(process.path().string() + below, [&](const auto& entry) {
+        look(entry.path().string());
+        return true;
+      });
+      return true;
+    });
   }
 
   std::vector<std::uint32_t> missing_;
@@ -137,8 +154,11 @@ Result<std::uint32_t> resolve_netns(const std::string& text) {
   }
   const std::string path = text.find('/') == std::string::npos ? std::string(kNamed) + "/" + text : text;
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (const int error = errno; !fd && error != ENOENT && error != ENOTDIR)
+    return Error{"cannot open the network namespace " + text, path + ": " + std::strerror(error),
+                 error == EMFILE || error == ENFILE ? "raise the limit of open files: ulimit -n 1024" : "run as root"};
   if (fd && ::ioctl(fd.get(), NS_GET_NSTYPE) == CLONE_NEWNET) return inode_of(path);
-  return Error{"unknown network namespace " + text, path + (fd ? " is something else" : " cannot be read"),
+  return Error{"unknown network namespace " + text, path + (fd ? " is something else" : " is not there"),
                "`ip netns list` shows the names", 2};
 }
 
@@ -157,7 +177,13 @@ NetNamespaceGuard::NetNamespaceGuard(const NetNamespace& target) {
 
 NetNamespaceGuard::~NetNamespaceGuard() {
   // Staying in a stranger's namespace would make everything that follows wrong.
-  if (away_ && ::setns(home_.get(), CLONE_NEWNET) != 0) std::abort();
+  if (!away_) return;
+  for (int attempt = 0; attempt < 10; ++attempt)
+    if (::setns(home_.get(), CLONE_NEWNET) == 0) return;
+  const std::string text = error_text({"cannot return to the network namespace of tcptrail", std::string("setns: ") + std::strerror(errno),
+                                       "start it again; --netns with the caller's own namespace, or --no-snapshot, enters no other"});
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  ::_exit(1);
 }
 
 }  // namespace tcptrail

@@ -9,16 +9,22 @@
 
 namespace tcptrail {
 
+namespace {
+Error cannot_map(int error) {
+  return {"cannot map the ring buffer", std::strerror(error), "use a smaller --ring-size, or raise the limit of the address space (ulimit -v)"};
+}
+}  // namespace
+
 Result<RingSource> RingSource::open(int map_fd, std::size_t size, volatile std::uint32_t* sleeping) {
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   void* consumer = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
-  if (consumer == MAP_FAILED) return Error{"cannot map the ring buffer", std::strerror(errno)};
+  if (consumer == MAP_FAILED) return cannot_map(errno);
   // The kernel maps the data twice in a row, so that a record never wraps.
   void* producer = ::mmap(nullptr, page + 2 * size, PROT_READ, MAP_SHARED, map_fd, static_cast<off_t>(page));
   if (producer == MAP_FAILED) {
     const int error = errno;
     ::munmap(consumer, page);
-    return Error{"cannot map the ring buffer", std::strerror(error)};
+    return cannot_map(error);
   }
   return RingSource(map_fd, size, sleeping, consumer, producer);
 }

@@ -8,6 +8,7 @@
 #include <cstdarg>
 #include <cstring>
 #include <iterator>
+#include <system_error>
 #include <thread>
 
 #include "kernel/diagnose.h"
@@ -38,8 +39,12 @@ int on_libbpf_print(libbpf_print_level level, const char* format, va_list argume
   if (level == LIBBPF_WARN && n > 0) {
     std::string_view text(line, std::min<std::size_t>(static_cast<std::size_t>(n), sizeof line - 1));
     while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
-    // The verifier's log is for -v; the sentence around it is enough otherwise.
-    if (text.find('\n') == std::string_view::npos) g_last_libbpf_line = text;
+    // The verifier's log is for -v; the sentence around it is enough otherwise. What follows it only says
+    // that something failed, or advises (memlock) what does not help.
+    if (text.starts_with("libbpf: ")) text.remove_prefix(8);
+    const bool says_nothing = text.find("skeleton") != std::string_view::npos || text.find("failed to load object") != std::string_view::npos ||
+                              text.find("RLIMIT_MEMLOCK") != std::string_view::npos || text.find("permission error while running as root") != std::string_view::npos;
+    if (!says_nothing && text.find('\n') == std::string_view::npos) g_last_libbpf_line = text;
   }
   return n;
 }
@@ -62,6 +67,8 @@ class Session::Programs {
   [[nodiscard]] bool opened() const { return typed_ != nullptr || classic_ != nullptr; }
   [[nodiscard]] bpf_object* object() const { return typed_ ? typed_->obj : classic_->obj; }
   // Not bpf_object__load(): only the skeleton maps .bss to the kernel's memory.
+  // libbpf that takes the kernel for one without global data loads, and maps nothing.
+  [[nodiscard]] bool mapped() const { return typed_ ? typed_->bss != nullptr : classic_->bss != nullptr; }
   int load() { return typed_ ? tcptrail_typed__load(typed_.get()) : tcptrail_classic__load(classic_.get()); }
   [[nodiscard]] bpf_program* program(std::string_view name) const {
     return bpf_object__find_program_by_name(object(), std::string(name).c_str());
@@ -221,6 +228,7 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
                    "boot with lockdown=integrity, or use Linux 5.11 or later without --deny-feature"};
     return explain_load_failure(-error, g_last_libbpf_line);
   }
+  if (!programs.mapped()) return explain_load_failure(ENOMEM, "the kernel refused a map for the programs' variables");
 
   if (options.command_pid != 0) {
     const __u8 one = 1;
@@ -276,7 +284,13 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
 void Session::detach() {
   std::vector<std::jthread> waiting;
   while (!links_.empty()) {
-    waiting.emplace_back([link = std::move(links_.back())]() mutable { link.reset(); });
+    try {
+      waiting.emplace_back([link = links_.back().get()] { bpf_link__destroy(link); });
+    } catch (const std::system_error&) {  // no thread to be had: one after the other
+      links_.pop_back();
+      continue;
+    }
+    [[maybe_unused]] bpf_link* const theirs = links_.back().release();
     links_.pop_back();
   }
 }
@@ -290,10 +304,12 @@ std::uint64_t Session::lost_other() const { return programs_->lost_other(); }
 std::uint64_t Session::lost_nested(std::uint64_t duplicates) const {
   bpf_prog_info info{};
   __u32 size = sizeof info;
-  if (bpf_obj_get_info_by_fd(bpf_program__fd(programs_->program("set_state")), &info, &size) != 0) return 0;
+  if (bpf_obj_get_info_by_fd(bpf_program__fd(programs_->program("set_state")), &info, &size) != 0) return lost_nested_;
   const std::uint64_t recovered = programs_->recovered();
   const std::uint64_t really = recovered > duplicates ? recovered - duplicates : 0;
-  return info.recursion_misses > really ? info.recursion_misses - really : 0;
+  // Two counters that are read one after the other: what has been reported as lost stays lost.
+  if (info.recursion_misses > really) lost_nested_ = std::max<std::uint64_t>(lost_nested_, info.recursion_misses - really);
+  return lost_nested_;
 }
 
 namespace {

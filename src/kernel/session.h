@@ -70,6 +70,7 @@ class Session {
   std::unique_ptr<Programs> programs_;
   std::unique_ptr<RingSource> ring_;
   std::vector<BpfLink> links_;
+  mutable std::uint64_t lost_nested_ = 0;  // the most that was ever said
   std::vector<std::string> warnings_;
   std::vector<std::uint32_t> netns_wanted_;
   std::vector<NetNamespace> netns_known_;  // where those that were asked for have been found

@@ -54,12 +54,14 @@ Result<BpfLink> attach_tracepoint(const bpf_program* program, const std::string&
   attr.config = *id;
   // The program hangs on the trace event itself: one descriptor serves all CPUs.
   const int fd = static_cast<int>(::syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC));
-  if (fd < 0) return Error{"cannot open the tracepoint " + category + ":" + name, std::strerror(errno)};
+  if (fd < 0)
+    return Error{"cannot open the tracepoint " + category + ":" + name, std::string("perf_event_open: ") + std::strerror(errno),
+                 errno == EMFILE || errno == ENFILE ? "raise the limit of open files: ulimit -n 1024" : "allow perf_event_open(2) in the profile of the container, or run on the host"};
   bpf_link* link = bpf_program__attach_perf_event(program, fd);
   if (link == nullptr) {
     const int error = errno;
     ::close(fd);
-    return Error{"cannot attach to the tracepoint " + category + ":" + name, std::strerror(error)};
+    return Error{"cannot attach to the tracepoint " + category + ":" + name, std::strerror(error), "`tcptrail doctor` says what works here; report it with the output of -v"};
   }
   return BpfLink(link);  // owns fd
 }

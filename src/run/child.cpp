@@ -28,6 +28,11 @@ bool is_in_path(const std::string& name) {
   return false;
 }
 
+Error cannot_start(const std::string& command, int error) {
+  const bool files = error == EMFILE || error == ENFILE;
+  return {"cannot start " + command, std::strerror(error), files ? "raise the limit of open files: ulimit -n 1024" : "raise the limit of processes (ulimit -u, pids.max of the cgroup)"};
+}
+
 }  // namespace
 
 Result<Child> Child::prepare(const std::vector<std::string>& command) {
@@ -36,13 +41,13 @@ Result<Child> Child::prepare(const std::vector<std::string>& command) {
   int gate[2];
   int result[2];
   if (::pipe2(gate, O_CLOEXEC) != 0 || ::pipe2(result, O_CLOEXEC) != 0)
-    return Error{"cannot start " + command[0], std::strerror(errno)};
+    return cannot_start(command[0], errno);
   std::vector<char*> argv;
   for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
 
   const pid_t pid = ::fork();
-  if (pid < 0) return Error{"cannot start " + command[0], std::strerror(errno)};
+  if (pid < 0) return cannot_start(command[0], errno);
   if (pid == 0) {
     ::close(gate[1]);
     char go = 0;

@@ -443,6 +443,7 @@ int LiveRun::exit_code() const {
 }
 
 Result<int> LiveRun::run() {
+  if (const Result<void> ready = signals_.ready(); !ready) return ready.error();
   if (const Result<void> resolved = resolve_filters(); !resolved) return resolved.error();
   Result<OutFile> output = open_output(options_);
   if (!output) return output.error();
@@ -454,7 +455,7 @@ Result<int> LiveRun::run() {
   }
   // Either ends the run, also while the output waits for a slow reader.
   stop_reasons_ = readable_when_any({signals_.stop_fd(), child_ ? child_->pid_fd() : -1});
-  out_->set_stop_fd(stop_reasons_.get());
+  out_->set_stop_fd(stop_reasons_ ? stop_reasons_.get() : signals_.stop_fd());
 
   clock_.set_offset(realtime_offset_ns());
   sink_ = make_sink(options_, *out_, clock_);

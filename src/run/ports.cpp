@@ -237,6 +237,7 @@ Result<void> PortsRun::show(const PortSnapshot& snapshot) {
 }
 
 Result<int> PortsRun::run() {
+  if (const Result<void> ready = signals_.ready(); !ready) return ready.error();
   const std::uint64_t started = boot_now_ns();
   if (const Result<void> chosen = choose_namespaces(); !chosen) return chosen.error();
   if (const Result<void> ready = start_session(); !ready) return ready.error();

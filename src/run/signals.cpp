@@ -4,6 +4,10 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 
+#include <cerrno>
+#include <cstring>
+#include <string>
+
 namespace tcptrail {
 namespace {
 
@@ -24,7 +28,14 @@ Signals::Signals() {
   const sigset_t stop = set_of({SIGINT, SIGTERM});
   const sigset_t other = set_of({SIGHUP, SIGCHLD});
   stop_ = Fd(::signalfd(-1, &stop, SFD_NONBLOCK | SFD_CLOEXEC));
-  other_ = Fd(::signalfd(-1, &other, SFD_NONBLOCK | SFD_CLOEXEC));
+  other_ = stop_ ? Fd(::signalfd(-1, &other, SFD_NONBLOCK | SFD_CLOEXEC)) : Fd();
+  if (!other_) error_ = errno;
+}
+
+Result<void> Signals::ready() const {
+  if (stop_ && other_) return {};
+  return Error{"cannot watch for signals", std::string("signalfd: ") + std::strerror(error_),
+               error_ == EMFILE || error_ == ENFILE ? "raise the limit of open files: ulimit -n 1024" : "`tcptrail doctor` says what works here"};
 }
 
 int Signals::take(int fd) {

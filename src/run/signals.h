@@ -8,6 +8,7 @@
 #include <initializer_list>
 
 #include "kernel/handles.h"
+#include "util/result.h"
 
 namespace tcptrail {
 
@@ -16,6 +17,8 @@ class Signals {
   // Blocks them for the process; SIGPIPE and SIGXFSZ are ignored, their errno says it better.
   Signals();
 
+  // Without them a run could not be stopped: it must not begin.
+  [[nodiscard]] Result<void> ready() const;
   [[nodiscard]] int stop_fd() const { return stop_.get(); }    // SIGINT, SIGTERM
   [[nodiscard]] int other_fd() const { return other_.get(); }  // SIGHUP, SIGCHLD
   // The next pending signal of the descriptor, 0 when there is none.
@@ -25,6 +28,7 @@ class Signals {
   static void restore_in_child();
 
  private:
+  int error_ = 0;
   Fd stop_;
   Fd other_;
 };
