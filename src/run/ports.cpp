@@ -80,7 +80,8 @@ Result<void> PortsRun::choose_namespaces() {
   for (const std::uint32_t inode : options_.filters.netns) {
     const auto found = std::find_if(known.begin(), known.end(), [&](const NetNamespace& n) { return n.inode == inode; });
     if (found == known.end())
-      return Error{"network namespace " + std::to_string(inode) + " cannot be entered", "no process is in it and `ip netns` has no name for it", "", 2};
+      return Error{"network namespace " + std::to_string(inode) + " cannot be entered", "no process is in it and `ip netns` has no name for it",
+                   "`ip netns list` shows the names, `lsns -t net` what is there", 2};
     namespaces_.push_back(*found);
   }
   return {};
@@ -199,7 +200,8 @@ Result<ConnectQuestion> PortsRun::connect_question(const PortSysctls& sysctls) c
 Result<void> PortsRun::show(const PortSnapshot& snapshot) {
   const auto netns = std::find_if(namespaces_.begin(), namespaces_.end(), [&](const NetNamespace& n) { return n.inode == snapshot.netns(); });
   const NetNamespaceGuard inside(*netns);
-  if (!inside.ok()) return Error{"network namespace " + std::to_string(snapshot.netns()) + " cannot be entered", "it has gone", ""};
+  if (!inside.ok()) return Error{"network namespace " + std::to_string(snapshot.netns()) + " cannot be entered", "it has gone, or may not be entered",
+                                     "ask again; `ip netns list` shows what is there"};
   const PortSysctls sysctls = read_port_sysctls();
   const std::uint64_t now = boot_now_ns();
 
