@@ -41,7 +41,8 @@ const volatile bool have_task_btf = true; /* bpf_get_current_task_btf() (5.11) *
 const volatile bool trace_tree = false;	  /* -- CMD: mark what its processes do */
 const volatile __u32 kernel_hz = 250;	  /* jiffies per second */
 const volatile __u32 pid_namespace = 0;	  /* inode of the tracer's, 0 = the initial one */
-const volatile __u64 snapshot_high_water = 0; /* bytes in the ring at which the snapshot waits for the reader */
+const volatile __u32 ring_mask = 0;	  /* rings that exist, a power of two, minus 1 */
+const volatile __u64 snapshot_high_water = 0; /* bytes in a ring at which the snapshot waits for the reader */
 
 /* Of this and timewait.bpf.c, which write into one ring: their memory is one as well. */
 #define TCPTRAIL_SHARED SEC(".data.shared")
@@ -59,13 +60,31 @@ volatile __u32 look_found = 0;
 volatile __u64 lost_ring = 0;
 volatile __u64 lost_other TCPTRAIL_SHARED = 0;
 
+/*
+ * Minisockets that were just made, by cookie: what the walk would find, for CLOSE events where
+ * the kernel's memory may not be read. timewait.bpf.c writes them, in the call that reports
+ * CLOSE a moment later.
+ */
+#define BIRTHS 1024
+const volatile bool births_wanted = false;
+struct tcptrail_birth births[BIRTHS] TCPTRAIL_SHARED = {};
+/* Whether any was seen: a compiler may have made the function part of its callers. */
+volatile __u32 births_seen TCPTRAIL_SHARED = 0;
+
 /* Transitions that set_state_again found not done: recovered ones, and duplicates. */
 volatile __u64 recovered = 0;
 
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 8 << 20);
-} events SEC(".maps");
+/*
+ * A ring's lock costs 220 ns an event as soon as a second CPU uses it. So there are several,
+ * each CPU writes into one of them, and the reader merges them by time (src/kernel/ring_source.h).
+ */
+#define TCPTRAIL_EACH_RING(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
+#define TCPTRAIL_RING(n)                               \
+	struct {                                       \
+		__uint(type, BPF_MAP_TYPE_RINGBUF);    \
+		__uint(max_entries, 4096);             \
+	} events_##n SEC(".maps");
+TCPTRAIL_EACH_RING(TCPTRAIL_RING)
 
 /* Processes that descend from the traced command. */
 struct {

@@ -30,13 +30,22 @@ static __always_inline struct file **current_fd_array(void)
 	return BPF_CORE_READ(task, files, fdt, fd);
 }
 
+/* NULL when it is no TCP socket. */
+static __always_inline struct sock *tcptrail_tcp_of(struct socket *socket)
+{
+	struct sock *sk = BPF_CORE_READ(socket, sk);
+
+	if (!sk || BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) != IPPROTO_TCP)
+		return NULL;
+	return sk;
+}
+
 /* NULL when it is no TCP socket, or not any more. */
 static __always_inline struct sock *tcptrail_tcp_socket(long fd)
 {
 	struct file **slot = current_fd_array() + fd;
 	struct socket *socket;
 	struct file *file;
-	struct sock *sk;
 
 	if (bpf_probe_read_kernel(&file, sizeof(file), slot) || !file)
 		return NULL;
@@ -44,10 +53,7 @@ static __always_inline struct sock *tcptrail_tcp_socket(long fd)
 	/* Another thread may have closed and reused the number already. */
 	if (!socket || BPF_CORE_READ(socket, file) != file)
 		return NULL;
-	sk = BPF_CORE_READ(socket, sk);
-	if (!sk || BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) != IPPROTO_TCP)
-		return NULL;
-	return sk;
+	return tcptrail_tcp_of(socket);
 }
 
 #endif

@@ -13,7 +13,27 @@
 
 #include "config.bpf.h"
 
-#define TCPTRAIL_TRY_RESERVE(type) ((type *)bpf_ringbuf_reserve(&events, sizeof(type), 0))
+/*
+ * The ring of this CPU. A choice and no array of maps: each slot of one waits 6 ms at start for
+ * the kernel. The verifier knows ring_mask and drops the rings that do not exist.
+ */
+static __always_inline void *tcptrail_ring(void)
+{
+	void *ring = &events_0;
+
+#define TCPTRAIL_RING_OF(n)         \
+	case n:                     \
+		ring = &events_##n; \
+		barrier_var(ring); /* no table of addresses */ \
+		break;
+	switch (bpf_get_smp_processor_id() & ring_mask) {
+		TCPTRAIL_EACH_RING(TCPTRAIL_RING_OF)
+	}
+#undef TCPTRAIL_RING_OF
+	return ring;
+}
+
+#define TCPTRAIL_TRY_RESERVE(type) ((type *)bpf_ringbuf_reserve(tcptrail_ring(), sizeof(type), 0))
 
 #define TCPTRAIL_RESERVE(type, lost)                                              \
 	({                                                                        \
@@ -30,14 +50,15 @@ static __always_inline void tcptrail_submit(void *record)
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 	if (!consumer_sleeping)
 		return;
+	/* There is room: the reader sleeps only when every ring is empty. */
+	bell = bpf_ringbuf_reserve(tcptrail_ring(), 8, 0);
+	if (!bell)
+		return;
 	consumer_sleeping = 0;
-	/* Cannot fail for lack of room: the reader sleeps on an empty ring only. */
-	bell = bpf_ringbuf_reserve(&events, 8, 0);
-	if (bell)
-		bpf_ringbuf_discard(bell, BPF_RB_FORCE_WAKEUP);
+	bpf_ringbuf_discard(bell, BPF_RB_FORCE_WAKEUP);
 }
 
-/* The clock is read after the reservation: records of one ring are in order of time. */
+/* The clock is read after the reservation: what is older than a moment is in its ring by then (src/kernel/ring_source.h). */
 #define TCPTRAIL_FINISH(record, base)                          \
 	do {                                                   \
 		(base)->ts_boot_ns = bpf_ktime_get_boot_ns();  \

@@ -91,25 +91,25 @@ static __always_inline bool timewait_passes(struct sock_common *skc)
 	return peer_passes(&r, ipv4);
 }
 
-/* The record has no tuple: only a cookie says whose end it is. */
 static __always_inline void emit_timewait_end(struct sock_common *skc, __u8 cause, __u32 pid, __u8 flags)
 {
 	__u32 netns = skc->skc_net.net->ns.inum;
-	__u64 cookie = skc->skc_cookie.counter;
-	struct tcptrail_reset_record *r;
+	struct tcptrail_record *r;
 
-	if (!have_cookie || !cookie || !netns_passes(netns))
+	if (!netns_passes(netns))
 		return;
-	r = TCPTRAIL_RESERVE(struct tcptrail_reset_record, lost_other);
+	r = TCPTRAIL_RESERVE(struct tcptrail_record, lost_other);
 	if (!r)
 		return;
-	__builtin_memset(r, 0, sizeof(*r));
-	r->cookie = cookie;
+	r->cookie = have_cookie ? skc->skc_cookie.counter : 0;
 	r->netns = netns;
 	r->pid = pid;
-	r->state = cause;
+	r->lport = skc->skc_num;
+	r->rport = bpf_ntohs(skc->skc_dport);
+	r->old_state = TCP_TIME_WAIT;
+	r->new_state = cause;
 	r->kind = TCPTRAIL_TIMEWAIT_END;
-	r->flags = flags;
+	r->flags = flags | read_timewait_tuple((__be32 *)r->laddr, (__be32 *)r->raddr, skc);
 	TCPTRAIL_FINISH(r, r);
 }
 

@@ -81,10 +81,10 @@ static __always_inline bool in_tree(__u32 pid)
 	return trace_tree && bpf_map_lookup_elem(&tree, &pid);
 }
 
-/* The same of a task that is known by a typed pointer. */
+/* The same of another task. */
 static __always_inline __u32 tcptrail_tgid(struct task_struct *task)
 {
-	return pid_namespace ? tcptrail_tgid_there(task) : (__u32)task->tgid;
+	return pid_namespace ? tcptrail_tgid_there(task) : (__u32)GET(task, tgid);
 }
 
 /* The flags that say what *pid is worth; 0 and no pid when current is nobody. */

@@ -119,6 +119,34 @@ static __always_inline __u8 tcptrail_step_32ms(__u32 step_ms)
 	return units > 255 ? 255 : units;
 }
 
+/* Cookies are given out in blocks of a CPU each: their low bits alone would collide. */
+static __always_inline struct tcptrail_birth *tcptrail_birth(__u64 cookie)
+{
+	return &births[(cookie * 0x9e3779b97f4a7c15ULL >> 32) & (BIRTHS - 1)];
+}
+
+/*
+ * The same from the hook at __inet_twsk_schedule(). A slot that another one has taken within the
+ * last second may have been ours: then nothing is known.
+ */
+static __always_inline void tcptrail_find_birth(struct tcptrail_end_record *r)
+{
+	struct tcptrail_birth *birth = tcptrail_birth(r->base.cookie);
+
+	r->tw = TCPTRAIL_TW_UNKNOWN;
+	if (!births_seen)
+		return;
+	if (*(volatile __u64 *)&birth->cookie != r->base.cookie) {
+		if (!birth->jiffies || bpf_jiffies64() - birth->jiffies > kernel_hz)
+			r->tw = TCPTRAIL_TW_NONE;
+		return;
+	}
+	barrier();
+	r->tw = birth->tw;
+	r->tw_expires_ms = birth->expires_ms;
+	r->tw_step_32ms = birth->step_32ms;
+}
+
 /*
  * tcp_time_wait() hashes the minisocket and arms its timer before tcp_done()
  * reports CLOSE, so when this runs it stands in sk's chain (since 6.9 even in
@@ -139,6 +167,10 @@ static __always_inline void tcptrail_find_timewait(struct tcptrail_end_record *r
 	long left;
 	int i;
 
+	if (births_wanted) {
+		tcptrail_find_birth(r);
+		return;
+	}
 	r->tw = TCPTRAIL_TW_UNKNOWN;
 	if (!probe_reads)
 		return;

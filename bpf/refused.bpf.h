@@ -9,9 +9,9 @@
  * so nothing can leak or overflow, and hooking one entry would cost every
  * system call of the machine 10 ns (the exit path is slow already for accept).
  *
- * What comes another way is not seen: io_uring (IORING_OP_BIND, 6.11) makes no
- * system call of this name, and the tracepoints leave out 32-bit calls on a
- * 64-bit kernel.
+ * What comes another way is seen by socket_hooks.bpf.h only: io_uring
+ * (IORING_OP_BIND, 6.11) makes no system call of this name, and the tracepoints
+ * leave out 32-bit calls on a 64-bit kernel.
  */
 #ifndef TCPTRAIL_REFUSED_BPF_H
 #define TCPTRAIL_REFUSED_BPF_H
@@ -30,7 +30,7 @@
 #define TCPTRAIL_CALL_FIRST(regs) BPF_CORE_READ(regs, orig_x0)
 #define TCPTRAIL_CALL_SECOND(regs) BPF_CORE_READ(regs, regs[1])
 #else /* the loader says so: feature refused_calls */
-#define TCPTRAIL_CALL_NUMBER(regs) (-1)
+#define TCPTRAIL_CALL_NUMBER(regs) ((void)(regs), -1)
 #define TCPTRAIL_CALL_FIRST(regs) (-1)
 #define TCPTRAIL_CALL_SECOND(regs) (-1)
 #endif
@@ -87,58 +87,49 @@ static __always_inline bool cgroup_passes_probed(struct sock *sk)
 	return false;
 }
 
-static __always_inline int on_refusal(struct sys_exit_args *ctx, __u8 op)
+static __always_inline bool is_refusal(long ret)
+{
+	return ret == -EADDRINUSE || ret == -EADDRNOTAVAIL;
+}
+
+/* *asked is what bind() was given. The socket is untyped here: all of this is probe reads. */
+static __always_inline void emit_refusal(struct sock *sk, struct tcptrail_sockaddr *asked, __u8 op, int error)
 {
 	struct tcptrail_refused_record *r;
-	struct tcptrail_sockaddr asked = {};
-	struct pt_regs *regs;
-	struct sock *sk;
 	bool inet6, ipv4;
 	__u32 netns, uid;
 	__u16 port;
 
-	if (ctx->ret != -EADDRINUSE && ctx->ret != -EADDRNOTAVAIL)
-		return 0;
-	regs = tcptrail_call_regs(ctx->syscall_nr);
-	if (!regs)
-		return 0;
-	sk = tcptrail_tcp_socket((int)TCPTRAIL_CALL_FIRST(regs));
 	/* SOCK_RAW has protocol 6 too: IPPROTO_TCP, and NETLINK_XFRM. */
-	if (!sk || BPF_CORE_READ_BITFIELD_PROBED(sk, sk_type) != SOCK_STREAM)
-		return 0;
+	if (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_type) != SOCK_STREAM)
+		return;
 	netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	if (!netns_passes(netns))
-		return 0;
+		return;
 
 	inet6 = BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6;
 	if (op == TCPTRAIL_OP_BIND) {
-		const void *address = (void *)TCPTRAIL_CALL_SECOND(regs);
-
-		/* The kernel has just copied it from there: the page is present. */
-		if (inet6 ? bpf_probe_read_user(&asked, sizeof(asked), address) :
-			    bpf_probe_read_user(&asked, __builtin_offsetof(struct tcptrail_sockaddr, ipv6), address))
-			return 0;
-		port = bpf_ntohs(asked.port);
+		port = bpf_ntohs(asked->port);
 	} else {
 		port = BPF_CORE_READ(sk, __sk_common.skc_num);
-		asked.ipv4 = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+		asked->ipv4 = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
 		if (inet6)
-			BPF_CORE_READ_INTO(&asked.ipv6, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32);
+			BPF_CORE_READ_INTO(&asked->ipv6, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32);
 	}
-	ipv4 = !inet6 || v4mapped(asked.ipv6);
+	ipv4 = !inet6 || v4mapped(asked->ipv6);
 	uid = BPF_CORE_READ(sk, sk_uid.val);
 	if (want_family && want_family != (ipv4 ? 4 : 6))
-		return 0;
+		return;
 	if (lport_on && !port_in(lport_bits, port))
-		return 0;
+		return;
 	if (uid_on && uid != want_uid)
-		return 0;
+		return;
 	if (want_cgroup && !cgroup_passes_probed(sk))
-		return 0;
+		return;
 
 	r = TCPTRAIL_RESERVE(struct tcptrail_refused_record, lost_other);
 	if (!r)
-		return 0;
+		return;
 	__builtin_memset(r, 0, sizeof(*r));
 	/* 0 when nobody has asked for it yet: no program of this kind can generate one. */
 	r->base.cookie = have_cookie ? (__u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) :
@@ -156,22 +147,48 @@ static __always_inline int on_refusal(struct sys_exit_args *ctx, __u8 op)
 		r->base.flags |= TCPTRAIL_F_INET6;
 	if (ipv4) {
 		r->base.flags |= TCPTRAIL_F_IPV4;
-		*(__be32 *)r->base.laddr = inet6 ? asked.ipv6[3] : asked.ipv4;
+		*(__be32 *)r->base.laddr = inet6 ? asked->ipv6[3] : asked->ipv4;
 	} else {
-		__builtin_memcpy(r->base.laddr, asked.ipv6, sizeof(asked.ipv6));
+		__builtin_memcpy(r->base.laddr, asked->ipv6, sizeof(asked->ipv6));
 	}
 	/* bind() of an IPv6 address sets sk_ipv6only, and takes it back when it fails. */
 	r->v6only = BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_ipv6only) ||
-		    (!ipv4 && (asked.ipv6[0] | asked.ipv6[1] | asked.ipv6[2] | asked.ipv6[3]));
+		    (!ipv4 && (asked->ipv6[0] | asked->ipv6[1] | asked->ipv6[2] | asked->ipv6[3]));
 	if (bpf_core_field_exists(sk->sk_cgrp_data.cgroup))
 		r->cgroup_id = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
 	r->uid = uid;
-	r->error = -ctx->ret;
+	r->error = error;
 	r->op = op;
 	r->bound_dev_if = BPF_CORE_READ(sk, __sk_common.skc_bound_dev_if);
 	r->reuseaddr = BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_reuse);
 	r->reuseport = BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_reuseport);
 	TCPTRAIL_FINISH(r, &r->base);
+}
+
+static __always_inline int on_refusal(struct sys_exit_args *ctx, __u8 op)
+{
+	struct tcptrail_sockaddr asked = {};
+	struct pt_regs *regs;
+	struct sock *sk;
+
+	if (!is_refusal(ctx->ret))
+		return 0;
+	regs = tcptrail_call_regs(ctx->syscall_nr);
+	if (!regs)
+		return 0;
+	sk = tcptrail_tcp_socket((int)TCPTRAIL_CALL_FIRST(regs));
+	if (!sk)
+		return 0;
+	if (op == TCPTRAIL_OP_BIND) {
+		const void *address = (void *)TCPTRAIL_CALL_SECOND(regs);
+
+		/* The kernel has just copied it from there: the page is present. */
+		if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6 ?
+			    bpf_probe_read_user(&asked, sizeof(asked), address) :
+			    bpf_probe_read_user(&asked, __builtin_offsetof(struct tcptrail_sockaddr, ipv6), address))
+			return 0;
+	}
+	emit_refusal(sk, &asked, op, -ctx->ret);
 	return 0;
 }
 

@@ -15,7 +15,7 @@
 
 static __always_inline bool ring_is_filling(void)
 {
-	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > snapshot_high_water;
+	return bpf_ringbuf_query(tcptrail_ring(), BPF_RB_AVAIL_DATA) > snapshot_high_water;
 }
 
 /* What the bucket of the port remembers; tb is NULL while a socket has no port. */
@@ -96,12 +96,32 @@ static __always_inline int show_full_socket(struct tcp_sock *tp, struct sock_com
 }
 
 /*
+ * The clocks of a look at minisockets, read for one in 16: a virtual machine's cost a
+ * sixth of the whole. Who was preempted in between notices it by the tick.
+ */
+static __u64 look_boot_ns = 0;
+static __u64 look_mono_ns = 0;
+static __u64 look_tick = 0;
+static __u32 look_count = 0;
+
+static __always_inline void read_look_clocks(void)
+{
+	__u64 tick = bpf_jiffies64();
+
+	if (tick == look_tick && (++look_count & 15))
+		return;
+	look_tick = tick;
+	look_boot_ns = bpf_ktime_get_boot_ns();
+	look_mono_ns = bpf_ktime_get_ns();
+}
+
+/*
  * The delay of tcp_tw_reuse counts from tw_entry_stamp where there is one (not in 6.12, in
  * 6.16), before that from the second of the peer's last timestamp: tcp_twsk_unique().
  */
 static __always_inline __u32 reuse_age_ms(struct tcp_timewait_sock *tcptw)
 {
-	__u32 now_ms = bpf_ktime_get_ns() / 1000000;
+	__u32 now_ms = look_mono_ns / 1000000;
 
 	if (bpf_core_field_exists(tcptw->tw_sk.tw_entry_stamp))
 		return now_ms - tcptw->tw_sk.tw_entry_stamp;
@@ -134,29 +154,12 @@ static __always_inline int show_timewait(struct tcp_timewait_sock *tcptw, struct
 		r->bind |= TCPTRAIL_BIND_V6ONLY;
 	if (tcptw->tw_ts_recent_stamp)
 		r->bind |= TCPTRAIL_BIND_TIMESTAMPS;
+	read_look_clocks();
 	r->reuse_age_ms = reuse_age_ms(tcptw);
 	fill_bucket(r, tw->tw_tb);
-	TCPTRAIL_FINISH(r, &r->base);
+	r->base.ts_boot_ns = look_boot_ns;
+	tcptrail_submit(r);
 	return 0;
-}
-
-/*
- * The clock of a rescan, read for one record in 16: a virtual machine's costs a sixth of
- * the whole. Who was preempted in between notices it by the tick.
- */
-static __u64 rescan_ns = 0;
-static __u64 rescan_tick = 0;
-static __u32 rescan_count = 0;
-
-static __always_inline __u64 rescan_boot_ns(void)
-{
-	__u64 tick = bpf_jiffies64();
-
-	if (tick != rescan_tick || !(++rescan_count & 15)) {
-		rescan_tick = tick;
-		rescan_ns = bpf_ktime_get_boot_ns();
-	}
-	return rescan_ns;
 }
 
 /* The same for a rescan, in which there may be a hundred thousand of them each second. */
@@ -173,7 +176,8 @@ static __always_inline int show_timewait_again(struct sock_common *skc)
 	if (!r)
 		return 1;
 	fill_timewait(r, tw, skc);
-	r->ts_boot_ns = rescan_boot_ns();
+	read_look_clocks();
+	r->ts_boot_ns = look_boot_ns;
 	tcptrail_submit(r);
 	return 0;
 }

@@ -137,9 +137,39 @@ int BPF_PROG(tw_kill, struct inet_timewait_sock *tw)
 	return 0;
 }
 
+static __always_inline void note_birth(struct inet_timewait_sock *tw, struct sock_common *skc)
+{
+	__u64 cookie = skc->skc_cookie.counter;
+	struct tcptrail_birth *birth = tcptrail_birth(cookie);
+
+	*(volatile __u64 *)&birth->cookie = 0;
+	barrier();
+	birth->jiffies = bpf_jiffies64();
+	birth->expires_ms = timewait_left_ms(tw);
+	birth->tw = read_timewait(tw, skc);
+	birth->step_32ms = tcptrail_step_32ms(tcptrail_wheel_step_ms(tw->tw_timer.expires, tw->tw_timer.flags));
+	barrier();
+	*(volatile __u64 *)&birth->cookie = cookie;
+	births_seen = 1;
+}
+
 /*
- * The timer set anew, to 60 s or from FIN_WAIT2 to TIME_WAIT. rearm is a bool, of
- * which 5.10 stores one byte of eight.
+ * Later kernels (6.12 and 7.2; not 6.1) set the timer inside this function, and there the one
+ * below may have become part of it.
+ */
+SEC("fexit/inet_twsk_hashdance_schedule")
+int BPF_PROG(tw_born, struct inet_timewait_sock *tw)
+{
+	struct tcp_timewait_sock *tcptw = bpf_skc_to_tcp_timewait_sock(tw);
+
+	if (tcptw)
+		note_birth(&tcptw->tw_sk, &tcptw->tw_sk.__tw_common);
+	return 0;
+}
+
+/*
+ * The timer set for the first time, or anew: to 60 s, or from FIN_WAIT2 to TIME_WAIT. rearm is
+ * a bool, of which 5.10 stores one byte of eight.
  */
 SEC("fexit/__inet_twsk_schedule")
 int BPF_PROG(tw_rearm, struct inet_timewait_sock *tw, int timeo, unsigned char rearm)
@@ -148,12 +178,16 @@ int BPF_PROG(tw_rearm, struct inet_timewait_sock *tw, int timeo, unsigned char r
 	struct tcp_timewait_sock *tcptw;
 	struct sock_common *skc;
 
-	if (!rearm)
+	if (!rearm && !births_wanted)
 		return 0;
 	tcptw = bpf_skc_to_tcp_timewait_sock(tw);
 	if (!tcptw)
 		return 0;
 	skc = &tcptw->tw_sk.__tw_common;
+	if (!rearm) {
+		note_birth(&tcptw->tw_sk, skc);
+		return 0;
+	}
 	if (!netns_passes(skc->skc_net.net->ns.inum) || (tuple_filter() && !timewait_passes(skc)))
 		return 0;
 	r = TCPTRAIL_RESERVE(struct tcptrail_timewait_record, lost_other);

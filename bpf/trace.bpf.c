@@ -201,6 +201,7 @@ int destroy(struct sk_event_args *ctx)
 #else
 
 #include "snapshot.bpf.h"
+#include "socket_hooks.bpf.h"
 
 static __always_inline void handle(struct sock *sk, int old, int new)
 {
@@ -285,14 +286,22 @@ int BPF_PROG(destroy, struct sock *sk)
 	return 0;
 }
 
+#endif
+
+#ifdef TCPTRAIL_CLASSIC
+#define TCPTRAIL_FORK SEC("raw_tp/sched_process_fork")
+#else
+#define TCPTRAIL_FORK SEC("tp_btf/sched_process_fork")
+#endif
+
 /* -- CMD: a new process belongs to the tree when its parent does; a reused pid does not. */
-SEC("tp_btf/sched_process_fork")
+TCPTRAIL_FORK
 int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child)
 {
 	__u32 parent_tgid = tcptrail_tgid(parent), tgid = tcptrail_tgid(child);
 	__u8 one = 1;
 
-	if (child->pid != child->tgid)
+	if (GET(child, pid) != GET(child, tgid))
 		return 0;
 	if (bpf_map_lookup_elem(&tree, &parent_tgid))
 		bpf_map_update_elem(&tree, &tgid, &one, BPF_ANY);
@@ -300,7 +309,5 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 		bpf_map_delete_elem(&tree, &tgid);
 	return 0;
 }
-
-#endif
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -3,7 +3,10 @@
 
 build_packages=(g++ cmake ninja-build pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libseccomp-dev libzstd-dev
                 libcli11-dev nlohmann-json3-dev libfmt-dev iproute2 procps)
-test_packages=(libgtest-dev libbenchmark-dev python3)
+# dpkg-dev and file: CPack asks them what the package depends on.
+test_packages=(libgtest-dev libbenchmark-dev python3 dpkg-dev file groff curl)
+# For the kernels of tests/vm, on the processor that they are for.
+if [ "$(uname -m)" = x86_64 ]; then test_packages+=(qemu-system-x86 debian-archive-keyring); fi
 
 # install_packages NAME...: installs those that are missing (Debian, Ubuntu); elsewhere names them.
 install_packages() {
@@ -38,11 +41,11 @@ install_packages() {
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 }
 
-# build_preset PRESET: configures and builds quietly; the log is shown when it fails.
+# build_preset PRESET [TARGET]: configures and builds quietly; the log is shown when it fails.
 build_preset() {
 	local log
 	log=$(mktemp)
-	if ! { cmake --preset "$1" && cmake --build --preset "$1" -j "$(nproc)"; } >"$log" 2>&1; then
+	if ! { cmake --preset "$1" && cmake --build --preset "$1" --target "${2:-all}" -j "$(nproc)"; } >"$log" 2>&1; then
 		cat "$log" >&2
 		rm -f "$log"
 		return 1

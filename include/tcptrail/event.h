@@ -32,11 +32,11 @@ enum tcptrail_kind {
 	TCPTRAIL_SEEN_HOLDER = 8,      /* tcptrail_holder_record: snapshot, one per process and socket */
 	TCPTRAIL_DESTROY = 9,          /* tcptrail_reset_record */
 	TCPTRAIL_SEEN_TIMEWAIT = 10,   /* tcptrail_timewait_record: a rescan of the minisockets */
-	TCPTRAIL_TIMEWAIT_END = 11,    /* tcptrail_reset_record of a minisocket, the cause in state */
+	TCPTRAIL_TIMEWAIT_END = 11,    /* tcptrail_record of a minisocket, the cause in new_state */
 	TCPTRAIL_REFUSED = 12,         /* tcptrail_refused_record: a bind() or listen() that failed */
 };
 
-/* state of TCPTRAIL_TIMEWAIT_END */
+/* new_state of TCPTRAIL_TIMEWAIT_END */
 enum tcptrail_timewait_cause {
 	TCPTRAIL_CAUSE_UNKNOWN = 0,
 	TCPTRAIL_CAUSE_EXPIRED = 1,
@@ -220,6 +220,16 @@ struct tcptrail_prefix { /* address & mask == value, words in network order */
 	__u64 mask[2];
 	__u32 ipv4;
 	__u32 pad;
+};
+
+/* Shared by the programs only: a minisocket that was just made. */
+struct tcptrail_birth {
+	__u64 cookie;
+	__u64 jiffies;
+	__u32 expires_ms;
+	__u8 tw; /* TCPTRAIL_TW_* */
+	__u8 step_32ms;
+	__u8 pad0[2];
 };
 
 #ifdef __cplusplus

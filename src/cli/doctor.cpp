@@ -49,15 +49,17 @@ int run_doctor(const Options& options) {
   fmt::print("netns     {} found\n", list_net_namespaces().size());
 
   const auto obstacle = find_obstacle();
-  const Features features = probe_features(options.denied_features);
-  const Plan plan = make_plan(features, {.snapshot = !options.no_snapshot, .command_tree = true});
+  Features features = probe_features(options.denied_features);
+  const PlanRequest request{.snapshot = !options.no_snapshot, .command_tree = true};
+  Plan plan = make_plan(features, request);
   int status = 0;
   if (obstacle) {
     print_obstacle(*obstacle);
     status = 1;
   } else {
     // Compiling proves nothing about loading: load it.
-    const auto session = Session::start(plan, {.filters = {}, .ring_bytes = 1U << 20, .command_pid = 1, .verbose = options.verbose > 0});
+    const auto session =
+        Session::start(features, plan, request, options.denied_features, {.filters = {}, .ring_bytes = 1U << 20, .command_pid = 1, .verbose = options.verbose > 0});
     if (session) {
       fmt::print("tracing   yes\n");
       for (const std::string& warning : (*session)->warnings()) fmt::print("          but: {}\n", warning);

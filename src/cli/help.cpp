@@ -102,6 +102,7 @@ Run:
   --for DURATION             stop after 500ms, 10s, 2m, 1h; a bare number is seconds
   --count N                  stop after N records
   --ring-size SIZE           event buffer, a power of two from 64K to 1G; raise it if events are lost
+  --max-connections N        connections followed at a time, 1000 to 16777216 (default 1048576)
   --fail-on-loss             exit with 3 if any event was lost
   --no-snapshot              do not look at the connections that exist at the start
   --deny-feature NAME[,NAME] act as if this machine lacked it; `tcptrail doctor` lists the names

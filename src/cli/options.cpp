@@ -33,6 +33,7 @@ constexpr std::array<CommandName, 10> kCommands = {{{"life", Command::kLife},
                                                    {"doctor", Command::kDoctor},
                                                    {"schema", Command::kSchema},
                                                    {"completion", Command::kCompletion}}};
+
 struct ValueFlag {
   const char* names;
   Values Raw::*values;
@@ -60,6 +61,7 @@ constexpr ValueFlag kValueFlags[] = {
     {"--color", &Raw::color, nullptr, "never"},
     {"--label", &Raw::label, nullptr, "site=fra1"},
     {"--ring-size", &Raw::ring_size, nullptr, "16M"},
+    {"--max-connections", &Raw::max_connections, nullptr, "4194304"},
     {"--deny-feature", &Raw::deny, nullptr, "NAME"},
     {"--bind", &Raw::bind, nullptr, "'[::]:80'"},
     {"--connect", &Raw::connect, nullptr, "192.0.2.1:443"},
@@ -198,6 +200,8 @@ void convert_run(const Raw& raw, std::span<const std::string_view> features, Opt
   if (!raw.run_for.empty()) c.set(o.run_for_ns, parse_duration_ns("--for", raw.run_for.back()));
   if (!raw.count.empty()) c.set(o.count, parse_number("--count", raw.count.back(), 1, UINT64_MAX));
   if (!raw.ring_size.empty()) c.set(o.ring_bytes, parse_ring_size("--ring-size", raw.ring_size.back()));
+  if (!raw.max_connections.empty())
+    c.set(o.max_connections, parse_number("--max-connections", raw.max_connections.back(), 1'000, 16'777'216));
   if (!raw.deny.empty()) c.set(o.denied_features, parse_words("--deny-feature", joined(raw.deny), features));
   o.fail_on_loss = raw.fail_on_loss;
   o.no_snapshot = raw.no_snapshot;
@@ -334,6 +338,8 @@ Result<void> take_words(const Raw& raw, const Values& rest, Options& o) {
     o.shell = words.front();
     words.erase(words.begin());
   }
+  if (!words.empty() && o.command == Command::kRecord && !is_flag(words.front()))
+    return usage("unexpected argument " + words.front(), "", "tcptrail record -o FILE; to run a command: tcptrail record -o FILE -- " + words.front());
   if (!words.empty()) return unknown_word(words.front());
   return {};
 }

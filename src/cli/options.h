@@ -41,6 +41,7 @@ struct Options {
   ColorMode color = ColorMode::kAuto;
   std::vector<std::pair<std::string, std::string>> labels;
   std::optional<std::uint64_t> ring_bytes;
+  std::uint64_t max_connections = 1U << 20;
   bool fail_on_loss = false;
   std::vector<std::string> denied_features;
   bool no_snapshot = false;

@@ -28,7 +28,7 @@ struct Raw {
   int verbose = 0;
   std::string command, argument;
   Values pid, lport, rport, comm, laddr, raddr, netns, cgroup, uid, closed_by, how, min_ms;
-  Values events, output, run_for, count, columns, color, label, ring_size, deny;
+  Values events, output, run_for, count, columns, color, label, ring_size, max_connections, deny;
   Values bind, connect, from, watch;
   Values interval, diagram;
   bool watches = false;

@@ -126,6 +126,19 @@ bool Prefix::contains(const Address& other, Family other_family) const {
   return ((static_cast<unsigned>(address.bytes[whole]) ^ other.bytes[whole]) & mask) == 0;
 }
 
+std::size_t TupleHash::operator()(const Tuple& tuple) const {
+  std::uint64_t words[5];
+  std::memcpy(words, tuple.laddr.bytes.data(), 16);
+  std::memcpy(words + 2, tuple.raddr.bytes.data(), 16);
+  words[4] = static_cast<std::uint64_t>(tuple.lport) << 32 | static_cast<std::uint64_t>(tuple.rport) << 8 | static_cast<std::uint64_t>(tuple.family);
+  std::uint64_t h = 0;
+  for (const std::uint64_t word : words) {
+    h = (h ^ word) * 0x9E3779B97F4A7C15ULL;
+    h ^= h >> 29;
+  }
+  return static_cast<std::size_t>(h);
+}
+
 std::optional<Prefix> parse_prefix(std::string_view text) {
   const std::size_t slash = text.find('/');
   const std::string host(text.substr(0, slash));

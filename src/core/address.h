@@ -30,6 +30,10 @@ struct Tuple {
   [[nodiscard]] Tuple reversed() const { return {raddr, laddr, rport, lport, family}; }
 };
 
+struct TupleHash {
+  std::size_t operator()(const Tuple& tuple) const;
+};
+
 // The longest text form, "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255", without a NUL.
 inline constexpr std::size_t kMaxAddressText = 45;
 

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
+#include <utility>
 
 #include "core/port_remedies.h"
 
@@ -109,7 +111,7 @@ void BlockedAttempts::add(Attempt attempt) {
     singles_since_ns_ = attempt.boot_ns;
     singles_ = kSinglesPerSecond;
   }
-  if (singles_ > 0 && pending_.size() < kMaxPending) {
+  if (singles_ > 0 && pending_.size() < asked_ + kMaxPending) {
     --singles_;
     pending_.push_back(std::move(attempt));
     return;
@@ -117,20 +119,21 @@ void BlockedAttempts::add(Attempt attempt) {
   const auto same = [&](const Attempt& known) {
     return known.op == attempt.op && known.caller.pid == attempt.caller.pid && known.netns == attempt.netns && known.tuple == attempt.tuple;
   };
+  // What is being answered already would have to wait for the next look, and, in a flood, for the one after it.
+  const auto end = std::make_reverse_iterator(pending_.begin() + static_cast<std::ptrdiff_t>(asked_));
   // The newest of its kind is the one that may have grown already.
-  auto found = std::find_if(pending_.rbegin(), pending_.rend(), same);
-  if (found == pending_.rend() && pending_.size() < kMaxPending) {
+  auto found = std::find_if(pending_.rbegin(), end, same);
+  if (found == end && pending_.size() < asked_ + kMaxPending) {
     pending_.push_back(std::move(attempt));
     return;
   }
   // More kinds than can be kept apart: who and where is given up, how many is not.
-  if (found == pending_.rend()) {
+  if (found == end) {
     attempt.caller = {};
     attempt.tuple.lport = 0;
-    found = std::find_if(pending_.rbegin(), pending_.rend(), same);
-    if (found == pending_.rend())
-      found = std::find_if(pending_.rbegin(), pending_.rend(), [&](const Attempt& known) { return known.op == attempt.op; });
-    if (found == pending_.rend()) found = pending_.rbegin();
+    found = std::find_if(pending_.rbegin(), end, same);
+    if (found == end) found = std::find_if(pending_.rbegin(), end, [&](const Attempt& known) { return known.op == attempt.op; });
+    if (found == end) found = pending_.rbegin();
     found->caller = {};
   }
   ++found->count;
@@ -145,9 +148,9 @@ std::vector<std::uint32_t> BlockedAttempts::netns_to_look_at() const {
   return all;
 }
 
-void BlockedAttempts::looked(std::uint64_t began_ns, std::uint64_t boot_ns, std::span<const PortSnapshot> snapshots) {
+void BlockedAttempts::looked(std::uint64_t boot_ns, std::span<const PortSnapshot> snapshots) {
   // What is refused during the look waits for the next one.
-  const auto later = std::stable_partition(pending_.begin(), pending_.end(), [&](const Attempt& a) { return a.boot_ns <= began_ns; });
+  const auto later = pending_.begin() + static_cast<std::ptrdiff_t>(std::exchange(asked_, 0));
   for (const PortSnapshot& snapshot : snapshots) {
     const auto is_here = [&](const Attempt& a) { return a.netns == snapshot.netns(); };
     if (std::none_of(pending_.begin(), later, is_here)) continue;
@@ -164,7 +167,10 @@ void BlockedAttempts::looked(std::uint64_t began_ns, std::uint64_t boot_ns, std:
   pending_.erase(pending_.begin(), later);
 }
 
-void BlockedAttempts::give_up(std::uint64_t boot_ns) { looked(UINT64_MAX, boot_ns, {}); }
+void BlockedAttempts::give_up(std::uint64_t boot_ns) {
+  look_begins();
+  looked(boot_ns, {});
+}
 
 void BlockedAttempts::write(const Attempt& attempt, const PortSnapshot* snapshot, const PortSysctls* sysctls, std::uint64_t boot_ns) {
   BlockedRecord record;

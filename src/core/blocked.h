@@ -36,9 +36,11 @@ class BlockedAttempts {
   // Where somebody was refused and nobody has looked yet; sorted inode numbers.
   [[nodiscard]] std::vector<std::uint32_t> netns_to_look_at() const;
   [[nodiscard]] bool any() const { return !pending_.empty(); }
-  // A look that began at `began_ns` has ended: `snapshots` of the namespaces that could be read.
-  // Attempts of before are answered, those of a namespace that could not be read without blockers.
-  void looked(std::uint64_t began_ns, std::uint64_t boot_ns, std::span<const PortSnapshot> snapshots);
+  // A look begins: it will answer what has come so far.
+  void look_begins() { asked_ = pending_.size(); }
+  // It has ended: `snapshots` of the namespaces that could be read. What came before it began is
+  // answered, without blockers where the namespace could not be read.
+  void looked(std::uint64_t boot_ns, std::span<const PortSnapshot> snapshots);
   // No look will come (the end of the run, or nothing to look with).
   void give_up(std::uint64_t boot_ns);
 
@@ -68,6 +70,7 @@ class BlockedAttempts {
   MachineFacts& facts_;
   RecordSink& sink_;
   std::deque<Attempt> pending_;
+  std::size_t asked_ = 0;  // the first of them, which the present look answers: they do not grow any more
   std::uint64_t singles_ = 0;           // records of their own that may still be given
   std::uint64_t singles_since_ns_ = 0;
 };

@@ -49,6 +49,8 @@ CloseVerdict end_of_connecting(const CloseFacts& f) {
     default:
       return {.closer = Closer::kNone, .how = How::kUnreachable, .evidence = "an ICMP error answered the SYN"};
   }
+  if (!f.own && f.reset_received)
+    return {.closer = Closer::kNone, .how = How::kRefused, .error = ECONNREFUSED, .evidence = evidence::kRefusedByReset};
   if (!f.own)
     return {.closer = Closer::kUnknown, .how = How::kUnknown, .evidence = "left SYN_SENT without an error"};
   if (has(f, TCPTRAIL_END_NO_SEGS_OUT) && !has(f, TCPTRAIL_END_SHUT_RCV | TCPTRAIL_END_SHUT_SEND))
@@ -137,6 +139,13 @@ CloseVerdict end_without_error(const CloseFacts& f) {
             .how = How::kRstSent,
             .evidence = evidence::kOrphanReset};
   if (dead) return abort_by_this_end(f);
+  // The error of a RST is set before the CLOSE and without the owner's lock: a getsockopt(SO_ERROR) or
+  // poll() and read() on another CPU may have taken it already.
+  if (f.reset_received)
+    return {.closer = known_or(fin_closer(f), Closer::kRemote),
+            .how = How::kRstReceived,
+            .error = static_cast<std::uint16_t>(f.old_state == kCloseWait ? EPIPE : ECONNRESET),
+            .evidence = "a RST was received"};
   return {.closer = fin_closer(f), .how = How::kUnknown, .evidence = "ended without an error, a FIN or a RST that was seen"};
 }
 

@@ -26,13 +26,11 @@ class Step {
 
 // The longest orderly life has seven steps (CLOSE, SYN_SENT, SYN_RECV, ESTABLISHED,
 // FIN_WAIT1, CLOSING, CLOSE); repaired gaps may add some.
-inline constexpr std::size_t kMaxSteps = 10;
+inline constexpr std::size_t kMaxSteps = 8;
 
+// A machine has a million of them: in order of alignment, without holes.
 struct Conn {
   Tuple tuple;
-  std::uint32_t netns = 0;
-  std::uint32_t generation = 0;
-  std::array<Step, kMaxSteps> path;
   std::uint8_t steps = 0;
   TcpState state{};
   Role role = Role::kUnknown;
@@ -40,21 +38,24 @@ struct Conn {
   Closer fin_closer = Closer::kUnknown;
   OwnerSource owner_source = OwnerSource::kUnknown;
   Verdict verdict = Verdict::kUndecided;
-  bool complete = true;
-  bool has_uid = false;
-  bool has_listener_uid = false;  // what a child shows until accept()
-  bool reset_sent = false;
-  bool in_tree = false;
-  bool reset_received = false;
-  bool missing = false;      // a snapshot did not show it; the next one, or the end of the run, decides
-  bool met = false;          // its tuple is known and its peer was looked for
-  bool entered_known = true; // the time at which `state` was entered is an event's, not a sighting's
+  bool complete : 1 = true;
+  bool has_uid : 1 = false;
+  bool has_listener_uid : 1 = false;  // what a child shows until accept()
+  bool reset_sent : 1 = false;
+  bool in_tree : 1 = false;
+  bool reset_received : 1 = false;
+  bool missing : 1 = false;       // a snapshot did not show it; the next one, or the end of the run, decides
+  bool met : 1 = false;           // its tuple is known and its peer was looked for
+  bool entered_known : 1 = true;  // the time at which `state` was entered is an event's, not a sighting's
+  std::uint32_t netns = 0;
+  std::uint32_t generation = 0;
   std::uint32_t uid = 0;
-  std::uint32_t undecided_transitions = 0;  // counted once the verdict is kYes
+  std::uint32_t transitions = 0;  // in the total of the run, once the verdict is kYes
   std::uint32_t seen_in_snapshot = 0;       // number of the last snapshot that showed it
   Process owner;
   Process local_close;   // whose call sent the first FIN or RST of this end
   Process remote_close;  // the same of the other end, when it is on this host
+  std::array<Step, kMaxSteps> path;
   std::uint64_t cgroup_id = 0;
   std::uint64_t peer_cookie = 0;
   std::uint64_t last_ns = 0;  // of the last event or sighting

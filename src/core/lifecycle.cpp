@@ -115,6 +115,9 @@ void Lifecycle::on_transition(const Event& event) {
       give_up(cookie, event.boot_ns());
       wants_snapshot_ = true;
     }
+    // Followed from here on it would push out one that is known from its beginning.
+    if (!begins_connection(old, next) && !(old == kSynRecv && early_child_ns_ != 0) && table_.size() >= options_.max_connections)
+      return pass_by(event);
     conn = next == kSynSent     ? &begin_active(event)
            : old == kListen     ? &begin_passive(event)
                                 : &begin_in_the_middle(event);
@@ -215,7 +218,7 @@ void Lifecycle::on_listener_transition(const Event& event) {
                     .owner_source = view.owner_source,
                     .uid = std::nullopt,
                     .cgroup_id = event.kind() == TCPTRAIL_TRANSITION_OWNED ? event.owned.cgroup_id : 0,
-                    .in_tree = view.in_tree,
+                    .in_tree = bool{view.in_tree},
                     .listener = true,
                     .ended = true};
   view.verdict = no_filter_ ? Verdict::kYes : match(options_.filters, facts);
@@ -224,10 +227,8 @@ void Lifecycle::on_listener_transition(const Event& event) {
 
 void Lifecycle::put_transition(std::uint64_t cookie, Conn& conn, const Event& event,
                                std::optional<std::uint64_t> in_old_ns) {
-  if (conn.verdict == Verdict::kYes)
-    ++transitions_;
-  else
-    ++conn.undecided_transitions;
+  ++conn.transitions;
+  if (conn.verdict == Verdict::kYes) ++transitions_;
   if (!options_.want_transitions) return;
   const TransitionRecord record{.boot_ns = event.boot_ns(),
                                 .cookie = options_.cookie_is_address ? 0 : cookie,
@@ -266,9 +267,10 @@ Verdict Lifecycle::judge(std::uint64_t cookie, Conn& conn, bool ended) {
   return verdict;
 }
 
-void Lifecycle::settle(std::uint64_t cookie, Conn& conn) {
+// The verdict is there, for the first time.
+void Lifecycle::settle(std::uint64_t cookie, const Conn& conn) {
   if (conn.verdict == Verdict::kUndecided) return;
-  if (conn.verdict == Verdict::kYes) transitions_ += std::exchange(conn.undecided_transitions, 0);
+  if (conn.verdict == Verdict::kYes) transitions_ += conn.transitions;
   if (held_.empty()) return;
   const auto it = held_.find(cookie);
   if (it == held_.end()) return;
@@ -279,13 +281,43 @@ void Lifecycle::settle(std::uint64_t cookie, Conn& conn) {
 
 // ---- the beginnings ---------------------------------------------------------
 
-Conn& Lifecycle::create(std::uint64_t cookie, const Event& event) {
-  if (table_.size() >= options_.max_connections) {
-    const std::uint32_t oldest = table_.first();
-    const std::uint64_t victim = table_.key(oldest);
-    forget(victim);
-    ++evicted_;
+// A transition is counted once: as seen where a record tells it, else as lost. What `life` has seen of a connection
+// that it pushes out is told by nothing; `trace` has printed it.
+void Lifecycle::evict_oldest() {
+  const std::uint64_t cookie = table_.key(table_.first());
+  Conn& victim = table_[table_.first()];
+  if (victim.verdict == Verdict::kYes && !options_.want_transitions) {
+    transitions_ -= victim.transitions;
+    evicted_ += victim.transitions;
   }
+  if (victim.verdict == Verdict::kUndecided) evicted_ += victim.transitions;
+  forget(cookie);
+}
+
+// A transition of a connection that the full table has pushed out, or never took.
+void Lifecycle::pass_by(const Event& event) {
+  const bool twice = std::any_of(passed_.begin(), passed_.end(), [&](const Passed& passed) {
+    return passed.at.cookie == event.cookie() && passed.old_state == event.old_state() && passed.new_state == event.new_state() &&
+           event.boot_ns() - passed.at.boot_ns < kDuplicateWindowNs;
+  });
+  if (twice) {
+    ++duplicates_;
+    return;
+  }
+  passed_[passed_next_++ % passed_.size()] = {{event.cookie(), event.boot_ns()}, event.old_state(), event.new_state()};
+  Conn view;
+  view.tuple = tuple_of(event.base);
+  view.netns = event.base.netns;
+  view.in_tree = event.has(TCPTRAIL_F_IN_TREE);
+  const Verdict verdict = judge(event.cookie(), view, event.new_state() == kClose);
+  if (verdict == Verdict::kYes && options_.want_transitions)
+    put_transition(event.cookie(), view, event, std::nullopt);
+  else if (verdict != Verdict::kNo)
+    ++evicted_;
+}
+
+Conn& Lifecycle::create(std::uint64_t cookie, const Event& event) {
+  if (table_.size() >= options_.max_connections) evict_oldest();
   Conn& conn = table_[table_.insert(cookie)];
   conn.tuple = tuple_of(event.base);
   conn.netns = event.base.netns;
@@ -385,6 +417,7 @@ void Lifecycle::learn_owner(Conn& conn, const Event& event) {
   const TcpState old = event.old_state();
   const TcpState next = event.new_state();
   const Process process = process_of(event);
+  if (process.pid == 0) return;  // nobody's: the tracer's look (src/run/live.cpp)
   if (next == kSynSent) {
     conn.owner = process;
     conn.owner_source = OwnerSource::kConnect;
@@ -453,6 +486,7 @@ void Lifecycle::on_holder(const Event& event) {
   if (better) {
     conn.owner = process;
     conn.owner_source = accepted ? OwnerSource::kAccept : OwnerSource::kSnapshot;
+    sink_.owner_found(event.cookie(), process);
   }
   judge(event.cookie(), conn, false);
 }

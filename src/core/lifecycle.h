@@ -83,6 +83,8 @@ class Lifecycle {
   [[nodiscard]] std::uint64_t transitions() const { return transitions_; }
   [[nodiscard]] std::uint64_t connections() const { return connections_; }
   [[nodiscard]] std::uint64_t incomplete() const { return incomplete_; }
+  // Transitions that no record tells any more, because the table was full. They are in evicted() or in
+  // transitions(), never in both.
   [[nodiscard]] std::uint64_t evicted() const { return evicted_; }
   // Events of the second program that the first had seen as well.
   [[nodiscard]] std::uint64_t duplicates() const { return duplicates_; }
@@ -111,6 +113,8 @@ class Lifecycle {
   void on_reset(const Event& event);
   void on_seen(const Event& event);
 
+  void pass_by(const Event& event);
+  void evict_oldest();
   Conn& create(std::uint64_t cookie, const Event& event);
   Conn& begin_active(const Event& event);
   Conn& begin_passive(const Event& event);
@@ -125,7 +129,7 @@ class Lifecycle {
 
   void put_transition(std::uint64_t cookie, Conn& conn, const Event& event, std::optional<std::uint64_t> in_old_ns);
   Verdict judge(std::uint64_t cookie, Conn& conn, bool ended);
-  void settle(std::uint64_t cookie, Conn& conn);
+  void settle(std::uint64_t cookie, const Conn& conn);
 
   void end(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end);
   void write(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end, ResetAfter reset_after);
@@ -172,6 +176,14 @@ class Lifecycle {
   };
   std::array<Ended, 64> ended_{};
   std::size_t ended_next_ = 0;
+  // The last transitions that a full table passed by, for their duplicates.
+  struct Passed {
+    Ended at;
+    TcpState old_state{};
+    TcpState new_state{};
+  };
+  std::array<Passed, 64> passed_{};
+  std::size_t passed_next_ = 0;
   std::unordered_map<std::uint64_t, std::string> cgroup_names_;
 };
 

@@ -180,8 +180,9 @@ void Lifecycle::put_connection(std::uint64_t cookie, Conn& conn, ConnectionRecor
   if (conn.role == Role::kActive && conn.tuple.rport != 0) record.service_port = conn.tuple.rport;
   if (conn.role == Role::kPassive && conn.tuple.lport != 0) record.service_port = conn.tuple.lport;
   if (!no_filter_) {
+    const bool was_undecided = conn.verdict == Verdict::kUndecided;
     conn.verdict = match_final(options_.filters, record) ? Verdict::kYes : Verdict::kNo;
-    settle(cookie, conn);
+    if (was_undecided) settle(cookie, conn);
     if (conn.verdict == Verdict::kNo) return;
   }
   ++connections_;

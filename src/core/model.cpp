@@ -30,7 +30,7 @@ Model::Model(const ModelOptions& options, MachineFacts& facts, RecordSink& sink)
                    .max_entries = options.max_connections},
                   sink),
       blocked_(options.filters, facts, sink),
-      watch_(options.filters, options.list_time_waits, facts, sink),
+      watch_(options.filters, options.port_list, options.list_time_waits, facts, sink),
       lifecycle_(lifecycle_options(), sink) {}
 
 void Model::event(const Event& event) {
@@ -46,11 +46,13 @@ void Model::event(const Event& event) {
       if (options_.want_blocked) blocked_.refused(event);
       return;
     case TCPTRAIL_SEEN_SOCKET:
-      for (PortSnapshot& snapshot : port_snapshots_) snapshot.apply(event);
       if (event.new_state() == TcpState::kTimeWait) {
-        time_waits_.seen(event, lifecycle_.find(event.cookie()));
+        const TimeWait* known = time_waits_.seen(event, lifecycle_.find(event.cookie()));
+        const auto closed_by = known != nullptr ? std::optional(known->owner) : std::nullopt;
+        for (PortSnapshot& snapshot : port_snapshots_) snapshot.apply(event, closed_by);
         return;
       }
+      for (PortSnapshot& snapshot : port_snapshots_) snapshot.apply(event);
       // A connect() that took a minisocket's tuple over and has not been answered yet shows it only here.
       if (event.new_state() == TcpState::kSynSent)
         time_waits_.taken_over(event.base.netns, tuple_of(event.base), event.cookie(), Role::kActive, event.boot_ns());
@@ -66,21 +68,24 @@ void Model::event(const Event& event) {
 }
 
 void Model::begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) {
-  snapshot_began_ns_ = boot_ns;
   minisockets_only_ = minisockets_only;
   time_waits_.begin_scan(boot_ns);
   if (minisockets_only) return;
   lifecycle_.begin_snapshot(boot_ns);
+  blocked_.look_begins();
   std::vector<std::uint32_t> wanted = blocked_.netns_to_look_at();
   wanted.insert(wanted.end(), options_.watched_netns.begin(), options_.watched_netns.end());
   std::sort(wanted.begin(), wanted.end());
   wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
-  port_snapshots_.clear();
+  std::erase_if(port_snapshots_, [&](const PortSnapshot& s) { return !std::binary_search(wanted.begin(), wanted.end(), s.netns()); });
+  for (PortSnapshot& snapshot : port_snapshots_) snapshot.clear();
   for (const std::uint32_t netns : wanted) {
+    if (std::any_of(port_snapshots_.begin(), port_snapshots_.end(), [&](const PortSnapshot& s) { return s.netns() == netns; })) continue;
     port_snapshots_.emplace_back(netns);
     port_snapshots_.back().set_past_owner([this, netns](const PortSocket& socket) { return past_owner(netns, socket); });
     port_snapshots_.back().set_in_state_since([this](std::uint64_t cookie) { return in_state_since(cookie); });
   }
+  std::sort(port_snapshots_.begin(), port_snapshots_.end(), [](const PortSnapshot& a, const PortSnapshot& b) { return a.netns() < b.netns(); });
 }
 
 void Model::end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) {
@@ -90,20 +95,18 @@ void Model::end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) {
   std::erase_if(port_snapshots_, [&](const PortSnapshot& s) { return !std::binary_search(scope.netns_read.begin(), scope.netns_read.end(), s.netns()); });
   for (PortSnapshot& snapshot : port_snapshots_) snapshot.finish();
   alive_.clear();
-  blocked_.looked(snapshot_began_ns_, boot_ns, port_snapshots_);
+  blocked_.looked(boot_ns, port_snapshots_);
   // Nobody asks for them again but the rounds.
   if (!options_.watch_ports) port_snapshots_.clear();
 }
 
 bool Model::due(std::uint64_t boot_ns) const {
-  if (lifecycle_.waiting() || (!options_.can_look && blocked_.any()) || sink_.next_tick() <= boot_ns) return true;
-  const auto decision = time_waits_.next_decision_ns();
-  return decision && *decision <= boot_ns;
+  return lifecycle_.waiting() || (!options_.can_look && blocked_.any()) || time_waits_.next_decision_ns() <= boot_ns || sink_.next_tick() <= boot_ns;
 }
 
 std::optional<std::uint64_t> Model::wakes_at() const {
   if (lifecycle_.waiting() || (!options_.can_look && blocked_.any())) return 0;
-  std::uint64_t next = std::min(sink_.next_tick(), time_waits_.next_decision_ns().value_or(UINT64_MAX));
+  const std::uint64_t next = std::min(sink_.next_tick(), time_waits_.next_decision_ns());
   return next != UINT64_MAX ? std::optional(next) : std::nullopt;
 }
 
@@ -116,6 +119,7 @@ void Model::advance_to(std::uint64_t boot_ns) {
 
 void Model::round(std::uint64_t boot_ns) {
   alive_.clear();
+  for (PortSnapshot& snapshot : port_snapshots_) snapshot.drop_gone(boot_ns);
   watch_.show(boot_ns, port_snapshots_);
 }
 
@@ -135,8 +139,10 @@ void Model::finish(std::uint64_t boot_ns) {
 // still being closed.
 PortOwner Model::past_owner(std::uint32_t netns, const PortSocket& socket) {
   PortOwner owner;
-  const TimeWait* entry = socket.minisocket ? time_waits_.find(netns, socket.tuple, options_.cookie_is_address ? 0 : socket.cookie) : nullptr;
-  if (entry != nullptr)
+  const TimeWait* entry = socket.minisocket && !socket.closed_by ? time_waits_.find(netns, socket.tuple, options_.cookie_is_address ? 0 : socket.cookie) : nullptr;
+  if (socket.closed_by)
+    owner.process = *socket.closed_by;
+  else if (entry != nullptr)
     owner.process = entry->owner;
   else if (const Conn* conn = lifecycle_.find(socket.cookie))
     owner.process = conn->owner;
@@ -163,11 +169,10 @@ void Model::left_minisocket(std::uint64_t cookie, const ConnectionRecord& connec
   born.netns = connection.netns;
   born.since_ns = connection.boot_ns;
   born.owner = connection.owner;
-  born.cgroup_id = connection.cgroup_id;
   born.phase = connection.time_wait.phase;
   if (connection.time_wait.expected_end) {  // the walk found it
     born.expires_ns = *connection.time_wait.expected_end;
-    born.step_ms = static_cast<std::uint16_t>(end.tw_step_32ms * 32);
+    born.step_32ms = end.tw_step_32ms;
     born.bits = end.tw & (TCPTRAIL_TW_REUSEADDR | TCPTRAIL_TW_REUSEPORT | TCPTRAIL_TW_WHOLE_PORT);
     born.bits_known = true;
   }

@@ -32,6 +32,7 @@ struct ModelOptions {
   bool cookie_is_address = false;  // no cookie helper: identities are not to be printed
   bool watch_ports = false;        // rounds are asked for ...
   std::vector<std::uint32_t> watched_netns{};  // ... of these namespaces
+  PortList port_list = PortList::kEach;
   bool list_time_waits = false;    // and list each minisocket
   std::size_t max_connections = 1U << 20;
   // CLOCK_REALTIME minus CLOCK_BOOTTIME has changed to this: for whoever prints times.
@@ -72,8 +73,10 @@ class Model final : public Feed, private ConnectionObserver {
   [[nodiscard]] std::size_t minisockets() const { return time_waits_.size(); }
 
   [[nodiscard]] const Lifecycle& connections() const { return lifecycle_; }
-  // Connections and minisockets that a full table has pushed out.
-  [[nodiscard]] std::uint64_t evicted() const { return lifecycle_.evicted() + time_waits_.evicted(); }
+  // Transitions that a full table has lost.
+  [[nodiscard]] std::uint64_t evicted() const { return lifecycle_.evicted(); }
+  // Minisockets that a full ledger has pushed out: their ends will not be reported.
+  [[nodiscard]] std::uint64_t evicted_minisockets() const { return time_waits_.evicted(); }
 
  private:
   void got_tuple(std::uint64_t cookie, const Conn& conn, std::uint64_t boot_ns) override;
@@ -96,7 +99,6 @@ class Model final : public Feed, private ConnectionObserver {
   Lifecycle lifecycle_;
   // Of the snapshot under way, and until the next one begins.
   std::vector<PortSnapshot> port_snapshots_;
-  std::uint64_t snapshot_began_ns_ = 0;
   bool minisockets_only_ = false;
   std::unordered_map<std::uint32_t, std::optional<bool>> alive_;  // by pid, during one look
 };

@@ -171,6 +171,7 @@ std::optional<Explanation> explain(const TimeWaitRecord& record, const Narrative
 struct KeptOpen {
   Process owner;
   std::uint32_t netns = 0;
+  TcpState state{};  // CLOSE_WAIT, or FIN_WAIT2 with a descriptor
   Tuple oldest;
   std::uint64_t oldest_cookie = 0;
   std::uint64_t count = 0;

@@ -37,9 +37,11 @@ std::string in_the_way(const BlockedRecord& r) {
     named += groups[i].count;
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", groups[i].count, state_name(b.state));
     const bool full = !b.expires_in_ms;
-    if (b.owner.pid != 0)
-      text += fmt::format(" {} {}{}", full ? "of" : "left by", process_text(b.owner), b.owner_alive.value_or(true) ? "" : ", which has exited,");
-    if (r.op != BlockedOp::kConnect && b.reuseaddr) text += *b.reuseaddr ? " with SO_REUSEADDR" : " without SO_REUSEADDR";
+    const bool exited = b.owner.pid != 0 && !b.owner_alive.value_or(true);
+    if (b.owner.pid != 0) text += fmt::format(" {} {}{}", full ? "of" : "left by", process_text(b.owner), exited ? ", which has exited" : "");
+    if (r.op == BlockedOp::kConnect || !b.reuseaddr) continue;
+    if (exited) text += ',';
+    text += *b.reuseaddr ? " with SO_REUSEADDR" : " without SO_REUSEADDR";
   }
   if (named < r.blocker_count) text += fmt::format(" and {} more", r.blocker_count - named);
   return text;
@@ -101,16 +103,21 @@ Explanation explain(const KeptOpen& kept, std::uint64_t boot_ns) {
   out.netns = kept.netns;
   out.tuple = kept.oldest;
   out.owner = kept.owner;
+  const bool close_wait = kept.state == TcpState::kCloseWait;
+  const bool one = kept.count == 1;
   const std::string who = process_text(kept.owner);
-  out.headline = fmt::format("{} still holds {} in CLOSE_WAIT, the oldest for {}.", who.empty() ? "A process that is not known" : who,
-                             count_text(kept.count, "connection", "connections"), span_text(kept.oldest_ns));
-  narrative::add(out, FindingKind::kLeak, kept.oldest_ns >= kLongCloseWaitNs || kept.count > 1 ? Severity::kProblem : Severity::kNotice,
-                 kept.count == 1 ? fmt::format("The other end has finished, and nobody closes here. It stays until the process closes it or ends; it came within the {} of this run.",
-                                               span_text(kept.run_ns))
-                                 : fmt::format("The other ends have finished, and nobody closes here. They stay until the process closes them or ends; all came within the {} "
-                                               "of this run.",
-                                               span_text(kept.run_ns)),
-                 {"Close a socket when a read returns 0 bytes (end-of-file); `ss -tanp state close-wait` lists them."},
+  out.headline = fmt::format("{} still holds {} in {}, the oldest for {}.", who.empty() ? "A process that is not known" : who,
+                             count_text(kept.count, "connection", "connections"), state_name(kept.state), span_text(kept.oldest_ns));
+  std::string text = close_wait ? fmt::format("The other {} finished, and nobody closes here. ", one ? "end has" : "ends have")
+                                : fmt::format("This end was shut down and not closed, and the other {} not finished: no timer ends FIN_WAIT2 while a descriptor is open. ",
+                                              one ? "end has" : "ends have");
+  text += fmt::format("{} until {}; {} came within the {} of this run.", one ? "It stays" : "They stay",
+                      close_wait ? (one ? "the process closes it or ends" : "the process closes them or ends")
+                                 : (one ? "the other end finishes, or the process closes it or ends" : "the other ends finish, or the process closes them or ends"),
+                      one ? "it" : "all", span_text(kept.run_ns));
+  narrative::add(out, FindingKind::kLeak, kept.oldest_ns >= kLongCloseWaitNs || kept.count > 1 ? Severity::kProblem : Severity::kNotice, std::move(text),
+                 {close_wait ? "Close a socket when a read returns 0 bytes (end-of-file); `ss -tanp state close-wait` lists them."
+                             : "Close what was only shut down, or read with a time limit; `ss -tanp state fin-wait-2` lists them."},
                  {{"count", kept.count}, {"oldest_us", kept.oldest_ns / 1000}, {"run_us", kept.run_ns / 1000}});
   return out;
 }

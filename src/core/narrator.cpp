@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 #include <utility>
 
 namespace tcptrail {
@@ -24,10 +25,16 @@ T& Narrator::remember(CookieTable<T>& table, std::uint64_t cookie) {
 
 void Narrator::on(const TransitionRecord& r) {
   if (r.cookie == 0) return;
-  if (r.new_state == TcpState::kCloseWait)
-    remember(waiting_, r.cookie) = {r.boot_ns, r.netns, r.tuple, r.owner};
-  else if (r.old_state == TcpState::kCloseWait)
+  const auto waits = [](TcpState state) { return state == TcpState::kCloseWait || state == TcpState::kFinWait2; };
+  if (waits(r.new_state))
+    remember(waiting_, r.cookie) = {r.new_state, r.boot_ns, r.netns, r.tuple, r.owner};
+  else if (waits(r.old_state))
     forget(waiting_, r.cookie);
+}
+
+void Narrator::owner_found(std::uint64_t cookie, const Process& owner) {
+  if (cookie == 0) return;
+  if (const std::uint32_t index = waiting_.find(cookie); index != waiting_.kNone) waiting_[index].owner = owner;
 }
 
 std::optional<OtherEnd> Narrator::other_end(std::uint64_t peer_cookie, std::uint64_t from_ns) const {
@@ -43,7 +50,7 @@ std::optional<OtherEnd> Narrator::other_end(std::uint64_t peer_cookie, std::uint
                     .time_wait = e.time_wait,
                     .fin_wait2_ns = e.fin_wait2_ns};
   }
-  if (const std::uint32_t index = waiting_.find(peer_cookie); index != waiting_.kNone) {
+  if (const std::uint32_t index = waiting_.find(peer_cookie); index != waiting_.kNone && waiting_[index].state == TcpState::kCloseWait) {
     OtherEnd other;
     other.owner = waiting_[index].owner;
     other.close_wait_since = waiting_[index].since;
@@ -98,13 +105,13 @@ std::optional<Explanation> Narrator::on(const TimeWaitRecord& r) {
 }
 
 std::vector<Explanation> Narrator::finish(std::uint64_t boot_ns) const {
-  std::map<std::pair<std::uint32_t, std::uint32_t>, KeptOpen> by_process;
+  std::map<std::tuple<std::uint32_t, std::uint32_t, TcpState>, KeptOpen> by_process;
   for (std::uint32_t index = waiting_.first(); index != waiting_.kNone; index = waiting_.next(index)) {
     const Waiting& w = waiting_[index];
     const std::uint64_t age = boot_ns > w.since ? boot_ns - w.since : 0;
     if (age < kCloseWaitNs) continue;  // it may be about to close
-    KeptOpen& kept = by_process[{w.netns, w.owner.pid}];
-    if (kept.count++ == 0) kept = {w.owner, w.netns, w.tuple, waiting_.key(index), 1, age, boot_ns > start_ns_ ? boot_ns - start_ns_ : 0};
+    KeptOpen& kept = by_process[{w.netns, w.owner.pid, w.state}];
+    if (kept.count++ == 0) kept = {w.owner, w.netns, w.state, w.tuple, waiting_.key(index), 1, age, boot_ns > start_ns_ ? boot_ns - start_ns_ : 0};
     if (age <= kept.oldest_ns) continue;
     kept.oldest_ns = age;
     kept.oldest = w.tuple;

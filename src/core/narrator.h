@@ -27,15 +27,17 @@ class Narrator {
 
   void on(const StartupRecord& record) { start_ns_ = record.boot_ns; }
   void on(const TransitionRecord& record);
+  void owner_found(std::uint64_t cookie, const Process& owner);
   Explanation on(const ConnectionRecord& record);
   Explanation on(const BlockedRecord& record) const;
   // Mostly nothing: what became of a TIME_WAIT belongs into its successor's narrative.
   std::optional<Explanation> on(const TimeWaitRecord& record);
-  // At the end of the run: what is still held in CLOSE_WAIT, by process.
+  // At the end of the run: what is still held in CLOSE_WAIT or FIN_WAIT2, by process.
   [[nodiscard]] std::vector<Explanation> finish(std::uint64_t boot_ns) const;
 
  private:
-  struct Waiting {  // in CLOSE_WAIT
+  struct Waiting {  // in CLOSE_WAIT, or in FIN_WAIT2
+    TcpState state{};
     std::uint64_t since = 0;
     std::uint32_t netns = 0;
     Tuple tuple;

@@ -149,7 +149,7 @@ std::vector<std::string> bind_remedies(const BindCase& c, const PortSysctls& sys
     out.push_back(fmt::format("An outgoing connection was given this port: list it in net.ipv4.ip_local_reserved_ports, or let the server use one outside {}-{}.",
                               sysctls.range_low, sysctls.range_high));
   } else if (b.without_reuseaddr != 0) {
-    out.push_back("For next time set SO_REUSEADDR on the listener from its first start: its connections inherit it; on the restarted one alone it does not help.");
+    out.push_back("For next time set SO_REUSEADDR before every bind() to this port, from the first start on (a listener passes it to its connections); on the restarted one alone it does not help.");
   }
   if (b.minisockets != 0) {
     out.push_back("For next time let the other side close first: TIME_WAIT stays where the first FIN came from.");
@@ -159,10 +159,15 @@ std::vector<std::string> bind_remedies(const BindCase& c, const PortSysctls& sys
   return out;
 }
 
+std::string client_ports_remedy(const PortSysctls& sysctls) {
+  return fmt::format("Outgoing connections were given these ports: a server's belongs outside {}-{}, or into net.ipv4.ip_local_reserved_ports.",
+                     sysctls.range_low, sysctls.range_high);
+}
+
 std::vector<std::string> bound_connect_remedies(const PortSocket& blocker, std::span<const Process> holders, std::uint64_t now_ns) {
   std::vector<std::string> out;
   const std::string kept = fmt::format("port {} to this destination", blocker.tuple.lport);
-  out.push_back("Do not bind() the client to a port (or set IP_BIND_ADDRESS_NO_PORT before bind()): connect() then takes another one.");
+  out.push_back("Bind another local port, or none: connect() then takes a free one (IP_BIND_ADDRESS_NO_PORT where bind() is for the address).");
   if (!blocker.minisocket) {
     out.push_back(holders.empty() ? fmt::format("A connection that still lives has {}.", kept)
                                   : fmt::format("{} has {} in a connection that still lives.", who(holders.front()), kept));

@@ -38,6 +38,9 @@ struct BindCase {
 };
 std::vector<std::string> bind_remedies(const BindCase& bind_case, const PortSysctls& sysctls);
 
+// Of ports that connect() has chosen: what keeps a server out of their way.
+std::string client_ports_remedy(const PortSysctls& sysctls);
+
 struct ConnectCase {
   ConnectQuestion question;
   const ConnectVerdict& verdict;

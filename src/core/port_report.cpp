@@ -4,8 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <compare>
 #include <map>
-#include <tuple>
 
 #include "core/exhaustion.h"
 #include "core/port_remedies.h"
@@ -77,6 +78,15 @@ std::vector<PortOwner> owners_of(const PortSnapshot& snapshot, const Sockets& so
   return owners;
 }
 
+// Those with most sockets first.
+std::vector<std::pair<TcpState, std::uint64_t>> states_of(const Sockets& sockets) {
+  std::map<TcpState, std::uint64_t> counts;
+  for (const PortSocket* s : sockets) ++counts[s->state];
+  std::vector<std::pair<TcpState, std::uint64_t>> states(counts.begin(), counts.end());
+  std::stable_sort(states.begin(), states.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  return states;
+}
+
 bool passes(const PortSnapshot& snapshot, const Filters& filters, const PortSocket& s) {
   Facts facts;
   facts.tuple = s.tuple;
@@ -84,6 +94,8 @@ bool passes(const PortSnapshot& snapshot, const Filters& filters, const PortSock
   facts.ended = true;
   facts.listener = s.tuple.rport == 0;
   if (!s.minisocket) facts.uid = s.uid;
+  // Finding the owners of a hundred thousand minisockets takes its time.
+  if (filters.pids.empty() && filters.comm_glob.empty()) return match(filters, facts) == Verdict::kYes;
   const auto holders = snapshot.holders(s.cookie);
   if (holders.empty()) {
     if (const PortOwner past = snapshot.past_owner(s); past.process.pid != 0) {
@@ -165,7 +177,12 @@ std::optional<IdlePeer> peer_that_stays(const PortSnapshot& snapshot, std::span<
   return std::nullopt;
 }
 
-void PortSnapshot::apply(const Event& event) {
+void PortSnapshot::clear() {
+  table_.clear();
+  holders_.clear();
+}
+
+void PortSnapshot::apply(const Event& event, const std::optional<Process>& closed_by) {
   if (event.base.netns != netns_) return;  // at the same place in both kinds
   if (event.kind() == TCPTRAIL_SEEN_HOLDER) {
     std::vector<Process>& known = holders_[event.holder.cookie];
@@ -176,7 +193,9 @@ void PortSnapshot::apply(const Event& event) {
   }
   if (event.kind() != TCPTRAIL_SEEN_SOCKET || event.base.lport == 0) return;
   const tcptrail_owned_record& r = event.owned;
-  table_.add(socket_of(r));
+  PortSocket socket = socket_of(r);
+  socket.closed_by = closed_by;
+  table_.add(socket);
   if ((r.bind & TCPTRAIL_BIND_BUCKET) == 0) return;
   PortBucket bucket;
   bucket.fastreuse = r.fastreuse;
@@ -215,10 +234,7 @@ PortRecord answer_bind(const PortSnapshot& snapshot, const PortSysctls& sysctls,
   }
   Sockets blockers;
   if (refused == BindRefusal::kNone && question.port != 0) blockers = bind_blockers(table, question, BindOptions::kPlain);
-  std::map<TcpState, std::uint64_t> states;
-  for (const PortSocket* s : blockers) ++states[s->state];
-  record.states.assign(states.begin(), states.end());
-  std::stable_sort(record.states.begin(), record.states.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  record.states = states_of(blockers);
   record.blocker_count = blockers.size();
   if (record.bind_plain)
     record.free_in_ms = 0;
@@ -259,7 +275,6 @@ DestinationRecord destination_record(const PortSnapshot& snapshot, const PortSys
   record.range_high = sysctls.range_high;
   record.reserved = reserved_in_range(sysctls);
   record.free_in_ms = verdict.free_in_ms;
-  record.owners = owners_of(snapshot, verdict.blockers);
   const unsigned range = sysctls.range_high - sysctls.range_low + 1;
   if (!verdict.ok || verdict.available < range / 5) {
     const ConnectCase c{.question = {record.tuple},
@@ -271,9 +286,80 @@ DestinationRecord destination_record(const PortSnapshot& snapshot, const PortSys
   return record;
 }
 
-void report_endpoints(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Filters& filters, std::uint64_t now_ns, PortReport& report) {
+// Endpoints of clients that are alike, until all are known.
+class ClientPorts {
+ public:
+  ClientPorts(const PortSnapshot& snapshot, const PortSysctls& sysctls, std::uint64_t now_ns) : snapshot_(snapshot), sysctls_(sysctls), now_ns_(now_ns) {}
+
+  void add(const EndpointKey& endpoint, const BindQuestion& question) {
+    const PortTable& table = snapshot_.table();
+    const Sockets blockers = bind_blockers(table, question, BindOptions::kPlain);
+    if (blockers.empty()) return;
+    const Key key{endpoint.family, endpoint.address.bytes, bind_succeeds(table, sysctls_, question, BindOptions::kReuseAddr),
+                  bind_succeeds(table, sysctls_, question, BindOptions::kReusePort), owner(*blockers.front())};
+    Group& group = groups_[key];
+    if (group.ports++ == 0) group.first = question;
+    group.last = question.port;
+    group.blockers.insert(group.blockers.end(), blockers.begin(), blockers.end());
+  }
+
+  void report(std::vector<PortRecord>& ports) const {
+    for (const auto& [key, group] : groups_) {
+      PortRecord record;
+      if (group.ports == 1) {
+        record = answer_bind(snapshot_, sysctls_, group.first, now_ns_);
+      } else {
+        record.boot_ns = now_ns_;
+        record.netns = snapshot_.netns();
+        record.family = key.family;
+        record.laddr.bytes = key.address;
+        record.lport = group.first.port;
+        record.last_port = group.last;
+        record.ports = group.ports;
+        record.states = states_of(group.blockers);
+        record.bind_reuseaddr = key.reuseaddr;
+        record.bind_reuseport = key.reuseport;
+        record.blocker_count = group.blockers.size();
+        record.free_in_ms = all_gone_in_ms(group.blockers, now_ns_);
+        record.owners = owners_of(snapshot_, group.blockers);
+        record.remedies = {client_ports_remedy(sysctls_)};
+      }
+      ports.push_back(std::move(record));
+    }
+  }
+
+ private:
+  struct Key {
+    Family family;
+    std::array<std::uint8_t, 16> address;
+    bool reuseaddr;
+    bool reuseport;
+    std::uint32_t pid;
+    auto operator<=>(const Key&) const = default;
+  };
+  struct Group {
+    BindQuestion first;
+    std::uint16_t last = 0;
+    unsigned ports = 0;
+    Sockets blockers;
+  };
+
+  [[nodiscard]] std::uint32_t owner(const PortSocket& s) const {
+    const auto holders = snapshot_.holders(s.cookie);
+    return holders.empty() ? snapshot_.past_owner(s).process.pid : holders.front().pid;
+  }
+
+  const PortSnapshot& snapshot_;
+  const PortSysctls& sysctls_;
+  std::uint64_t now_ns_;
+  std::map<Key, Group> groups_;
+};
+
+void report_endpoints(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Filters& filters, std::uint64_t now_ns, PortList list,
+                      PortReport& report) {
   const std::span<const PortSocket> all = snapshot.table().all();
   std::vector<EndpointKey> endpoints;
+  ClientPorts clients(snapshot, sysctls, now_ns);
   for (std::size_t i = 0; i < all.size();) {
     const auto here = snapshot.table().on_port(all[i].tuple.lport);
     i += here.size();
@@ -282,6 +368,7 @@ void report_endpoints(const PortSnapshot& snapshot, const PortSysctls& sysctls, 
       const EndpointKey key{s.tuple.family, s.tuple.laddr};
       if (std::find(endpoints.begin(), endpoints.end(), key) == endpoints.end() && passes(snapshot, filters, s)) endpoints.push_back(key);
     }
+    const bool together = list == PortList::kClientsTogether && client_port(snapshot.table(), here.front().tuple.lport);
     for (const EndpointKey& key : endpoints) {
       BindQuestion question;
       question.port = here.front().tuple.lport;
@@ -290,10 +377,15 @@ void report_endpoints(const PortSnapshot& snapshot, const PortSysctls& sysctls, 
                             return !(s.tuple.family == key.family && s.tuple.laddr == key.address) || s.bound.v6only;
                           });
       question.address = address_to_bind(key.address, key.family, inet6, v6only);
+      if (together) {
+        clients.add(key, question);
+        continue;
+      }
       PortRecord record = answer_bind(snapshot, sysctls, question, now_ns);
       if (!record.bind_plain) report.ports.push_back(std::move(record));
     }
   }
+  clients.report(report.ports);
   std::vector<std::pair<unsigned, std::size_t>> order;
   order.reserve(report.ports.size());
   for (std::size_t i = 0; i < report.ports.size(); ++i) order.emplace_back(severity(report.ports[i], snapshot.table()), i);
@@ -322,32 +414,32 @@ void predict(DestinationRecord& record, std::span<const PortSocket* const> group
   record.exhausted_in_s = exhausted_in_s(held, usable, *record.rate_per_s, sysctls, record.boot_ns);
 }
 
-void report_destinations(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Filters& filters, std::uint64_t now_ns, const ConnectRate& rate,
-                         PortReport& report) {
-  Sockets sockets;
-  for (const PortSocket& s : snapshot.table().all())
-    if (s.tuple.lport >= sysctls.range_low && s.tuple.lport <= sysctls.range_high && stands_between(s, s.tuple)) sockets.push_back(&s);
-  const auto key = [](const PortSocket* s) { return std::tie(s->tuple.family, s->tuple.raddr.bytes, s->tuple.rport, s->tuple.laddr.bytes); };
-  std::stable_sort(sockets.begin(), sockets.end(), [&](const PortSocket* a, const PortSocket* b) { return key(a) < key(b); });
+void report_destinations(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Filters& filters, std::uint64_t now_ns, PortList list,
+                         const ConnectRate& rate, PortReport& report) {
+  // The sockets to each, in order of port.
+  std::vector<Sockets> groups;
+  std::unordered_map<Tuple, std::size_t, TupleHash> known;
+  for (const PortSocket& s : snapshot.table().all()) {
+    if (s.tuple.lport < sysctls.range_low || s.tuple.lport > sysctls.range_high || !stands_between(s, s.tuple)) continue;
+    Tuple destination = s.tuple;
+    destination.lport = 0;
+    const auto [at, is_new] = known.try_emplace(destination, groups.size());
+    if (is_new) groups.emplace_back();
+    groups[at->second].push_back(&s);
+  }
 
   const EphemeralPorts ephemeral(snapshot.table(), sysctls);
-  for (std::size_t i = 0; i < sockets.size();) {
-    std::size_t end = i;
-    bool chosen_by_connect = false;
-    bool shown = false;
-    for (; end < sockets.size() && key(sockets[end]) == key(sockets[i]); ++end) {
-      if (!chosen_by_connect) chosen_by_connect = !snapshot.table().pinned(sockets[end]->tuple.lport);
-      if (!shown) shown = passes(snapshot, filters, *sockets[end]);
-    }
-    const std::span<const PortSocket* const> group(sockets.data() + i, end - i);
+  for (const Sockets& group : groups) {
     // The connections that a server in the range has accepted are no use of ephemeral ports.
-    if (chosen_by_connect && shown) {
-      DestinationRecord record = destination_record(snapshot, sysctls, group.front()->tuple, ephemeral.verdict(group, now_ns), now_ns);
-      if (rate) record.rate_per_s = rate(record.tuple);
-      if (record.rate_per_s) predict(record, group, snapshot.table(), sysctls);
-      report.destinations.push_back(std::move(record));
-    }
-    i = end;
+    if (std::all_of(group.begin(), group.end(), [&](const PortSocket* s) { return snapshot.table().pinned(s->tuple.lport); })) continue;
+    if (std::none_of(group.begin(), group.end(), [&](const PortSocket* s) { return passes(snapshot, filters, *s); })) continue;
+    const ConnectVerdict verdict = ephemeral.verdict(group, now_ns);
+    DestinationRecord record = destination_record(snapshot, sysctls, group.front()->tuple, verdict, now_ns);
+    // People are told the owners with the ports.
+    if (list == PortList::kEach) record.owners = owners_of(snapshot, verdict.blockers);
+    if (rate) record.rate_per_s = rate(record.tuple);
+    if (record.rate_per_s) predict(record, group, snapshot.table(), sysctls);
+    report.destinations.push_back(std::move(record));
   }
   std::stable_sort(report.destinations.begin(), report.destinations.end(), [](const DestinationRecord& a, const DestinationRecord& b) {
     if (a.available != b.available) return a.available < b.available;
@@ -357,11 +449,11 @@ void report_destinations(const PortSnapshot& snapshot, const PortSysctls& sysctl
 
 }  // namespace
 
-PortReport report_ports(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Filters& filters, std::uint64_t now_ns,
+PortReport report_ports(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Filters& filters, std::uint64_t now_ns, PortList list,
                         const ConnectRate& rate) {
   PortReport report;
-  report_endpoints(snapshot, sysctls, filters, now_ns, report);
-  report_destinations(snapshot, sysctls, filters, now_ns, rate, report);
+  report_endpoints(snapshot, sysctls, filters, now_ns, list, report);
+  report_destinations(snapshot, sysctls, filters, now_ns, list, rate, report);
   return report;
 }
 
@@ -385,7 +477,10 @@ void report_time_wait(const PortSnapshot& snapshot, const Filters& filters, std:
 }
 
 DestinationRecord answer_connect(const PortSnapshot& snapshot, const PortSysctls& sysctls, const ConnectQuestion& question, std::uint64_t now_ns) {
-  return destination_record(snapshot, sysctls, question.tuple, connect_verdict(snapshot.table(), sysctls, question, now_ns), now_ns);
+  const ConnectVerdict verdict = connect_verdict(snapshot.table(), sysctls, question, now_ns);
+  DestinationRecord record = destination_record(snapshot, sysctls, question.tuple, verdict, now_ns);
+  record.owners = owners_of(snapshot, verdict.blockers);
+  return record;
 }
 
 std::string duration_text(std::uint64_t ms) {

@@ -27,9 +27,12 @@ class PortSnapshot {
  public:
   explicit PortSnapshot(std::uint32_t netns) : netns_(netns) {}
 
-  // SEEN_SOCKET and SEEN_HOLDER of the namespace; anything else is passed over.
-  void apply(const Event& event);
+  // SEEN_SOCKET and SEEN_HOLDER of the namespace; anything else is passed over. `closed_by`: as in PortSocket.
+  void apply(const Event& event, const std::optional<Process>& closed_by = std::nullopt);
   void finish() { table_.finish(); }
+  void drop_gone(std::uint64_t now_ns) { table_.drop_gone(now_ns); }
+  // Before the next look at the same namespace.
+  void clear();
 
   [[nodiscard]] std::uint32_t netns() const { return netns_; }
   [[nodiscard]] const PortTable& table() const { return table_; }
@@ -63,8 +66,11 @@ struct PortReport {
 // New connections a second to a destination (lport 0), where that is observed.
 using ConnectRate = std::function<std::optional<double>(const Tuple& destination)>;
 
+// For programs one record per endpoint; for people the ports that connect() has chosen are one by owner.
+enum class PortList : std::uint8_t { kEach, kClientsTogether };
+
 // `filters`: an endpoint or destination is shown when one of its sockets passes.
-PortReport report_ports(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Filters& filters, std::uint64_t now_ns,
+PortReport report_ports(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Filters& filters, std::uint64_t now_ns, PortList list,
                         const ConnectRate& rate = {});
 // One record per minisocket that passes.
 void report_time_wait(const PortSnapshot& snapshot, const Filters& filters, std::uint64_t now_ns,

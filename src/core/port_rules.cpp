@@ -2,11 +2,14 @@
 #include "core/port_rules.h"
 
 #include <algorithm>
+#include <numeric>
+#include <tuple>
 
 namespace tcptrail {
 namespace {
 
 constexpr std::uint64_t kNsPerMs = 1'000'000;
+constexpr std::size_t kPorts = 65536;
 constexpr std::array<std::uint8_t, 12> kMappedPrefix = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 // LOOPBACK4_IPV6: what stands in sk_rcv_saddr of a socket with an IPv6 address.
 constexpr std::array<std::uint8_t, 4> kNoIpv4 = {127, 0, 0, 6};
@@ -133,30 +136,70 @@ bool addresses_overlap(const BoundAddress& mine, const BoundAddress& other) {
   return mine.bytes == other.bytes;
 }
 
-void PortTable::finish() {
-  std::stable_sort(sockets_.begin(), sockets_.end(), [](const PortSocket& a, const PortSocket& b) {
-    if (a.tuple.lport != b.tuple.lport) return a.tuple.lport < b.tuple.lport;
-    if (a.cookie != b.cookie) return a.cookie < b.cookie;
-    return a.seen_ns < b.seen_ns;
-  });
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < sockets_.size(); ++i) {
-    const bool seen_again = i + 1 < sockets_.size() && sockets_[i].cookie != 0 && sockets_[i].cookie == sockets_[i + 1].cookie &&
-                            sockets_[i].tuple.lport == sockets_[i + 1].tuple.lport;
-    if (!seen_again) sockets_[kept++] = sockets_[i];
+void PortTable::set_bucket(std::uint16_t port, const PortBucket& bucket) {
+  if (bucket_at_.empty()) bucket_at_.resize(kPorts);
+  std::uint32_t& at = bucket_at_[port];
+  if (at == 0) {
+    buckets_.emplace_back();
+    at = static_cast<std::uint32_t>(buckets_.size());
   }
-  sockets_.resize(kept);
+  buckets_[at - 1] = bucket;
+}
+
+// Sockets are big: each is moved once, to where its port's are counted to begin.
+void PortTable::finish() {
+  struct Sighting {
+    std::uint64_t cookie;
+    std::uint32_t index;  // they were added in order of time
+  };
+  count(added_);
+  std::vector<std::uint32_t> next(first_at_.begin(), first_at_.end() - 1);
+  std::vector<Sighting> order(added_.size());
+  for (std::uint32_t i = 0; i < added_.size(); ++i) order[next[added_[i].tuple.lport]++] = {added_[i].cookie, i};
+
+  sockets_.clear();
+  sockets_.reserve(added_.size());
+  for (std::size_t port = 0, begin = 0; port < kPorts; ++port) {
+    const std::size_t end = first_at_[port + 1];
+    first_at_[port] = static_cast<std::uint32_t>(sockets_.size());
+    std::sort(order.begin() + static_cast<std::ptrdiff_t>(begin), order.begin() + static_cast<std::ptrdiff_t>(end),
+              [](const Sighting& a, const Sighting& b) { return std::tie(a.cookie, a.index) < std::tie(b.cookie, b.index); });
+    for (; begin < end; ++begin) {
+      const bool seen_again = begin + 1 < end && order[begin].cookie != 0 && order[begin].cookie == order[begin + 1].cookie;
+      if (!seen_again) sockets_.push_back(added_[order[begin].index]);
+    }
+  }
+  first_at_[kPorts] = static_cast<std::uint32_t>(sockets_.size());
+  added_.clear();
+}
+
+void PortTable::clear() {
+  added_.clear();
+  sockets_.clear();
+  first_at_.clear();
+  buckets_.clear();
+  bucket_at_.clear();
+}
+
+void PortTable::drop_gone(std::uint64_t now_ns) {
+  std::erase_if(sockets_, [&](const PortSocket& s) { return s.minisocket && s.expires_ns != 0 && s.expires_ns + s.step_ms * kNsPerMs < now_ns; });
+  count(sockets_);
+}
+
+void PortTable::count(std::span<const PortSocket> sockets) {
+  first_at_.assign(kPorts + 1, 0);
+  for (const PortSocket& s : sockets) ++first_at_[s.tuple.lport + 1U];
+  std::partial_sum(first_at_.begin(), first_at_.end(), first_at_.begin());
 }
 
 std::span<const PortSocket> PortTable::on_port(std::uint16_t port) const {
-  const auto first = std::lower_bound(sockets_.begin(), sockets_.end(), port, [](const PortSocket& s, std::uint16_t p) { return s.tuple.lport < p; });
-  const auto last = std::upper_bound(first, sockets_.end(), port, [](std::uint16_t p, const PortSocket& s) { return p < s.tuple.lport; });
-  return {first, last};
+  if (first_at_.empty()) return {};
+  return std::span(sockets_).subspan(first_at_[port], first_at_[port + 1U] - first_at_[port]);
 }
 
 const PortBucket* PortTable::bucket(std::uint16_t port) const {
-  const auto found = buckets_.find(port);
-  return found == buckets_.end() ? nullptr : &found->second;
+  const std::uint32_t at = bucket_at_.empty() ? 0 : bucket_at_[port];
+  return at == 0 ? nullptr : &buckets_[at - 1];
 }
 
 bool PortTable::pinned(std::uint16_t port) const {
@@ -175,6 +218,7 @@ bool in_ephemeral_range(const PortSysctls& sysctls, std::uint16_t port) {
 }
 
 unsigned reserved_in_range(const PortSysctls& sysctls) {
+  if (sysctls.reserved.none()) return 0;
   unsigned count = 0;
   for (unsigned port = sysctls.range_low; port <= sysctls.range_high; ++port) count += sysctls.reserved[port] ? 1U : 0U;
   return count;

@@ -11,10 +11,10 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
 #include "core/address.h"
+#include "core/record.h"
 #include "core/tcp_state.h"
 
 namespace tcptrail {
@@ -59,6 +59,7 @@ struct PortSocket {
   bool reuseaddr = false;
   bool reuseport = false;
   bool timestamps = false;          // minisocket: the connection used them
+  std::optional<Process> closed_by; // minisocket: who closed it (pid 0 = nobody knows); nullopt = ask PortSnapshot
 };
 
 // What struct inet_bind_bucket remembers of earlier binds of the port.
@@ -73,10 +74,14 @@ struct PortBucket {
 // The sockets of one namespace by port.
 class PortTable {
  public:
-  void add(const PortSocket& socket) { sockets_.push_back(socket); }
-  void set_bucket(std::uint16_t port, const PortBucket& bucket) { buckets_[port] = bucket; }
-  // Sorts, and keeps the last sighting of what was seen twice. Before any question.
+  void add(const PortSocket& socket) { added_.push_back(socket); }
+  void set_bucket(std::uint16_t port, const PortBucket& bucket);
+  // Puts them in order of port, and keeps the last sighting of what was seen twice. Before any question.
   void finish();
+  // Minisockets whose timer has fired by now, however late. A look that is not of now shows them still.
+  void drop_gone(std::uint64_t now_ns);
+  // Empty again; the memory is kept.
+  void clear();
 
   [[nodiscard]] std::span<const PortSocket> all() const { return sockets_; }
   [[nodiscard]] std::span<const PortSocket> on_port(std::uint16_t port) const;
@@ -87,8 +92,14 @@ class PortTable {
   [[nodiscard]] bool pinned(std::uint16_t port) const;
 
  private:
+  void count(std::span<const PortSocket> sockets);  // into first_at_
+
+  // A hundred thousand sockets are looked at each second: what a port has is found by its number.
+  std::vector<PortSocket> added_;
   std::vector<PortSocket> sockets_;
-  std::unordered_map<std::uint16_t, PortBucket> buckets_;
+  std::vector<std::uint32_t> first_at_;  // in sockets_, of each port and one past the last; empty before finish()
+  std::vector<PortBucket> buckets_;
+  std::vector<std::uint32_t> bucket_at_;  // in buckets_ plus 1, of each port; 0 = none
 };
 
 struct PortSysctls {

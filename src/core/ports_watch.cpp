@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "util/escape.h"
 
@@ -31,14 +30,7 @@ std::string leak_remedy(const LeakRecord& leak) {
 
 }  // namespace
 
-std::size_t PortsWatch::DestinationHash::operator()(const Destination& d) const {
-  std::uint64_t words[4];
-  std::memcpy(words, d.tuple.laddr.bytes.data(), 16);
-  std::memcpy(words + 2, d.tuple.raddr.bytes.data(), 16);
-  std::uint64_t h = static_cast<std::uint64_t>(d.netns) << 16 | d.tuple.rport;
-  for (const std::uint64_t word : words) h = (h ^ word) * 0x9E3779B97F4A7C15ULL;
-  return static_cast<std::size_t>(h ^ (h >> 32));
-}
+std::size_t PortsWatch::DestinationHash::operator()(const Destination& d) const { return TupleHash()(d.tuple) ^ d.netns; }
 
 void PortsWatch::connected(const Conn& conn) {
   if (opens_.size() >= kMaxDestinations) return;
@@ -50,21 +42,24 @@ void PortsWatch::connected(const Conn& conn) {
 void PortsWatch::end_interval(std::uint64_t boot_ns) {
   for (auto it = opens_.begin(); it != opens_.end();) {
     Opens& opens = it->second;
+    if (opens.past.empty()) opens.since_ns = last_look_ns_;
     opens.past.emplace_back(boot_ns, std::exchange(opens.now, 0));
-    while (opens.past.front().first + kRateNs <= boot_ns) opens.past.pop_front();
+    while (boot_ns - opens.past.front().first >= kRateNs) {  // the last one is of now
+      opens.since_ns = opens.past.front().first;
+      opens.past.pop_front();
+    }
     const bool quiet = std::all_of(opens.past.begin(), opens.past.end(), [](const auto& p) { return p.second == 0; });
     it = quiet ? opens_.erase(it) : std::next(it);
   }
 }
 
 std::optional<double> PortsWatch::rate(const Destination& destination, std::uint64_t boot_ns) const {
-  const std::uint64_t window = std::min(kRateNs, boot_ns - began_ns_);
-  if (window == 0) return std::nullopt;
+  if (boot_ns == began_ns_) return std::nullopt;
   const auto found = opens_.find(destination);
   if (found == opens_.end()) return 0.0;
   std::uint64_t opens = 0;
   for (const auto& [end, count] : found->second.past) opens += count;
-  return static_cast<double>(opens) / seconds(window);
+  return static_cast<double>(opens) / seconds(boot_ns - found->second.since_ns);
 }
 
 std::vector<LeakRecord> PortsWatch::leaks(std::uint64_t boot_ns, const PortSnapshot& snapshot) {
@@ -114,14 +109,17 @@ std::vector<LeakRecord> PortsWatch::leaks(std::uint64_t boot_ns, const PortSnaps
 }
 
 void PortsWatch::show(std::uint64_t boot_ns, std::span<const PortSnapshot> snapshots) {
-  if (began_ns_ == 0)
+  if (began_ns_ == 0) {
     began_ns_ = boot_ns;
-  else
+    opens_.clear();  // of no interval
+  } else {
     end_interval(boot_ns);
+  }
+  last_look_ns_ = boot_ns;
   for (const PortSnapshot& snapshot : snapshots) {
     const auto sysctls = facts_.port_sysctls(snapshot.netns());
     if (!sysctls) continue;
-    const PortReport report = report_ports(snapshot, *sysctls, filters_, boot_ns,
+    const PortReport report = report_ports(snapshot, *sysctls, filters_, boot_ns, list_,
                                            [&](const Tuple& tuple) { return rate({snapshot.netns(), tuple}, boot_ns); });
     const std::vector<LeakRecord> left_open = leaks(boot_ns, snapshot);
     std::vector<TimeWaitRecord> time_waits;

@@ -22,8 +22,8 @@ namespace tcptrail {
 
 class PortsWatch {
  public:
-  PortsWatch(Filters filters, bool list_time_waits, MachineFacts& facts, RecordSink& sink)
-      : filters_(std::move(filters)), list_time_waits_(list_time_waits), facts_(facts), sink_(sink) {}
+  PortsWatch(Filters filters, PortList list, bool list_time_waits, MachineFacts& facts, RecordSink& sink)
+      : filters_(std::move(filters)), list_(list), list_time_waits_(list_time_waits), facts_(facts), sink_(sink) {}
 
   // An active open has got its port.
   void connected(const Conn& conn);
@@ -39,9 +39,10 @@ class PortsWatch {
   struct DestinationHash {
     std::size_t operator()(const Destination& d) const;
   };
-  // Opens in each interval between two looks, the newest last.
+  // Opens in each interval between two looks, the newest last, from the first that had any.
   struct Opens {
     std::uint64_t now = 0;
+    std::uint64_t since_ns = 0;                                // beginning of the first interval
     std::deque<std::pair<std::uint64_t, std::uint64_t>> past;  // end of the interval, how many
   };
   struct LeakKey {
@@ -59,10 +60,12 @@ class PortsWatch {
   std::vector<LeakRecord> leaks(std::uint64_t boot_ns, const PortSnapshot& snapshot);
 
   Filters filters_;
+  PortList list_;
   bool list_time_waits_;
   MachineFacts& facts_;
   RecordSink& sink_;
-  std::uint64_t began_ns_ = 0;  // of the first interval
+  std::uint64_t began_ns_ = 0;      // of the first interval
+  std::uint64_t last_look_ns_ = 0;  // of the present one
   std::unordered_map<Destination, Opens, DestinationHash> opens_;
   std::map<LeakKey, Leaks> leaks_;
 };

@@ -189,6 +189,9 @@ struct PortRecord {
   Family family = Family::kIpv4;  // of laddr
   Address laddr;
   std::uint16_t lport = 0;        // 0 = the kernel chooses
+  // Several ports that connect() chose, as one (text alone): lport to last_port, not all of them.
+  std::uint16_t last_port = 0;
+  unsigned ports = 1;
   std::vector<std::pair<TcpState, std::uint64_t>> states;  // of the blockers
   bool bind_plain = false;
   bool bind_reuseaddr = false;
@@ -263,9 +266,9 @@ struct PortRound {
 struct Loss {
   std::uint64_t ring = 0;       // transitions that found the ring full
   std::uint64_t nested = 0;     // the program was interrupted on its CPU and skipped
-  std::uint64_t table = 0;      // connections evicted from a full table
+  std::uint64_t table = 0;      // transitions of connections that a full table pushed out
   std::uint64_t malformed = 0;  // records that could not be decoded
-  // Beside the transitions, and not in total(): records of who accepted, of RSTs, that found the ring full.
+  // Beside the transitions, and not in total(): who accepted, RSTs, ends of TIME_WAIT, for want of room.
   std::uint64_t other = 0;
   [[nodiscard]] std::uint64_t total() const { return ring + nested + table + malformed; }
   friend Loss operator-(const Loss& a, const Loss& b) {
@@ -318,6 +321,8 @@ class RecordSink {
   virtual void on(const LossRecord&) = 0;
   virtual void on(const SummaryRecord&) = 0;
   virtual void on(const PortRound&) {}  // `ports --watch` alone
+  // Who owns a connection became known, maybe only after a record of it: a FIN can come before accept().
+  virtual void owner_found(std::uint64_t /*cookie*/, const Process&) {}
 
   // The stream has come this far (boot ns): what a sink does at certain times, whether a record
   // comes or not. Called after the records of each batch, at least when next_tick() has come.

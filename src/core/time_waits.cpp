@@ -19,20 +19,7 @@ constexpr std::uint64_t kRememberNs = 5'000 * kMs;
 // TCP_TIMEWAIT_LEN: what an end that waited for the peer's FIN has left from then on.
 constexpr std::uint64_t kTimeWaitNs = 60'000 * kMs;
 
-std::uint64_t mix(std::uint64_t h, std::uint64_t word) {
-  h = (h ^ word) * 0x9E3779B97F4A7C15ULL;
-  return h ^ (h >> 29);
-}
-
-std::uint64_t tuple_key(std::uint32_t netns, const Tuple& tuple) {
-  std::uint64_t words[4];
-  std::memcpy(words, tuple.laddr.bytes.data(), 16);
-  std::memcpy(words + 2, tuple.raddr.bytes.data(), 16);
-  std::uint64_t h = mix(netns, static_cast<std::uint64_t>(tuple.lport) << 32 | static_cast<std::uint64_t>(tuple.rport) << 8 |
-                                   static_cast<std::uint64_t>(tuple.family));
-  for (const std::uint64_t word : words) h = mix(h, word);
-  return h;
-}
+std::uint64_t tuple_key(std::uint32_t netns, const Tuple& tuple) { return TupleHash()(tuple) ^ netns * 0x9E3779B97F4A7C15ULL; }
 
 LeaveReason reason_of(std::uint8_t cause) {
   switch (cause) {
@@ -63,7 +50,7 @@ bool contains(const std::vector<std::uint32_t>& sorted, std::uint32_t netns) {
 LeaveReason taken_by(const TimeWait& entry, Role role, std::uint64_t boot_ns) {
   if (entry.expires_ns != 0 && boot_ns > entry.expires_ns) {
     // Nobody has looked since. In between the timer wheel may or may not have come round.
-    const bool fired = boot_ns > entry.expires_ns + entry.step_ms * kMs + kClockSlackNs;
+    const bool fired = boot_ns > entry.expires_ns + entry.step_ns() + kClockSlackNs;
     return fired ? LeaveReason::kExpired : LeaveReason::kUnknown;
   }
   // A SYN never replaces one in FIN_WAIT2: either the peer's FIN came first, or something else ended it.
@@ -102,24 +89,12 @@ std::uint32_t TimeWaits::insert(const TimeWait& entry) {
   }
   const std::uint32_t index = table_.insert(key);
   table_[index] = entry;
-  table_[index].cookie = 0;
   ++per_netns_[entry.netns];
-  set_cookie(index, entry.cookie);
   return index;
 }
 
-void TimeWaits::set_cookie(std::uint32_t index, std::uint64_t cookie) {
-  if (cookie == 0) return;
-  table_[index].cookie = cookie;
-  const std::uint32_t at = by_cookie_.find(cookie);
-  by_cookie_[at != by_cookie_.kNone ? at : by_cookie_.insert(cookie)] = table_.key(index);
-}
-
 void TimeWaits::erase(std::uint32_t index) {
-  const TimeWait& entry = table_[index];
-  const std::uint32_t at = entry.cookie != 0 ? by_cookie_.find(entry.cookie) : by_cookie_.kNone;
-  if (at != by_cookie_.kNone && by_cookie_[at] == table_.key(index)) by_cookie_.erase(at);
-  if (const auto here = per_netns_.find(entry.netns); --here->second == 0) per_netns_.erase(here);
+  if (const auto here = per_netns_.find(table_[index].netns); --here->second == 0) per_netns_.erase(here);
   table_.erase(index);
 }
 
@@ -175,7 +150,7 @@ void TimeWaits::drop_expired(std::uint64_t boot_ns) {
     if (oldest == table_.kNone) return;
     const TimeWait& entry = table_[oldest];
     const std::uint64_t expires_ns = entry.expires_ns != 0 ? entry.expires_ns : entry.since_ns + kTimeWaitNs;
-    if (expires_ns + entry.step_ms * kMs + kRememberNs > boot_ns) return;
+    if (expires_ns + entry.step_ns() + kRememberNs > boot_ns) return;
     erase(oldest);
   }
 }
@@ -199,7 +174,7 @@ bool TimeWaits::wanted(const TimeWait& entry, const Conn* connection) const {
   return match(f, facts) == Verdict::kYes;
 }
 
-void TimeWaits::seen(const Event& event, const Conn* connection) {
+const TimeWait* TimeWaits::seen(const Event& event, const Conn* connection) {
   TimeWait now;
   std::uint64_t cookie = 0;
   std::uint8_t tw = 0;
@@ -213,7 +188,7 @@ void TimeWaits::seen(const Event& event, const Conn* connection) {
     now.tuple.rport = r.rport;
     now.tuple.family = (r.flags & TCPTRAIL_F_IPV4) != 0 ? Family::kIpv4 : Family::kIpv6;
     now.expires_ns = r.ts_boot_ns + r.expires_ms * kMs;
-    now.step_ms = static_cast<std::uint16_t>(r.step_32ms * 32);
+    now.step_32ms = r.step_32ms;
     tw = r.tw;
   } else {
     const tcptrail_owned_record& r = event.owned;
@@ -221,11 +196,11 @@ void TimeWaits::seen(const Event& event, const Conn* connection) {
     now.netns = r.base.netns;
     now.tuple = tuple_of(r.base);
     now.expires_ns = r.base.ts_boot_ns + r.expires_ms * kMs;
-    now.step_ms = r.step_ms;
+    now.step_32ms = static_cast<std::uint8_t>(std::min((r.step_ms + 31) / 32, 255));
     tw = r.tw;
   }
   const unsigned phase = tw & TCPTRAIL_TW_PHASE;
-  if (phase != TCPTRAIL_TW_TIME_WAIT && phase != TCPTRAIL_TW_FIN_WAIT2) return;
+  if (phase != TCPTRAIL_TW_TIME_WAIT && phase != TCPTRAIL_TW_FIN_WAIT2) return nullptr;
   now.phase = phase == TCPTRAIL_TW_TIME_WAIT ? TimeWaitPhase::kTimeWait : TimeWaitPhase::kFinWait2;
   now.bits = tw & (TCPTRAIL_TW_REUSEADDR | TCPTRAIL_TW_REUSEPORT | TCPTRAIL_TW_WHOLE_PORT);
   now.bits_known = true;
@@ -237,35 +212,33 @@ void TimeWaits::seen(const Event& event, const Conn* connection) {
     index = table_.kNone;
   }
   if (index == table_.kNone) {
-    if (!options_.scanned) return;
-    if (connection != nullptr) {
-      now.owner = connection->owner;
-      now.cgroup_id = connection->cgroup_id;
-    }
-    if (!wanted(now, connection)) return;
+    if (!options_.scanned) return nullptr;
+    if (connection != nullptr) now.owner = connection->owner;
+    if (!wanted(now, connection)) return nullptr;
     now.cookie = cookie;
     now.announced = older_possible_ || contains(netns_refused_, now.netns);
     index = insert(now);
     table_[index].seen_in_scan = scan_;
-    return;
+    return now.announced ? &table_[index] : nullptr;
   }
   TimeWait& entry = table_[index];
   // Whoever has asked for its cookie since (ss -e) has given it one.
-  if (entry.cookie == 0) set_cookie(index, cookie);
+  if (entry.cookie == 0) entry.cookie = cookie;
   const bool entered_time_wait = entry.phase == TimeWaitPhase::kFinWait2 && now.phase == TimeWaitPhase::kTimeWait;
   const bool first_heard_of = !entry.announced && entry.seen_in_scan != scan_;
   entry.expires_ns = now.expires_ns;
-  entry.step_ms = now.step_ms;
+  entry.step_32ms = now.step_32ms;
   entry.phase = now.phase;
   entry.bits = now.bits;
   entry.bits_known = true;
   entry.seen_in_scan = scan_;
-  entry.missing_ns = 0;
+  entry.missing = false;
   entry.announced = entry.announced || first_heard_of;
   // The peer has closed at last: a second `enter`, with the phase that begins. And the first one of those whose
   // CLOSE event was lost: it would have come before the second scan.
   if ((entered_time_wait && entry.announced) || first_heard_of)
     if (options_.follow) put(TimeWaitEvent::kEnter, entry, event.boot_ns());
+  return entry.announced ? &entry : nullptr;
 }
 
 void TimeWaits::taken_over(std::uint32_t netns, const Tuple& tuple, std::uint64_t by_cookie, Role role, std::uint64_t boot_ns) {
@@ -285,10 +258,10 @@ void TimeWaits::got_fin(std::uint32_t netns, const Tuple& tuple, std::uint64_t b
 }
 
 void TimeWaits::ended(const Event& event) {
-  const std::uint32_t at = by_cookie_.find(event.cookie());
-  if (at == by_cookie_.kNone) return;
-  const std::uint32_t index = table_.find(by_cookie_[at]);
-  if (index != table_.kNone) leave(index, reason_of(event.reset.state), event.boot_ns());
+  const std::uint32_t index = find(event.base.netns, tuple_of(event.base));
+  if (index == table_.kNone) return;
+  if (table_[index].cookie != 0 && event.cookie() != 0 && table_[index].cookie != event.cookie()) return;
+  leave(index, reason_of(event.base.new_state), event.boot_ns());
 }
 
 void TimeWaits::begin_scan(std::uint64_t boot_ns) {
@@ -302,15 +275,15 @@ void TimeWaits::end_scan(std::uint64_t boot_ns, const SnapshotScope& scope) {
   for (std::uint32_t index = table_.first(); index != table_.kNone; index = next) {
     next = table_.next(index);
     TimeWait& entry = table_[index];
-    if (entry.seen_in_scan == scan_ || entry.missing_ns != 0 || entry.since_ns >= scan_began_ns_) continue;
+    if (entry.seen_in_scan == scan_ || entry.missing || entry.since_ns >= scan_began_ns_) continue;
     if (contains(scope.netns_gone, entry.netns)) {
       leave(index, LeaveReason::kNetnsExit, boot_ns);
     } else if (contains(scope.netns_read, entry.netns)) {
       if (entry.expires_ns != 0 && entry.expires_ns <= boot_ns + kClockSlackNs) {
-        leave(index, LeaveReason::kExpired, std::min(boot_ns, std::max(entry.expires_ns, entry.since_ns) + entry.step_ms * kMs));
+        leave(index, LeaveReason::kExpired, std::min(boot_ns, std::max(entry.expires_ns, entry.since_ns) + entry.step_ns()));
       } else if (options_.scanned) {
-        entry.missing_ns = scan_began_ns_;
-        missing_.push_back({table_.key(index), scan_began_ns_, scan_began_ns_ + kDecideAfterNs});
+        entry.missing = true;
+        missing_.push_back({table_.key(index), scan_, scan_began_ns_, scan_began_ns_ + kDecideAfterNs});
       }
     }
   }
@@ -321,13 +294,9 @@ void TimeWaits::advance_to(std::uint64_t boot_ns) {
     const Missing missing = missing_.front();
     missing_.pop_front();
     const std::uint32_t index = table_.find(missing.key);
-    if (index != table_.kNone && table_[index].missing_ns == missing.since_ns) leave(index, LeaveReason::kUnknown, missing.since_ns);
+    // It may have been seen since, or another one has its tuple.
+    if (index != table_.kNone && table_[index].missing && table_[index].seen_in_scan < missing.scan) leave(index, LeaveReason::kUnknown, missing.since_ns);
   }
-}
-
-std::optional<std::uint64_t> TimeWaits::next_decision_ns() const {
-  if (missing_.empty()) return std::nullopt;
-  return missing_.front().decide_ns;
 }
 
 }  // namespace tcptrail

@@ -13,7 +13,6 @@
 #include <cstdint>
 #include <deque>
 #include <map>
-#include <optional>
 #include <vector>
 
 #include "core/conn.h"
@@ -27,19 +26,20 @@ namespace tcptrail {
 
 struct TimeWait {
   Tuple tuple;
+  std::uint8_t step_32ms = 0;    // how much later the timer wheel may fire, in units of 32 ms
+  std::uint8_t bits = 0;         // TCPTRAIL_TW_REUSEADDR, _REUSEPORT, _WHOLE_PORT
   std::uint32_t netns = 0;
+  Process owner;                 // at the time of closing; pid 0 = unknown
   std::uint64_t cookie = 0;      // 0 = the kernel never made one, or it is not known
   std::uint64_t since_ns = 0;    // boot; 0 = it was there before the trace
   std::uint64_t expires_ns = 0;  // boot, of the kernel's timer; 0 = unknown
-  Process owner;                 // at the time of closing; pid 0 = unknown
-  std::uint64_t cgroup_id = 0;
   std::uint32_t seen_in_scan = 0;
-  std::uint16_t step_ms = 0;     // how much later the timer wheel may fire
   TimeWaitPhase phase = TimeWaitPhase::kTimeWait;
-  std::uint8_t bits = 0;         // TCPTRAIL_TW_REUSEADDR, _REUSEPORT, _WHOLE_PORT
   bool bits_known = false;
-  bool announced = true;         // false: only a scan has seen it, and it is not older than the trace
-  std::uint64_t missing_ns = 0;  // when a scan did not show it: the reason is being waited for
+  bool announced = true;  // false: only a scan has seen it, and it is not older than the trace
+  bool missing = false;   // a scan did not show it: the reason is being waited for
+
+  [[nodiscard]] std::uint64_t step_ns() const { return step_32ms * 32'000'000ULL; }
 };
 
 struct TimeWaitsOptions {
@@ -60,7 +60,8 @@ class TimeWaits {
   // A connection went to CLOSE and left one behind. `role` of the connection.
   void enter(std::uint64_t cookie, Role role, const TimeWait& born);
   // SEEN_TIMEWAIT, and SEEN_SOCKET of a minisocket. `connection` whose CLOSE has not been heard of, or null.
-  void seen(const Event& event, const Conn* connection = nullptr);
+  // Returns the entry where its owner is settled: no CLOSE event of it is still to come. Valid until the next call.
+  const TimeWait* seen(const Event& event, const Conn* connection = nullptr);
   // A new connection has this tuple: a minisocket that had it is no more.
   void taken_over(std::uint32_t netns, const Tuple& tuple, std::uint64_t by_cookie, Role role, std::uint64_t boot_ns);
   // The peer's FIN has been acknowledged: what waited for it in FIN_WAIT2 is in TIME_WAIT now.
@@ -74,8 +75,8 @@ class TimeWaits {
   void advance_to(std::uint64_t boot_ns);
   // At the end of the run: nothing is waited for any longer.
   void finish() { advance_to(UINT64_MAX); }
-  // When advance_to() has something to do next.
-  [[nodiscard]] std::optional<std::uint64_t> next_decision_ns() const;
+  // When advance_to() has something to do next; UINT64_MAX = nothing.
+  [[nodiscard]] std::uint64_t next_decision_ns() const { return missing_.empty() ? UINT64_MAX : missing_.front().decide_ns; }
 
   // nullptr = not here, or another one than that with this cookie (0 = unknown).
   [[nodiscard]] const TimeWait* find(std::uint32_t netns, const Tuple& tuple, std::uint64_t cookie) const;
@@ -87,13 +88,13 @@ class TimeWaits {
  private:
   struct Missing {
     std::uint64_t key;
+    std::uint32_t scan;  // the first that did not show it
     std::uint64_t since_ns;
     std::uint64_t decide_ns;
   };
 
   std::uint32_t insert(const TimeWait& entry);
   void erase(std::uint32_t index);
-  void set_cookie(std::uint32_t index, std::uint64_t cookie);
   void leave(std::uint32_t index, LeaveReason reason, std::uint64_t boot_ns, std::uint64_t successor = 0);
   void put(TimeWaitEvent event, const TimeWait& entry, std::uint64_t boot_ns, LeaveReason reason = LeaveReason::kUnknown, std::uint64_t successor = 0);
   void drop_expired(std::uint64_t boot_ns);
@@ -105,7 +106,6 @@ class TimeWaits {
   // By a hash of netns and tuple: of minisockets, only one at a time has a tuple, but not all of them
   // have a cookie, and a socket that connected twice leaves two with one cookie.
   CookieTable<TimeWait> table_;
-  CookieTable<std::uint64_t> by_cookie_;  // → key in table_
   std::map<std::uint32_t, std::size_t> per_netns_;
   std::deque<Missing> missing_;
   bool older_possible_ = true;                // until the first scan has ended ...

@@ -25,7 +25,7 @@ namespace tcptrail {
 namespace {
 
 constexpr std::array<std::string_view, kFeatureCount> kNames = {
-    "tp_btf", "second_copy", "task_btf", "cookie", "timewait_walk", "send_reset", "receive_reset", "accept", "refused_calls", "iter_tcp", "iter_task_file", "timewait_hooks",
+    "tp_btf", "second_copy", "task_btf", "cookie", "timewait_walk", "send_reset", "receive_reset", "accept", "refused_calls", "iter_tcp", "iter_task_file", "timewait_hooks", "socket_hooks",
 };
 
 constexpr std::array<std::string_view, kFeatureCount> kPurposes = {
@@ -41,6 +41,7 @@ constexpr std::array<std::string_view, kFeatureCount> kPurposes = {
     "connections, listeners and TIME_WAIT older than the trace",
     "owners of sockets older than the trace",
     "when a TIME_WAIT ends, exactly, and why",
+    "accept and refused_calls at less cost to the machine, and of io_uring too",
 };
 
 // As in bpf/refused.bpf.h.
@@ -156,19 +157,24 @@ bool may_probe_memory() {
   return static_cast<bool>(loaded);
 }
 
-// As in bpf/timewait.bpf.c.
-constexpr std::array kHookedFunctions = {"inet_twsk_kill",  "tw_timer_handler", "tcp_timewait_state_process",
-                                         "tcp_twsk_unique", "tcp_abort",        "__inet_twsk_schedule"};
+// As in bpf/timewait.bpf.c and bpf/socket_hooks.bpf.h.
+constexpr std::array kHookedFunctions = {"inet_twsk_kill",       "tw_timer_handler", "tcp_timewait_state_process", "tcp_twsk_unique", "tcp_abort", "__inet_twsk_schedule",
+                                         "security_sock_graft", "inet_bind",        "inet6_bind",                 "inet_listen"};
+struct Hooks {
+  Feature feature;
+  std::size_t first, end;  // of kHookedFunctions
+};
+constexpr Hooks kHooks[] = {{Feature::kTimeWaitHooks, 0, 6}, {Feature::kSocketHooks, 6, kHookedFunctions.size()}};
+using HookIds = std::array<std::uint32_t, kHookedFunctions.size()>;
 
 // Presence in BTF says little about fentry: a function may be inlined, and a kernel may refuse
 // the kind as a whole. Empty when each of them takes a program.
-std::string why_no_hooks(const BtfNames& btf) {
-  const std::array<std::uint32_t, kHookedFunctions.size()> ids = btf.functions(kHookedFunctions);
+std::string why_no_hooks(const Hooks& hooks, const HookIds& ids) {
   const bpf_insn program[] = {
       {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = 0},
       {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
   };
-  for (std::size_t i = 0; i < ids.size(); ++i) {
+  for (std::size_t i = hooks.first; i < hooks.end; ++i) {
     if (ids[i] == 0) return std::string("this kernel has no ") + kHookedFunctions[i] + "() to hook";
     LIBBPF_OPTS(bpf_prog_load_opts, options);
     options.expected_attach_type = BPF_TRACE_FENTRY;
@@ -206,24 +212,31 @@ Features probe_features(std::span<const std::string> denied) {
   need(Feature::kIterTaskFile, btf.has("bpf_iter_task_file") && btf.has("bpf_sock_from_file"),
        old_kernel + "the task_file iterator with bpf_sock_from_file() (5.11)");
 
+  // Typed programs carry these; the classic tracepoint has an address and no more.
+  if (!features.on(Feature::kTpBtf))
+    for (const Feature f : {Feature::kTaskBtf, Feature::kCookie, Feature::kIterTcp, Feature::kIterTaskFile, Feature::kTimeWaitHooks, Feature::kSocketHooks})
+      need(f, false, "needs tp_btf");
+  need(Feature::kTimeWaitHooks, features.on(Feature::kCookie), "needs cookie: nothing else names a minisocket");
+  if (features.on(Feature::kTimeWaitHooks) || features.on(Feature::kSocketHooks)) {
+    const HookIds ids = btf.functions(kHookedFunctions);
+    for (const Hooks& hooks : kHooks) {
+      if (!features.on(hooks.feature)) continue;
+      if (std::string why = why_no_hooks(hooks, ids); !why.empty()) features.turn_off(hooks.feature, std::move(why));
+    }
+  }
+
   const bool probes = may_probe_memory();
   need(Feature::kTimeWaitWalk, probes, "the kernel forbids reading its memory (lockdown=confidentiality)",
        "boot with lockdown=integrity, or accept that TIME_WAIT is inferred");
-  need(Feature::kRefusedCalls, kArgumentsAreKnown, "where a system call keeps its arguments is not known for this processor");
+  const bool hooked = features.on(Feature::kSocketHooks);
+  need(Feature::kRefusedCalls, hooked || kArgumentsAreKnown, "where a system call keeps its arguments is not known for this processor");
   for (const auto& [feature, call] : {std::pair(Feature::kAccept, "sys_exit_accept4"), std::pair(Feature::kRefusedCalls, "sys_exit_bind")}) {
-    need(feature, probes, "the kernel forbids reading its memory (lockdown=confidentiality)");
-    if (!features.on(feature)) continue;
+    // The address that bind() asked for has no type that direct loads could go by.
+    need(feature, probes || (hooked && feature == Feature::kAccept), "the kernel forbids reading its memory (lockdown=confidentiality)");
+    if (hooked || !features.on(feature)) continue;
     const Result<std::uint64_t> id = tracepoint_id("syscalls", call);
     if (!id) features.turn_off(feature, id.error().why, id.error().fix);
   }
-
-  // Typed programs carry these; the classic tracepoint has an address and no more.
-  if (!features.on(Feature::kTpBtf))
-    for (const Feature f : {Feature::kTaskBtf, Feature::kCookie, Feature::kIterTcp, Feature::kIterTaskFile, Feature::kTimeWaitHooks})
-      need(f, false, "needs tp_btf");
-  need(Feature::kTimeWaitHooks, features.on(Feature::kCookie), "needs cookie: nothing else names a minisocket");
-  if (features.on(Feature::kTimeWaitHooks))
-    if (std::string why = why_no_hooks(btf); !why.empty()) features.turn_off(Feature::kTimeWaitHooks, std::move(why));
   return features;
 }
 

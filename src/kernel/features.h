@@ -20,11 +20,12 @@ enum class Feature : std::size_t {
   kTimeWaitWalk,  // probe reads of kernel memory: the walk that finds the TIME_WAIT socket
   kSendReset,
   kReceiveReset,
-  kAccept,        // tracepoints at the return of accept(2)
-  kRefusedCalls,  // tracepoints at the return of bind(2) and listen(2)
+  kAccept,        // kSocketHooks, or tracepoints at the return of accept(2)
+  kRefusedCalls,  // the same of bind(2) and listen(2)
   kIterTcp,
   kIterTaskFile,
   kTimeWaitHooks,  // fentry at the functions through which minisockets die
+  kSocketHooks,    // fentry at what accept(), bind() and listen() run through, in place of their tracepoints
   kCount,
 };
 

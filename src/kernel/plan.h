@@ -15,6 +15,8 @@ struct PlanRequest {
   bool snapshot = true;
   bool command_tree = false;  // -- CMD
   bool trace = true;          // false: only look (`ports`), no program is attached
+  bool blocked = true;        // refused attempts are wanted
+  bool time_wait = true;      // the ends of TIME_WAIT are
 };
 
 struct PlannedProgram {
@@ -32,7 +34,9 @@ struct Plan {
   bool refused_calls = true;
   bool snapshot = true;
   bool holders = true;
+  bool socket_hooks = true;    // in place of the tracepoints of accept(), bind() and listen()
   bool timewait_hooks = true;  // an object of its own
+  bool births = false;         // the hooks stand in for the walk
   std::vector<PlannedProgram> programs;
   // What is less true now, a sentence each.
   std::vector<std::string> limits;

@@ -2,6 +2,7 @@
 #include "kernel/ring_source.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -10,12 +11,15 @@
 namespace tcptrail {
 
 namespace {
+// More than a store takes to become visible to another CPU, and than clocks of two CPUs differ.
+constexpr std::uint64_t kStragglersNs = 10'000;
+
 Error cannot_map(int error) {
   return {"cannot map the ring buffer", std::strerror(error), "use a smaller --ring-size, or raise the limit of the address space (ulimit -v)"};
 }
 }  // namespace
 
-Result<RingSource> RingSource::open(int map_fd, std::size_t size, volatile std::uint32_t* sleeping) {
+Result<Ring> Ring::open(int map_fd, std::size_t size) {
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   void* consumer = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
   if (consumer == MAP_FAILED) return cannot_map(errno);
@@ -26,40 +30,43 @@ Result<RingSource> RingSource::open(int map_fd, std::size_t size, volatile std::
     ::munmap(consumer, page);
     return cannot_map(error);
   }
-  return RingSource(map_fd, size, sleeping, consumer, producer);
+  return Ring(size, consumer, producer);
 }
 
-RingSource::RingSource(int map_fd, std::size_t size, volatile std::uint32_t* sleeping, void* consumer, void* producer)
-    : map_fd_(map_fd),
-      mask_(size - 1),
+Ring::Ring(std::size_t size, void* consumer, void* producer)
+    : mask_(size - 1),
       page_(static_cast<std::size_t>(::sysconf(_SC_PAGESIZE))),
-      sleeping_(sleeping),
       consumer_(static_cast<std::atomic<std::uint64_t>*>(consumer)),
       producer_(static_cast<const std::atomic<std::uint64_t>*>(producer)),
       data_(static_cast<const std::byte*>(producer) + page_) {}
 
-RingSource::RingSource(RingSource&& other) noexcept
-    : map_fd_(other.map_fd_),
-      mask_(other.mask_),
-      page_(other.page_),
-      sleeping_(other.sleeping_),
-      consumer_(std::exchange(other.consumer_, nullptr)),
-      producer_(other.producer_),
-      data_(other.data_) {}
+Ring::Ring(Ring&& other) noexcept
+    : mask_(other.mask_), page_(other.page_), consumer_(std::exchange(other.consumer_, nullptr)), producer_(other.producer_), data_(other.data_) {}
 
-RingSource::~RingSource() { unmap(); }
-
-void RingSource::unmap() noexcept {
+Ring::~Ring() {
   if (consumer_ == nullptr) return;
   ::munmap(consumer_, page_);
   ::munmap(const_cast<std::byte*>(data_) - page_, page_ + 2 * (mask_ + 1));
 }
 
+Result<RingSource> RingSource::open(std::span<const int> map_fds, std::size_t size, volatile std::uint32_t* sleeping) {
+  std::vector<Ring> rings;
+  rings.reserve(map_fds.size());
+  for (const int map_fd : map_fds) {
+    Result<Ring> ring = Ring::open(map_fd, size);
+    if (!ring) return ring.error();
+    rings.push_back(std::move(*ring));
+  }
+  return RingSource(std::move(rings), sleeping);
+}
+
+std::uint64_t RingSource::complete_until() const { return rings_.size() == 1 ? Ring::kNone : boot_now_ns() - kStragglersNs; }
+
 bool RingSource::prepare_to_sleep() {
   *sleeping_ = 1;
-  // The programs look at the word after a full fence; so do we look at the position.
+  // The programs look at the word after a full fence; so do we look at the positions.
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (producer_->load(std::memory_order_acquire) == consumer_->load(std::memory_order_relaxed)) return true;
+  if (std::all_of(rings_.begin(), rings_.end(), [](const Ring& ring) { return ring.empty(); })) return true;
   *sleeping_ = 0;
   return false;
 }

@@ -2,8 +2,10 @@
 #include "kernel/session.h"
 
 #include <bpf/bpf.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstdarg>
 #include <cstring>
@@ -14,6 +16,7 @@
 #include "kernel/diagnose.h"
 #include "kernel/machine.h"
 #include "kernel/netns.h"
+#include "kernel/readable.h"
 #include "kernel/tracefs.h"
 #include "tcptrail/event.h"
 #include "tcptrail_classic.skel.h"
@@ -22,6 +25,9 @@
 
 namespace tcptrail {
 namespace {
+
+constexpr std::size_t kMostRings = 16;  // that the programs know
+constexpr std::size_t kLeastRingBytes = 64 * 1024;
 
 bool g_verbose = false;        // libbpf's print callback has no context argument
 std::string g_last_libbpf_line;
@@ -58,6 +64,10 @@ class Session::Programs {
   using Classic = std::unique_ptr<tcptrail_classic, Deleter<tcptrail_classic__destroy>>;
   using Hooks = std::unique_ptr<tcptrail_timewait, Deleter<tcptrail_timewait__destroy>>;
 
+  static bpf_map* find_ring(const bpf_object* object, std::size_t n) {
+    return bpf_object__find_map_by_name(object, ("events_" + std::to_string(n)).c_str());
+  }
+
   explicit Programs(bool typed) {
     if (typed)
       typed_.reset(tcptrail_typed__open());
@@ -80,7 +90,7 @@ class Session::Programs {
     else
       set(*classic_->rodata);
   }
-  [[nodiscard]] bpf_map* events() const { return typed_ ? typed_->maps.events : classic_->maps.events; }
+  [[nodiscard]] bpf_map* ring(std::size_t n) const { return find_ring(object(), n); }
   [[nodiscard]] bpf_map* tree() const { return typed_ ? typed_->maps.tree : classic_->maps.tree; }
   [[nodiscard]] volatile std::uint32_t* sleeping() const {
     return typed_ ? &typed_->data_shared->consumer_sleeping : &classic_->data_shared->consumer_sleeping;
@@ -109,23 +119,33 @@ class Session::Programs {
                   : *const_cast<volatile __u64*>(&classic_->data_shared->lost_other);
   }
 
-  // The object beside the first, with the first one's ring and the words that both share.
+  // The object beside the first, with the first one's rings and the words that both share.
   template <class Set>
-  Result<std::vector<BpfLink>> add_hooks(Set&& set) {
+  Result<std::vector<BpfLink>> add_hooks(Set&& set, std::size_t rings) {
     const auto failure = [](int error, const std::string& what) {
       return Error{what, std::strerror(error) + (g_last_libbpf_line.empty() ? "" : "; " + g_last_libbpf_line)};
     };
     Hooks hooks(tcptrail_timewait__open());
     if (!hooks) return failure(errno, "cannot open");
     set(*hooks->rodata);
+    // Where it is missing, tw_rearm sees as much.
+    const bool born = hooks->rodata->births_wanted && libbpf_find_vmlinux_btf_id("inet_twsk_hashdance_schedule", BPF_TRACE_FEXIT) > 0;
+    bpf_program__set_autoload(hooks->progs.tw_born, born);
     bpf_map__set_autocreate(hooks->maps.tree, false);
-    int error = bpf_map__reuse_fd(hooks->maps.events, bpf_map__fd(typed_->maps.events));
+    int error = 0;
+    for (std::size_t n = 0; n < kMostRings; ++n) {
+      if (n >= rings)
+        bpf_map__set_autocreate(find_ring(hooks->obj, n), false);
+      else if (error == 0)
+        error = bpf_map__reuse_fd(find_ring(hooks->obj, n), bpf_map__fd(ring(n)));
+    }
     if (error == 0) error = bpf_map__reuse_fd(hooks->maps.data_shared, bpf_map__fd(typed_->maps.data_shared));
     if (error == 0) error = tcptrail_timewait__load(hooks.get());
     if (error != 0) return failure(-error, "cannot load");
     std::vector<BpfLink> links;
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, hooks->obj) {
+      if (!bpf_program__autoload(program)) continue;
       bpf_link* link = bpf_program__attach_trace(program);
       if (link == nullptr) return failure(errno, std::string("cannot attach ") + bpf_program__name(program));
       links.emplace_back(link);
@@ -186,6 +206,12 @@ void set_filters(Rodata& ro, const Filters& filters) {
   if (filters.cgroup_ids.size() == 1) ro.want_cgroup = filters.cgroup_ids.front();
 }
 
+// One for each CPU, or for each group of them: a power of two, of which none is small. A CPU that comes later shares one.
+std::size_t ring_count(std::size_t total_bytes) {
+  const auto cpus = static_cast<std::size_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
+  return std::clamp<std::size_t>(total_bytes / kLeastRingBytes, 1, std::min(std::bit_ceil(cpus), kMostRings));
+}
+
 }  // namespace
 
 Session::~Session() { detach(); }
@@ -206,18 +232,25 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
   bpf_object__for_each_program(program, programs.object())
     bpf_program__set_autoload(program, plan.loads(bpf_program__name(program)));
 
+  const std::size_t rings = ring_count(options.ring_bytes);
+  const std::size_t ring_bytes = options.ring_bytes / rings;
   const auto configure = [&](auto& ro) {
     set_filters(ro, options.filters);
     ro.probe_reads = plan.probe_reads;
+    ro.births_wanted = plan.births;
     ro.have_cookie = plan.cookie;
     ro.have_task_btf = plan.task_btf;
     ro.trace_tree = options.command_pid != 0;
     ro.kernel_hz = kernel_hz();
     ro.pid_namespace = plan.probe_reads ? foreign_pid_namespace() : 0;
-    ro.snapshot_high_water = options.ring_bytes / 2;
+    ro.ring_mask = static_cast<__u32>(rings - 1);
+    ro.snapshot_high_water = ring_bytes / 2;
   };
   programs.configure(configure);
-  bpf_map__set_max_entries(programs.events(), static_cast<__u32>(options.ring_bytes));
+  for (std::size_t n = 0; n < kMostRings; ++n) {
+    bpf_map__set_autocreate(programs.ring(n), n < rings);
+    bpf_map__set_max_entries(programs.ring(n), static_cast<__u32>(ring_bytes));
+  }
   if (options.command_pid == 0) bpf_map__set_max_entries(programs.tree(), 1);
 
   if (const int error = programs.load(); error != 0) {
@@ -234,9 +267,13 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
     const __u8 one = 1;
     bpf_map__update_elem(programs.tree(), &options.command_pid, sizeof options.command_pid, &one, sizeof one, BPF_ANY);
   }
-  auto ring = RingSource::open(bpf_map__fd(programs.events()), options.ring_bytes, programs.sleeping());
+  std::vector<int> ring_fds;
+  for (std::size_t n = 0; n < rings; ++n) ring_fds.push_back(bpf_map__fd(programs.ring(n)));
+  auto ring = RingSource::open(ring_fds, ring_bytes, programs.sleeping());
   if (!ring) return ring.error();
   session->ring_ = std::make_unique<RingSource>(std::move(*ring));
+  session->bell_ = readable_when_any(ring_fds);
+  if (!session->bell_) return Error{"cannot wait for the ring buffer", std::strerror(errno), "raise the limit of open files: ulimit -n 1024"};
 
   struct Classic {
     const char* program;
@@ -262,21 +299,37 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
     else
       session->links_.push_back(std::move(*link));
   }
-  for (const char* name : {"send_reset", "receive_reset", "destroy", "process_fork", "set_state", "set_state_again"}) {
+  for (const char* name : {"send_reset", "receive_reset", "destroy", "process_fork", "accept_hook", "bind_hook", "bind6_hook", "listen_hook", "set_state", "set_state_again"}) {
     const bpf_program* found = programs.program(name);
     if (found == nullptr || !plan.loads(name) || bpf_program__type(found) == BPF_PROG_TYPE_TRACEPOINT) continue;
-    bpf_link* link = bpf_program__attach(found);  // tp_btf, or raw_tp in the classic object
+    bpf_link* link = bpf_program__attach(found);  // tp_btf or fentry, or raw_tp in the classic object
     if (link == nullptr) return explain_load_failure(errno, std::string("attaching ") + name);
     session->links_.push_back(BpfLink(link));
   }
   if (plan.timewait_hooks) {
-    Result<std::vector<BpfLink>> links = programs.add_hooks(configure);
+    Result<std::vector<BpfLink>> links = programs.add_hooks(configure, rings);
     if (!links)
       session->warnings_.push_back("the hooks at minisockets: " + links.error().what + " (" + links.error().why +
                                    "): the end of a TIME_WAIT is found by looking again");
     else
       std::move(links->begin(), links->end(), std::back_inserter(session->links_));
   }
+  return session;
+}
+
+Result<std::unique_ptr<Session>> Session::start(Features& features, Plan& plan, const PlanRequest& request, std::vector<std::string> denied, const SessionOptions& options) {
+  Result<std::unique_ptr<Session>> session = start(plan, options);
+  if (session || !plan.socket_hooks) return session;
+  const Error refusal = session.error();
+  denied.emplace_back(name_of(Feature::kSocketHooks));
+  Features fewer = probe_features(denied);
+  Plan smaller = make_plan(fewer, request);
+  session = start(smaller, options);
+  if (!session) return session;  // it was something else
+  (*session)->warnings_.push_back("the hooks at sockets: " + refusal.what + " (" + refusal.why + "): system call tracepoints take their place");
+  fewer.turn_off(Feature::kSocketHooks, refusal.what + " (" + refusal.why + ")");
+  features = std::move(fewer);
+  plan = std::move(smaller);
   return session;
 }
 
@@ -390,6 +443,7 @@ SnapshotScope Session::snapshot(const SnapshotRequest& request, const std::funct
     programs_->look_at(false, request.netns.size() == 1 ? request.netns.front() : 0);
     run_iterator(programs_->program("seen_holders"), drain);
   }
+  ring().drain_all(drain);  // what is read later would be missing
   for (auto* list : {&scope.netns_read, &scope.netns_refused, &scope.netns_gone}) std::sort(list->begin(), list->end());
   return scope;
 }

@@ -22,7 +22,7 @@ namespace tcptrail {
 
 struct SessionOptions {
   Filters filters;
-  std::size_t ring_bytes = 0;  // a power of two
+  std::size_t ring_bytes = 0;  // a power of two, divided among the rings
   std::uint32_t command_pid = 0;  // -- CMD; 0 = none
   bool verbose = false;           // libbpf's own messages to stderr
 };
@@ -37,9 +37,15 @@ class Session {
   // Loads and attaches what the plan says. A program that the plan wants and the
   // kernel refuses is an error that names it.
   static Result<std::unique_ptr<Session>> start(const Plan& plan, const SessionOptions& options);
+  // The same, but that a kernel which refuses a program of socket_hooks, although it was found to allow them, is asked
+  // once more without: a warning says so. `features` and `plan` are then those of the session; `denied` as for
+  // probe_features().
+  static Result<std::unique_ptr<Session>> start(Features& features, Plan& plan, const PlanRequest& request, std::vector<std::string> denied, const SessionOptions& options);
   ~Session();
 
   RingSource& ring() { return *ring_; }
+  // Readable once a program has rung the bell for the reader of the rings.
+  [[nodiscard]] int bell() const { return bell_.get(); }
 
   // Writes a record into the ring for every socket and holder, namespace after
   // namespace. `drain` is called whenever the ring fills, and must empty it.
@@ -69,6 +75,7 @@ class Session {
 
   std::unique_ptr<Programs> programs_;
   std::unique_ptr<RingSource> ring_;
+  Fd bell_;  // epoll of all rings
   std::vector<BpfLink> links_;
   mutable std::uint64_t lost_nested_ = 0;  // the most that was ever said
   std::vector<std::string> warnings_;

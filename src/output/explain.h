@@ -13,6 +13,7 @@
 #include "core/record.h"
 #include "output/json.h"
 #include "output/loss_reporter.h"
+#include "output/row_limit.h"
 #include "output/wall_clock.h"
 #include "util/out_file.h"
 
@@ -26,6 +27,7 @@ class ExplainSink : public RecordSink {
   void on(const TimeWaitRecord& r) override;
   void on(const BlockedRecord& r) override { put(narrator_.on(r)); }
   void on(const SummaryRecord&) override;
+  void owner_found(std::uint64_t cookie, const Process& owner) override { narrator_.owner_found(cookie, owner); }
 
  protected:
   // `local_time`: times within sentences by TZ, else UTC.
@@ -44,6 +46,7 @@ struct ExplainTextOptions {
   bool local_time = false;  // -T
   Labels labels{};
   std::function<void(std::string_view)> warn{};  // gets whole lines for stderr
+  std::uint64_t narratives_per_second = 0;  // more are summed up in a line; 0 = no limit
 };
 
 class ExplainText final : public ExplainSink {
@@ -56,6 +59,7 @@ class ExplainText final : public ExplainSink {
  private:
   void put(const Explanation& explanation) override;
   [[nodiscard]] std::string start_text(const Explanation& e) const;
+  void put_left_out();
   void line(std::string_view text, std::string_view color = {});
   void wrapped(std::string_view text, std::string_view head, std::size_t indent, std::string_view color = {});
 
@@ -63,6 +67,7 @@ class ExplainText final : public ExplainSink {
   bool color_;
   std::string labels_;
   LossReporter loss_;
+  RowLimit limit_;
   bool first_ = true;
 };
 

@@ -73,10 +73,11 @@ std::string at_text(std::uint64_t ns) {
 }  // namespace
 
 ExplainText::ExplainText(OutFile& out, WallClock& clock, const ExplainTextOptions& options)
-    : ExplainSink(clock, options.local_time), out_(out), color_(options.color), labels_(labels_cell(options.labels)), loss_(options.warn) {}
+    : ExplainSink(clock, options.local_time), out_(out), color_(options.color), labels_(labels_cell(options.labels)), loss_(options.warn), limit_(options.narratives_per_second) {}
 
 void ExplainText::on(const SummaryRecord& r) {
   ExplainSink::on(r);
+  if (limit_.pending()) put_left_out();
   loss_.finish();
 }
 
@@ -104,7 +105,14 @@ void ExplainText::wrapped(std::string_view text, std::string_view head, std::siz
   for (const std::string& part : wrap_text(text, head, indent)) line(part, color);
 }
 
+void ExplainText::put_left_out() {
+  const std::string text = limit_.take();
+  line(std::string_view(text).substr(0, text.size() - 1));
+}
+
 void ExplainText::put(const Explanation& e) {
+  if (limit_.due(e.boot_ns)) put_left_out();
+  if (!limit_.admits(e.boot_ns)) return;
   if (!first_) line("");
   first_ = false;
   const std::string who = process_text(e.owner);

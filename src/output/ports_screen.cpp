@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "output/put.h"
+#include "output/row.h"
 #include "output/wrap.h"
 #include "util/escape.h"
 
@@ -45,8 +46,7 @@ void PortsScreen::line(std::string_view text) {
 
 void PortsScreen::on(const BlockedRecord& record) {
   if (!options_.blocked) return;
-  std::vector<std::string> lines = blocked_lines(record);
-  lines.front().insert(0, wall_time(clock_, record.boot_ns) + " ");
+  std::vector<std::string> lines = blocked_lines(record, wall_time(clock_, record.boot_ns));
   if (options_.rows == 0) {
     for (const std::string& text : lines) line(text);
     return;
@@ -66,13 +66,22 @@ void PortsScreen::refused() {
 void PortsScreen::leaks(const PortRound& round) {
   if (round.leaks.empty()) return;
   line("");
-  line(fmt::format("{:<12} {:>7} {:<24} {:<17} {}", "LEFT OPEN", "COUNT", "OWNER", "OLDEST", "GROWTH"));
+  const auto row = [this](std::string_view state, std::string_view count, std::string_view owner, std::string_view oldest, std::string_view growth) {
+    Row cells;
+    cells.cell(state, 12);
+    cells.cell(count, 7);
+    cells.cell(owner, 24);
+    cells.cell(oldest, 17);
+    cells.cell(growth, 8);
+    line(cells.take());
+  };
+  row("LEFT OPEN", "COUNT", "OWNER", "OLDEST", "GROWTH");
   constexpr std::size_t kShown = 10;
   for (std::size_t i = 0; i < std::min(round.leaks.size(), kShown); ++i) {
     const LeakRecord& leak = round.leaks[i];
-    line(fmt::format("{:<12} {:>7} {:<24} {:<17} {}", state_name(leak.state), leak.count,
-                     leak.owner.pid == 0 ? std::string("-") : fmt::format("{}/{}", leak.owner.pid, escaped_name(leak.owner.comm.view())),
-                     age_text(leak.oldest_ns), growth_text(leak.growth_per_s)));
+    row(state_name(leak.state), std::to_string(leak.count),
+        leak.owner.pid == 0 ? std::string("-") : fmt::format("{}/{}", leak.owner.pid, escaped_name(leak.owner.comm.view())), age_text(leak.oldest_ns),
+        growth_text(leak.growth_per_s));
     for (const std::string& text : wrap_text(leak.remedy, "    ", 4)) line(text);
   }
 }
@@ -82,7 +91,11 @@ void PortsScreen::on(const PortRound& round) {
   const bool first = round.boot_ns != last_round_ns_;
   last_round_ns_ = round.boot_ns;
   if (first && options_.rows != 0) line(kHomeAndClear);
-  if (first) line(fmt::format("{}  {} blocked endpoints, {} destinations", wall_time(clock_, round.boot_ns), round.ports.size(), round.destinations.size()));
+  const std::size_t endpoints = endpoint_count(round.ports);
+  const std::size_t destinations = round.destinations.size();
+  if (first)
+    line(fmt::format("{}  {} blocked endpoint{}, {} destination{}", wall_time(clock_, round.boot_ns), endpoints, endpoints == 1 ? "" : "s", destinations,
+                     destinations == 1 ? "" : "s"));
   PortsTextOptions text;
   text.color = options_.color;
   if (options_.all) text.most = 0;

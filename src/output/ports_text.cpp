@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "output/put.h"
+#include "output/row.h"
 #include "output/wrap.h"
 #include "util/escape.h"
 
@@ -17,6 +19,11 @@ std::string endpoint_text(const Address& address, Family family, std::uint16_t p
   const std::string text = address_text(address, family);
   const std::string number = port == 0 ? "*" : std::to_string(port);
   return family == Family::kIpv6 ? '[' + text + "]:" + number : text + ':' + number;
+}
+
+std::string endpoint_text(const PortRecord& r) {
+  const std::string text = endpoint_text(r.laddr, r.family, r.lport);
+  return r.ports == 1 ? text : text + '-' + std::to_string(r.last_port);
 }
 
 std::string process_text(const Process& process) {
@@ -31,9 +38,9 @@ std::string owners_text(const std::vector<PortOwner>& owners) {
   return text;
 }
 
-std::string states_text(const std::vector<std::pair<TcpState, std::uint64_t>>& states) {
-  std::string text;
-  for (const auto& [state, count] : states) {
+std::string states_text(const PortRecord& r) {
+  std::string text = r.ports == 1 ? std::string() : fmt::format("{} ports", r.ports);
+  for (const auto& [state, count] : r.states) {
     if (!text.empty()) text += ", ";
     text += fmt::format("{} {}", count, state_name(state));
   }
@@ -47,33 +54,6 @@ std::string_view works_with(const PortRecord& r) {
   if (r.bind_reuseaddr) return "SO_REUSEADDR";
   return r.bind_reuseport ? "SO_REUSEPORT" : "-";
 }
-
-// Cells at fixed places. One that is too long pushes the next, and where that would not
-// fit any more the row goes on in a second line.
-class Row {
- public:
-  void cell(std::string_view text, std::size_t width) {
-    column_ += width + 1;
-    const std::size_t shown = display_width(text_);
-    if (shown > start_ && shown + 1 + display_width(text) > kTextWidth) {
-      lines_ += text_ + '\n';
-      text_.clear();
-    }
-    if (const std::size_t now = display_width(text_); now < start_)
-      text_.append(start_ - now, ' ');
-    else if (now != 0 && text_.back() != ' ')
-      text_ += ' ';
-    text_ += text;
-    start_ = column_;
-  }
-  [[nodiscard]] std::string take() const { return lines_ + text_; }
-
- private:
-  std::string lines_;
-  std::string text_;
-  std::size_t start_ = 0;
-  std::size_t column_ = 0;
-};
 
 constexpr std::size_t kBlockerWidths[] = {12, 25, 25, 20};
 
@@ -130,7 +110,7 @@ std::string in_the_way(const BlockedRecord& r) {
 
 }  // namespace
 
-std::vector<std::string> blocked_lines(const BlockedRecord& r) {
+std::vector<std::string> blocked_lines(const BlockedRecord& r, std::string_view time) {
   std::string what = fmt::format("{} {}", to_string(r.op), endpoint_text(r.tuple.laddr, r.tuple.family, r.tuple.lport));
   if (r.op == BlockedOp::kConnect) what += " to " + endpoint_text(r.tuple.raddr, r.tuple.family, r.tuple.rport);
   if (r.count > 1) what += fmt::format(", {} times", r.count);
@@ -138,10 +118,14 @@ std::vector<std::string> blocked_lines(const BlockedRecord& r) {
   what += fmt::format(": {} for {}", error != nullptr ? error : "error", process_text(r.caller));
   if (r.blocker_count != 0) what += fmt::format("; in the way: {}", in_the_way(r));
   if (r.free_in_ms) what += fmt::format("; free in {}", duration_text(*r.free_in_ms));
-  std::vector<std::string> lines = wrap_text(what, "BLOCKED ", 8);
+  std::vector<std::string> lines = wrap_text(what, fmt::format("{}{}BLOCKED ", time, time.empty() ? "" : " "), 8);
   if (!r.remedies.empty())
     for (std::string& part : wrap_text(r.remedies.front(), "        ", 8)) lines.push_back(std::move(part));
   return lines;
+}
+
+std::size_t endpoint_count(std::span<const PortRecord> ports) {
+  return std::accumulate(ports.begin(), ports.end(), std::size_t{0}, [](std::size_t sum, const PortRecord& r) { return sum + r.ports; });
 }
 
 void PortsText::line(std::string_view text) {
@@ -175,8 +159,8 @@ void PortsText::endpoints(std::span<const PortRecord> ports) {
   for (std::size_t i = 0; i < shown; ++i) {
     const PortRecord& r = ports[i];
     Row row;
-    row.cell(endpoint_text(r.laddr, r.family, r.lport), 22);
-    row.cell(states_text(r.states), 30);
+    row.cell(endpoint_text(r), 22);
+    row.cell(states_text(r), 30);
     row.cell(owners_text(r.owners), 22);
     row.cell(works_with(r), 15);
     row.cell(free_text(r.free_in_ms), 7);
@@ -184,7 +168,7 @@ void PortsText::endpoints(std::span<const PortRecord> ports) {
     if (!r.remedies.empty()) wrapped(r.remedies.front(), 4, "");
   }
   if (shown < ports.size())
-    wrapped(fmt::format("... and {} more blocked endpoints. -L PORTS chooses some of them, --json shows all.", ports.size() - shown), 0, "");
+    wrapped(fmt::format("... and {} more blocked endpoints. -L PORTS chooses some of them, --json shows all.", endpoint_count(ports.subspan(shown))), 0, "");
 }
 
 void PortsText::destinations(std::span<const DestinationRecord> destinations) {
@@ -246,7 +230,7 @@ void PortsText::answer(const PortRecord& r, bool v6only) {
     } else {
       line("No timer will free it.");
     }
-    line(fmt::format("In the way: {}", states_text(r.states)));
+    line(fmt::format("In the way: {}", states_text(r)));
     line(blocker_head());
     constexpr std::size_t kShown = 10;
     for (std::size_t i = 0; i < std::min(r.blockers.size(), kShown); ++i) line(blocker_row(r.blockers[i]));

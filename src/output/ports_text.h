@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// `ports` for people: blocked endpoints with one sentence of remedy each,
+// `ports` for people: blocked endpoints, and the ports of each client, with one sentence of remedy each,
 // destinations, and the two answers in full. No line is longer than 100 columns
 // but for an IPv6 endpoint that is. Inputs: records of port_report; output: an
 // OutFile, which the caller flushes.
@@ -21,8 +21,11 @@ struct PortsTextOptions {
   std::size_t most = 50;  // endpoints and destinations shown, each; 0 = all
 };
 
-// A `blocked` record among the rows of a table: what, who, what is in the way, the best remedy.
-std::vector<std::string> blocked_lines(const BlockedRecord& record);
+// A `blocked` record among the rows of a table: when (may be empty), what, who, what is in the way, the best remedy.
+std::vector<std::string> blocked_lines(const BlockedRecord& record, std::string_view time = {});
+
+// Of how many endpoints these records tell.
+std::size_t endpoint_count(std::span<const PortRecord> ports);
 
 class PortsText {
  public:

@@ -195,7 +195,10 @@ void StatsText::headline(const Period& p) {
   const double seconds = static_cast<double>(p.end_ns - p.seen_from_ns) / 1e9;
   std::string text = fmt::format("{} {} to {}: {} {} ended", clock_.rfc3339(p.seen_from_ns).substr(0, 10), clock_text(p.seen_from_ns), clock_text(p.end_ns),
                                  grouped(total.connections), total.connections == 1 ? "connection" : "connections");
-  if (total.connections != 0 && seconds > 0) text += fmt::format(", {:.1f} a second", static_cast<double>(total.connections) / seconds);
+  if (total.connections != 0 && seconds > 0) {
+    const double rate = static_cast<double>(total.connections) / seconds;
+    text += fmt::format(", {} a second", rate < 100 ? fmt::format("{:.1f}", rate) : grouped(static_cast<std::uint64_t>(std::llround(rate))));
+  }
   if (total.failed != 0) text += fmt::format("; {} of them {} never established", grouped(total.failed), total.failed == 1 ? "was" : "were");
   if (p.bad() != 0) text += fmt::format("; {} ended badly", grouped(p.bad()));
   if (total.blocked != 0) text += fmt::format("; {} refused for want of a port", count_text(total.blocked, "call was", "calls were"));
@@ -289,13 +292,20 @@ void StatsText::durations(const Period& p) {
   if (h.count() == 0) return;
   title("HOW LONG CONNECTIONS LASTED");
   constexpr std::size_t kBins = 30;
+  // The histogram's buckets do not end where these do: what is a part of one is rounded so that the sum stays right.
   std::vector<double> bins;
-  for (std::size_t i = 0; i < kBins; ++i) bins.push_back(h.between(i == 0 ? 0 : round_limit(i), i + 1 == kBins ? UINT64_MAX : round_limit(i + 1)));
+  double sum = 0;
+  double told = 0;
+  for (std::size_t i = 0; i < kBins; ++i) {
+    sum += h.between(i == 0 ? 0 : round_limit(i), i + 1 == kBins ? UINT64_MAX : round_limit(i + 1));
+    bins.push_back(std::round(sum) - told);
+    told = std::round(sum);
+  }
   const double highest = *std::max_element(bins.begin(), bins.end());
   std::size_t first = 0;
   std::size_t last = kBins - 1;
-  while (bins[first] < 0.5 && first < last) ++first;
-  while (bins[last] < 0.5 && last > first) --last;
+  while (bins[first] == 0 && first < last) ++first;
+  while (bins[last] == 0 && last > first) --last;
   for (std::size_t i = first; i <= last; ++i) {
     const std::string limits = fmt::format("{} to {}", right(round_text(i == 0 ? 0 : round_limit(i)), 8), right(round_text(round_limit(i + 1)), 8));
     line(fmt::format("{} {} {}", limits, right(grouped(static_cast<std::uint64_t>(std::llround(bins[i]))), 11), bar_text(bins[i], highest, 60, options_.unicode)));

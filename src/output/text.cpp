@@ -98,7 +98,7 @@ std::vector<ColumnId> chosen_columns(Table table, const TableOptions& options) {
 }
 
 TextSink::TextSink(OutFile& out, WallClock& clock, TableOptions options)
-    : out_(out), options_(std::move(options)), labels_(labels_cell(options_.labels)), loss_(options_.warn) {
+    : out_(out), options_(std::move(options)), labels_(labels_cell(options_.labels)), loss_(options_.warn), limit_(options_.rows_per_second) {
   context_.clock = &clock;
   context_.labels = labels_;
   if (options_.events.connection) life_ = lay_out(Table::kLife);
@@ -221,20 +221,20 @@ void TextSink::on(const StartupRecord& record) {
 }
 
 void TextSink::on(const TransitionRecord& record) {
-  if (options_.events.transition) put_line(trace_, record);
+  if (options_.events.transition && admit(record.boot_ns)) put_line(trace_, record);
 }
 
 void TextSink::on(const ConnectionRecord& record) {
-  if (options_.events.connection) put_line(life_, record);
+  if (options_.events.connection && admit(record.boot_ns)) put_line(life_, record);
 }
 
 void TextSink::on(const TimeWaitRecord& record) {
-  if (options_.events.time_wait) put_line(trace_, record);
+  if (options_.events.time_wait && admit(record.boot_ns)) put_line(trace_, record);
 }
 
 // Not a row of the table: it says what, who, what is in the way, and what would help.
 void TextSink::on(const BlockedRecord& record) {
-  if (!options_.events.blocked) return;
+  if (!options_.events.blocked || !admit(record.boot_ns)) return;
   put_headers();
   std::string text;
   for (const std::string& line : blocked_lines(record)) text += line + '\n';
@@ -244,6 +244,23 @@ void TextSink::on(const BlockedRecord& record) {
 
 void TextSink::on(const LossRecord& record) { loss_.on(record); }
 
-void TextSink::on(const SummaryRecord&) { loss_.finish(); }
+void TextSink::on(const SummaryRecord&) {
+  if (limit_.pending()) put_left_out();
+  loss_.finish();
+}
+
+void TextSink::tick(std::uint64_t boot_ns) {
+  if (limit_.due(boot_ns)) put_left_out();
+}
+
+bool TextSink::admit(std::uint64_t boot_ns) {
+  tick(boot_ns);
+  return limit_.admits(boot_ns);
+}
+
+void TextSink::put_left_out() {
+  const std::string line = limit_.take();
+  out_.commit(put::text(out_.reserve(line.size()), line));
+}
 
 }  // namespace tcptrail

@@ -16,6 +16,7 @@
 #include "output/columns.h"
 #include "output/json.h"
 #include "output/loss_reporter.h"
+#include "output/row_limit.h"
 #include "output/wall_clock.h"
 #include "util/out_file.h"
 
@@ -32,6 +33,7 @@ struct TableOptions {
   // Of the terminal; 0 = not a terminal, or unknown: nothing is dropped. Ignored
   // with `wide` and where the user chose the columns.
   unsigned terminal_width = 0;
+  std::uint64_t rows_per_second = 0;  // more are summed up in a line; 0 = no limit
   Labels labels{};
   std::function<void(std::string_view)> warn{};  // gets whole lines for stderr
 };
@@ -51,6 +53,8 @@ class TextSink final : public RecordSink {
   void on(const BlockedRecord&) override;
   void on(const LossRecord&) override;
   void on(const SummaryRecord&) override;
+  void tick(std::uint64_t boot_ns) override;
+  [[nodiscard]] std::uint64_t next_tick() const override { return limit_.next_tick(); }
 
   // Lines written: what --count counts.
   [[nodiscard]] std::uint64_t printed() const { return printed_; }
@@ -68,6 +72,8 @@ class TextSink final : public RecordSink {
   void fit(Table table, Layout& layout);
   void put_headers();
   void put_header(const Layout& layout);
+  bool admit(std::uint64_t boot_ns);
+  void put_left_out();
   template <class Record>
   void put_line(const Layout& layout, const Record& record);
   char* paint(char* cell, char* end, ColumnId id) const;
@@ -80,6 +86,7 @@ class TextSink final : public RecordSink {
   Layout trace_;
   std::string note_;  // what was left out for lack of room; said once
   LossReporter loss_;
+  RowLimit limit_;
   bool header_done_ = false;
   std::uint64_t printed_ = 0;
 };

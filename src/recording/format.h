@@ -70,6 +70,8 @@ inline constexpr std::uint64_t kBlockAgeNs = 800'000'000;
 
 // What a reader allocates, at most, whatever the file says.
 inline constexpr std::uint32_t kMaxBlockBytes = 16U << 20;
+// Later than a hundred years after the boot no time is: what is computed with times does not overflow.
+inline constexpr std::uint64_t kMaxBootNs = std::uint64_t{1} << 62;
 inline constexpr std::size_t kMaxCgroupPath = 4096;          // PATH_MAX
 inline constexpr std::size_t kMaxScopeNamespaces = 1U << 20;  // of one list
 

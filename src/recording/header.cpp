@@ -2,6 +2,8 @@
 #include "recording/header.h"
 
 #include <nlohmann/json.hpp>
+#include <type_traits>
+#include <utility>
 
 namespace tcptrail {
 namespace {
@@ -15,10 +17,27 @@ Json object_of(const Pairs& pairs) {
   return object;
 }
 
+// get() would make a number of 1e23, and cut 2^40 for a narrow type.
+template <class Value>
+Value value_of(const Json& json) {
+  if constexpr (std::is_integral_v<Value> && !std::is_same_v<Value, bool>) {
+    const bool fits = json.is_number_unsigned() ? std::in_range<Value>(json.get<std::uint64_t>())
+                                                : json.is_number_integer() && std::in_range<Value>(json.get<std::int64_t>());
+    if (!fits) throw Json::type_error::create(302, "a number is no integer, or too large", &json);
+  }
+  return json.get<Value>();
+}
+
 template <class Value>
 void take(const Json& json, const char* key, Value& value) {
   const auto found = json.find(key);
-  if (found != json.end()) value = found->get<Value>();  // throws when the type is another
+  if (found != json.end()) value = value_of<Value>(*found);  // throws when the type is another
+}
+
+void take(const Json& json, const char* key, std::vector<std::uint32_t>& list) {
+  const auto found = json.find(key);
+  if (found == json.end()) return;
+  for (const Json& value : *found) list.push_back(value_of<std::uint32_t>(value));
 }
 
 template <class Value>

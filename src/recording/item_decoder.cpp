@@ -162,7 +162,7 @@ bool ItemDecoder::take_time(std::uint64_t& boot_ns) {
   std::uint64_t step = 0;
   if (!take(step)) return false;
   boot_ns = time_ += static_cast<std::uint64_t>(unfold_sign(step));
-  return true;
+  return boot_ns <= kMaxBootNs;
 }
 
 bool ItemDecoder::take_namespaces(std::vector<std::uint32_t>& list) {

@@ -42,6 +42,7 @@ void ItemEncoder::end(std::byte* p) {
 
 // The distance to the item before: nearly always small, and now and then negative.
 std::byte* ItemEncoder::put_time(std::byte* p, std::uint64_t boot_ns) {
+  boot_ns = std::min(boot_ns, kMaxBootNs);
   first_boot_ns_ = std::min(first_boot_ns_, boot_ns);
   last_boot_ns_ = std::max(last_boot_ns_, boot_ns);
   p = put_varint(p, fold_sign(static_cast<std::int64_t>(boot_ns - time_)));

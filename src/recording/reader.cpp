@@ -14,7 +14,15 @@
 namespace tcptrail {
 namespace {
 
-constexpr const char* kCutShort = "the recorder was killed, its disk was full, or the file was cut or is still being written";
+// Why, and what to do about it.
+struct Cause {
+  const char* why;
+  const char* fix;
+};
+constexpr Cause kCutShort{"the recorder was killed, its disk was full, or the file was cut or is still being written",
+                          "nothing brings back what was not written; if the recorder still runs, replay again when it has ended"};
+constexpr Cause kNoRecording{"either it is none, or its first bytes were changed", "name a file that `tcptrail record -o FILE` has written"};
+constexpr Cause kChanged{"what stands before that byte is whole; nothing behind it was used", "copy the file anew from where it was recorded"};
 
 template <class T>
 std::span<std::byte> bytes_of(T& value) {
@@ -39,29 +47,34 @@ Result<std::unique_ptr<RecordingReader>> RecordingReader::open(std::unique_ptr<B
   return reader;
 }
 
-bool RecordingReader::damaged(std::uint64_t at, std::string reason, std::string why) {
-  if (source_->error_number() != 0) {
-    failure_ = {.what = "cannot read " + name_ + " from byte " + std::to_string(at_) + " on: " + std::strerror(source_->error_number())};
-  } else {
-    failure_ = {.what = name_ + ": damaged at byte " + std::to_string(at) + ": " + std::move(reason), .why = std::move(why)};
-    if (failure_.why.empty()) failure_.why = at == 0 ? "" : "what stands before that byte is whole; nothing behind it was used";
-  }
+bool RecordingReader::damaged(std::uint64_t at, const std::string& reason, std::string why, std::string fix) {
+  failure_ = source_->error_number() != 0
+                 ? Error{"cannot read " + name_ + " from byte " + std::to_string(at_) + " on: " + std::strerror(source_->error_number())}
+                 : Error{name_ + ": damaged at byte " + std::to_string(at) + ": " + reason, std::move(why), std::move(fix)};
   status_ = Status::kDamaged;
   return false;
 }
+
+bool RecordingReader::cut_short(std::uint64_t at, const std::string& reason) { return damaged(at, reason, kCutShort.why, kCutShort.fix); }
+
+bool RecordingReader::changed(std::uint64_t at, const std::string& reason) { return damaged(at, reason, kChanged.why, kChanged.fix); }
 
 Result<void> RecordingReader::read_preamble() {
   const std::size_t got = source_->read(bytes_of(preamble_));
   at_ += got;
   const RecordingPreamble& p = preamble_;
-  const auto failed = [this](std::string reason, std::string why = {}) {
-    damaged(0, std::move(reason), std::move(why));
+  const auto cut = [this](const char* reason) {
+    cut_short(0, reason);
     return failure_;
   };
-  if (got == 0) return failed("it is empty", kCutShort);
+  const auto failed = [this](const char* reason) {
+    damaged(0, reason, kNoRecording.why, kNoRecording.fix);
+    return failure_;
+  };
+  if (got == 0) return cut("it is empty");
   if (!std::equal(p.magic.begin(), p.magic.begin() + static_cast<std::ptrdiff_t>(std::min(got, p.magic.size())), kRecordingMagic.begin()))
-    return failed("this is not how a recording begins", "either it is none (`tcptrail record -o FILE` makes one), or its first bytes were changed");
-  if (got < sizeof p) return failed("it ends before its first block", kCutShort);
+    return failed("this is not how a recording begins");
+  if (got < sizeof p) return cut("it ends before its first block");
   if (p.byte_order == kForeignByteOrderMark) {
     constexpr bool here_is_little = std::endian::native == std::endian::little;
     return Error{name_ + " was recorded on a " + (here_is_little ? "big" : "little") + "-endian machine",
@@ -86,12 +99,12 @@ Result<void> RecordingReader::read_header() {
     return failure_;
   }
   if (block.type != BlockType::kHeader) {
-    damaged(block_at_, "its first block is not its header");
+    changed(block_at_, "its first block is not its header");
     return failure_;
   }
   Result<RecordingHeader> header = header_from_json({reinterpret_cast<const char*>(payload_.data()), payload_.size()});
   if (!header) {
-    damaged(block_at_, header.error().what);
+    changed(block_at_, header.error().what);
     return failure_;
   }
   header_ = std::move(*header);
@@ -110,20 +123,20 @@ bool RecordingReader::read_block(BlockHeader& header) {
   };
   const std::size_t got = fill(bytes_of(header));
   if (status_ == Status::kStopped) return false;
-  if (got == 0) return damaged(block_at_, "the end mark is missing", kCutShort);
-  if (got < sizeof header) return damaged(block_at_, "it ends within a block", kCutShort);
-  if (header.magic != kBlockMagic) return damaged(block_at_, "no block begins there");
+  if (got == 0) return cut_short(block_at_, "the end mark is missing");
+  if (got < sizeof header) return cut_short(block_at_, "it ends within a block");
+  if (header.magic != kBlockMagic) return changed(block_at_, "no block begins there");
   if (header.raw_size > kMaxBlockBytes || header.stored_size > kMaxBlockBytes)
-    return damaged(block_at_, "the size of the block there is impossible");
+    return changed(block_at_, "the size of the block there is impossible");
   if (stored_.size() < header.stored_size) stored_.resize(header.stored_size);
   const std::span<std::byte> stored = std::span(stored_).first(header.stored_size);
   const std::size_t payload_got = fill(stored);
   if (status_ == Status::kStopped) return false;
-  if (payload_got < stored.size()) return damaged(block_at_, "it ends within a block", kCutShort);
+  if (payload_got < stored.size()) return cut_short(block_at_, "it ends within a block");
   if (crc32c(stored, crc32c(bytes_of(header).subspan(offsetof(BlockHeader, sequence)), preamble_.checksum)) != header.checksum)
-    return damaged(block_at_, "the block there does not match its checksum");
+    return changed(block_at_, "the block there does not match its checksum");
   if (header.sequence != blocks_)
-    return damaged(block_at_, "block " + std::to_string(blocks_) + " should begin there, and block " + std::to_string(header.sequence) + " does");
+    return changed(block_at_, "block " + std::to_string(blocks_) + " should begin there, and block " + std::to_string(header.sequence) + " does");
   ++blocks_;
 
   if ((header.flags & kBlockZstd) == 0) {
@@ -131,10 +144,10 @@ bool RecordingReader::read_block(BlockHeader& header) {
   } else {
     if (raw_.size() < header.raw_size) raw_.resize(header.raw_size);
     const std::size_t size = ZSTD_decompressDCtx(zstd_.get(), raw_.data(), header.raw_size, stored.data(), stored.size());
-    if (ZSTD_isError(size) != 0) return damaged(block_at_, std::string("the block there cannot be uncompressed: ") + ZSTD_getErrorName(size));
+    if (ZSTD_isError(size) != 0) return changed(block_at_, std::string("the block there cannot be uncompressed: ") + ZSTD_getErrorName(size));
     payload_ = std::span<const std::byte>(raw_).first(size);
   }
-  if (payload_.size() != header.raw_size) return damaged(block_at_, "the block there has another size than it says");
+  if (payload_.size() != header.raw_size) return changed(block_at_, "the block there has another size than it says");
   return true;
 }
 
@@ -145,7 +158,7 @@ RecordingReader::Status RecordingReader::next(Feed& feed) {
       boot_ns_ = items_.boot_ns();
       return Status::kItem;
     case ItemDecoder::Status::kMalformed:
-      damaged(block_at_, "the block there has an item that cannot be read");
+      changed(block_at_, "the block there has an item that cannot be read");
       return status_;
     case ItemDecoder::Status::kEnd:
       break;
@@ -155,7 +168,7 @@ RecordingReader::Status RecordingReader::next(Feed& feed) {
 
 RecordingReader::Status RecordingReader::next_block() {
   if (items_.items() != block_.items || items_.events() != block_.events) {
-    damaged(block_at_, "the block there has not as many items as it says");
+    changed(block_at_, "the block there has not as many items as it says");
     return status_;
   }
   items_read_ += items_.items();
@@ -166,7 +179,7 @@ RecordingReader::Status RecordingReader::next_block() {
   if (!read_block(header)) return status_;
   if (header.type == BlockType::kEnd) return check_end(header);
   if (header.type != BlockType::kItems) {
-    damaged(block_at_, "the block there is of an unknown type");
+    changed(block_at_, "the block there is of an unknown type");
     return status_;
   }
   block_ = header;
@@ -177,19 +190,20 @@ RecordingReader::Status RecordingReader::next_block() {
 RecordingReader::Status RecordingReader::check_end(const BlockHeader&) {
   RecordingEnd end;
   if (payload_.size() != sizeof end) {
-    damaged(block_at_, "its end mark has an impossible size");
+    changed(block_at_, "its end mark has an impossible size");
     return status_;
   }
   std::memcpy(&end, payload_.data(), sizeof end);
   if (end.items != items_read_ || end.events != events_ || end.blocks + 1 != blocks_) {
-    damaged(block_at_, "the end mark there counts other items than the file has");
+    changed(block_at_, "the end mark there counts other items than the file has");
     return status_;
   }
   const std::uint64_t end_at = at_;
   std::byte more{};
   const std::size_t got = source_->read({&more, 1});
   if (got != 0 || source_->error_number() != 0) {
-    damaged(end_at, "bytes follow the end mark", "the recording itself is whole; something was appended to its file");
+    damaged(end_at, "bytes follow the end mark", "the recording itself is whole; something was appended to its file",
+        "truncate -s " + std::to_string(end_at) + " " + name_);
     return status_;
   }
   continued_ = end.continued != 0;

@@ -61,7 +61,10 @@ class RecordingReader {
   bool read_block(BlockHeader& header);
   Status next_block();
   Status check_end(const BlockHeader& header);
-  bool damaged(std::uint64_t at, std::string reason, std::string why = {});
+  // False, and failure_ and status_ say what it is.
+  bool damaged(std::uint64_t at, const std::string& reason, std::string why, std::string fix);
+  bool cut_short(std::uint64_t at, const std::string& reason);
+  bool changed(std::uint64_t at, const std::string& reason);
 
   struct FreeContext {
     void operator()(ZSTD_DCtx_s* context) const noexcept;

@@ -112,14 +112,18 @@ bool RecordingWriter::put_items(const ItemEncoder& items) {
   };
   std::span<const std::byte> bytes = stored();
   // A snapshot is never divided: its end says what was not seen in it.
-  const bool may_rotate = target_.keep != 0 && target_.max_bytes && part_events_ != 0 && !in_snapshot_;
-  if (may_rotate && part_bytes_ + sizeof header + bytes.size() + kEndBytes > *target_.max_bytes) {
+  if (!in_snapshot_ && !fits(sizeof header + bytes.size())) {
     if (!rotate()) return false;
     bytes = stored();  // the answers took the buffer
   }
   part_items_ += header.items;
   part_events_ += header.events;
   return put_block(header, bytes);
+}
+
+// False: this much more would need a new part.
+bool RecordingWriter::fits(std::uint64_t bytes) const {
+  return target_.keep == 0 || !target_.max_bytes || part_events_ == 0 || part_bytes_ + bytes + kEndBytes <= *target_.max_bytes;
 }
 
 bool RecordingWriter::put_end(bool continued) {
@@ -205,6 +209,7 @@ std::uint64_t RecordingWriter::due_ns() const {
 
 bool RecordingWriter::close() {
   if (closed_) return ok();
+  if (items_.events() == 0) in_snapshot_ = true;  // the last words are no part of their own
   if (flush()) put_end(false);
   closed_ = true;
   return ok() && !reader_gone();
@@ -216,8 +221,12 @@ void RecordingWriter::after_item() {
   if (items_.bytes().size() >= kBlockFill) flush();
 }
 
+// Where one like the last of its kind has no room, it begins a new part.
 void RecordingWriter::begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) {
+  if (!fits(items_.bytes().size() + snapshot_bytes_[minisockets_only]) && flush() && part_events_ != 0) rotate();
   in_snapshot_ = true;
+  snapshot_from_ = bytes() + items_.bytes().size();
+  snapshot_block_ = blocks_;
   if (!minisockets_only) wants_snapshot_ = false;
   items_.begin_snapshot(boot_ns, minisockets_only);
   after_item();
@@ -225,7 +234,10 @@ void RecordingWriter::begin_snapshot(std::uint64_t boot_ns, bool minisockets_onl
 
 void RecordingWriter::end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) {
   items_.end_snapshot(boot_ns, scope);
-  after_item();
+  // What follows may begin a new part, but not with the rest of a snapshot.
+  if (blocks_ != snapshot_block_) flush();
+  const std::uint64_t end = bytes() + items_.bytes().size();
+  snapshot_bytes_[scope.minisockets_only] = end > snapshot_from_ ? end - snapshot_from_ : 0;
   in_snapshot_ = false;
 }
 

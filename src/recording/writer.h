@@ -7,6 +7,7 @@
 // The process must ignore SIGPIPE and SIGXFSZ, as for OutFile.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -84,6 +85,7 @@ class RecordingWriter {
   RecordingWriter(RecordingTarget target, RecordingHeader header, OutFile out);
 
   bool flush();
+  [[nodiscard]] bool fits(std::uint64_t bytes) const;
   void after_item();
   bool begin_part();
   bool rotate();
@@ -108,6 +110,9 @@ class RecordingWriter {
   std::vector<std::byte> compressed_;
   std::optional<Error> failure_;
   bool in_snapshot_ = false;
+  std::uint32_t snapshot_block_ = 0;               // in which it began
+  std::uint64_t snapshot_from_ = 0;                // bytes before it
+  std::array<std::uint64_t, 2> snapshot_bytes_{};  // of the last one: of everything, of minisockets only
   bool wants_snapshot_ = false;
   bool closed_ = false;
   std::uint64_t waiting_since_ns_ = 0;  // 0 = no item waits, or nobody has looked yet

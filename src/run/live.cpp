@@ -20,10 +20,11 @@
 #include "kernel/machine.h"
 #include "kernel/netns.h"
 #include "kernel/privilege.h"
+#include "kernel/readable.h"
 #include "kernel/session.h"
 #include "recording/recorder.h"
 #include "run/child.h"
-#include "run/clock.h"
+#include "util/clock.h"
 #include "run/model_options.h"
 #include "run/record_progress.h"
 #include "run/signals.h"
@@ -43,10 +44,13 @@ constexpr std::uint64_t kBatchNs = 5 * kMs;
 constexpr std::uint64_t kRingDelayNs = 100'000;
 constexpr std::uint64_t kLossCheckNs = 100 * kMs;
 constexpr std::uint64_t kClockCheckNs = 10'000 * kMs;
+// A recording is asked later which ports were blocked at some moment.
+constexpr std::uint64_t kRecordLookNs = 10'000 * kMs;
+constexpr std::uint64_t kCheckUpNs = 60'000 * kMs;
 constexpr std::size_t kDefaultRingBytes = 8U << 20;
 
-// When to look at the kernel's tables again: not before the asked time, and so that looking
-// takes a tenth of a core at most; but never later than `longest_ns`.
+// When to look at the kernel's tables again: not before the asked time, and so that looking and what
+// follows from it take a tenth of a core at most; but never later than `longest_ns`.
 class Pace {
  public:
   explicit Pace(std::uint64_t period_ns, std::uint64_t longest_ns = UINT64_MAX) : period_ns_(period_ns), longest_ns_(longest_ns) {}
@@ -55,9 +59,10 @@ class Pace {
   // CPU away in the middle of it: what the last two have taken counts.
   void looked(std::uint64_t began_ns, std::uint64_t cpu_ns) {
     const std::uint64_t cost_ns = std::min(cpu_ns, std::exchange(last_cpu_ns_, cpu_ns));
-    interval_ns_ = std::min(std::max(period_ns_, cost_ns * 10), longest_ns_);
+    interval_ns_ = std::min(std::max(period_ns_, cost_ns * 12), longest_ns_);
     next_ns_ = began_ns + interval_ns_;
   }
+  void not_before(std::uint64_t ns) { next_ns_ = std::max(next_ns_, ns); }
   // Longer than asked for, or nullopt.
   [[nodiscard]] std::optional<std::uint64_t> slowed_to_ns() const {
     return interval_ns_ > period_ns_ ? std::optional(interval_ns_) : std::nullopt;
@@ -73,7 +78,10 @@ class Pace {
 
 class LiveRun {
  public:
-  explicit LiveRun(Options options) : options_(std::move(options)), rounds_(options_.watch_ns.value_or(0)) {}
+  explicit LiveRun(Options options)
+      : options_(std::move(options)),
+        check_ups_(options_.command == Command::kRecord ? kRecordLookNs : kCheckUpNs),
+        rounds_(options_.watch_ns.value_or(0)) {}
   Result<int> run();
 
  private:
@@ -88,6 +96,7 @@ class LiveRun {
   void look_around();
   [[nodiscard]] std::uint64_t next_look_ns() const;
   void loop();
+  void disown(Event& event) const;
   void drain();
   bool wait();
   void check_signals();
@@ -123,15 +132,16 @@ class LiveRun {
   std::uint64_t deadline_ns_ = UINT64_MAX;
   std::uint64_t events_ = 0;
   std::uint64_t malformed_ = 0;
+  const std::uint32_t own_pid_ = static_cast<std::uint32_t>(::getpid());
   std::uint64_t next_loss_check_ns_ = 0;
   std::uint64_t next_clock_check_ns_ = 0;
   std::size_t drained_ = 0;
   // Connections whose end was lost are found by looking at what still exists: soon after a gap in some
   // chain, and now and then without one, so that a loss that nothing counts is found too.
   Pace repairs_{1'000 * kMs};
-  Pace check_ups_{60'000 * kMs};
+  Pace check_ups_;
   Pace scans_{1'000 * kMs};    // for the ends of minisockets
-  Pace answers_{0, 300 * kMs};  // for who is in the way of a refused attempt: a record is 500 ms late at most
+  Pace answers_{0, 200 * kMs};  // for who is in the way of a refused attempt: a record is 500 ms late at most
   Pace rounds_;                // ports --watch
   bool told_slow_scans_ = false;
   bool told_slow_rounds_ = false;
@@ -159,7 +169,12 @@ Result<void> LiveRun::resolve_filters() {
 Result<void> LiveRun::start_session() {
   if (const auto obstacle = find_obstacle()) return *obstacle;
   features_ = probe_features(options_.denied_features);
-  const PlanRequest request{.snapshot = !options_.no_snapshot, .command_tree = !options_.child.empty()};
+  const ModelOptions wanted = model_options(options_, {});
+  const PlanRequest request{.snapshot = !options_.no_snapshot,
+                            .command_tree = !options_.child.empty(),
+                            .trace = true,
+                            .blocked = wanted.want_blocked,
+                            .time_wait = wanted.follow_time_wait};
   plan_ = make_plan(features_, request);
   if (options_.watch_ns && !plan_.snapshot)
     return Error{"cannot look at the sockets of this machine", features_[Feature::kIterTcp].why_off, "`tcptrail doctor` says more"};
@@ -173,7 +188,7 @@ Result<void> LiveRun::start_session() {
   session.ring_bytes = static_cast<std::size_t>(options_.ring_bytes.value_or(kDefaultRingBytes));
   session.command_pid = child_ ? static_cast<std::uint32_t>(child_->pid()) : 0;
   session.verbose = options_.verbose > 0;
-  Result<std::unique_ptr<Session>> started = Session::start(plan_, session);
+  Result<std::unique_ptr<Session>> started = Session::start(features_, plan_, request, options_.denied_features, session);
   if (!started) return started.error();
   session_ = std::move(*started);
   for (const std::string& warning : session_->warnings()) print_error(warning_text({warning}));
@@ -257,7 +272,8 @@ void LiveRun::look_around() {
   const std::uint64_t now = boot_now_ns();
   // A new part of a recording is to be readable without the one before it.
   const bool soon = model_->wants_snapshot() || (writer_ && writer_->wants_snapshot());
-  if (soon ? now >= repairs_.next_ns() : model_->follows_any() && now >= check_ups_.next_ns()) look_at_everything();
+  const bool check_up = options_.command == Command::kRecord || model_->follows_any();
+  if (soon ? now >= repairs_.next_ns() : check_up && now >= check_ups_.next_ns()) look_at_everything();
   if (options_.watch_ns && now >= rounds_.next_ns()) {
     const std::uint64_t before = thread_cpu_ns();
     look({.netns = options_.filters.netns});
@@ -268,6 +284,8 @@ void LiveRun::look_around() {
       print_error(warning_text({"the view is refreshed every " + std::to_string(*slow / kMs) + " ms only",
                                 "a look at this many sockets more often would take more than a tenth of a core", "choose with -L, -D or --netns"}));
     scans_.looked(now, 0);
+    // A round that comes a little late is soon enough: the end of a TIME_WAIT is to be told within 1.5 s.
+    if (rounds_.next_ns() <= now + 1'400 * kMs) scans_.not_before(rounds_.next_ns());
   }
   if (now >= answers_.next_ns())
     if (const std::vector<std::uint32_t> netns = model_->wants_look(); !netns.empty()) answers_.looked(now, look({.netns = netns}));
@@ -285,10 +303,20 @@ std::uint64_t LiveRun::next_look_ns() const {
   std::uint64_t next = UINT64_MAX;
   if (!plan_.snapshot) return next;
   if (model_->wants_snapshot() || (writer_ && writer_->wants_snapshot())) next = std::min(next, repairs_.next_ns());
+  if (options_.command == Command::kRecord) next = std::min(next, check_ups_.next_ns());
   if (options_.watch_ns) next = std::min(next, rounds_.next_ns());
   if (!model_->wants_look().empty()) next = std::min(next, answers_.next_ns());
   if (!model_->wants_scan().empty()) next = std::min(next, scans_.next_ns());
   return next;
+}
+
+// A look at the descriptors of a process holds each file for a moment. When the process closes it just then, the kernel
+// finishes the close() in this process, whose socket it never was.
+void LiveRun::disown(Event& event) const {
+  const bool at_end = event.kind() == TCPTRAIL_TRANSITION_END;
+  if (event.base.pid != own_pid_ || (!at_end && event.kind() != TCPTRAIL_TRANSITION_OWNED)) return;
+  event.base.pid = 0;
+  (at_end ? event.end.comm : event.owned.comm)[0] = '\0';
 }
 
 void LiveRun::drain() {
@@ -296,10 +324,12 @@ void LiveRun::drain() {
   Event event{};
   const std::size_t n = session_->ring().drain([&](std::span<const std::byte> bytes) {
     ++events_;
-    if (decode(bytes, event))
+    if (decode(bytes, event)) {
+      disown(event);
       feed_->event(event);
-    else
+    } else {
       ++malformed_;
+    }
     return !counting_->full();
   });
   drained_ += n;
@@ -322,7 +352,7 @@ bool LiveRun::wait() {
   std::array<pollfd, 5> fds{{{signals_.stop_fd(), POLLIN, 0},
                              {signals_.other_fd(), POLLIN, 0},
                              {options_.command == Command::kRecord ? -1 : out_->watch_fd(), 0, 0},
-                             {idle ? session_->ring().fd() : -1, POLLIN, 0},
+                             {idle ? session_->bell() : -1, POLLIN, 0},
                              {options_.command == Command::kRecord ? writer_->file().watch_fd() : -1, 0, 0}}};
   timespec timeout{};
   if (wake != UINT64_MAX) {
@@ -366,7 +396,7 @@ void LiveRun::check_loss(bool now) {
                   .nested = session_->lost_nested(model_->connections().duplicates()),
                   .table = model_->evicted(),
                   .malformed = malformed_,
-                  .other = session_->lost_other()};
+                  .other = session_->lost_other() + model_->evicted_minisockets()};
   if (loss == loss_) return;
   feed_->loss(LossRecord{boot_ns, loss - loss_, loss_since_ns_});
   loss_since_ns_ = boot_ns;
@@ -406,10 +436,12 @@ void LiveRun::loop() {
 
 void LiveRun::finish() {
   // While events still come: what closes now must not look as if its end were lost.
-  const bool unanswered = !model_->wants_look().empty();
-  if ((model_->follows_any() || unanswered || writer_) && !counting_->full()) look_at_everything();
-  session_->detach();
   drain();
+  if ((model_->follows_any() || !model_->wants_look().empty() || writer_) && !counting_->full()) look_at_everything();
+  // Somebody was refused in the meantime. A flood has no end: what it still brings is told without its blockers.
+  if (const std::vector<std::uint32_t> netns = model_->wants_look(); !netns.empty() && !counting_->full()) look({.netns = netns});
+  session_->detach();
+  session_->ring().drain_all([this] { drain(); });
   feed_->finish(boot_now_ns());
   check_loss(true);
   if (writer_) {
@@ -470,8 +502,9 @@ Result<int> LiveRun::run() {
   out_->flush();
   if (options_.run_for_ns) {
     deadline_ns_ = boot_now_ns() + *options_.run_for_ns;
-    out_->set_stop_at(deadline_ns_);
-    if (writer_) writer_->file().set_stop_at(deadline_ns_);
+    const std::uint64_t stop_at_ns = deadline_ns_ + static_cast<std::uint64_t>(boot_namespace_offset_ns());  // as poll() sees it
+    out_->set_stop_at(stop_at_ns);
+    if (writer_) writer_->file().set_stop_at(stop_at_ns);
   }
   give_up_privileges();
   print_error("tcptrail: ready\n");

@@ -7,6 +7,7 @@ ModelOptions model_options(const Options& options, const ProgramFacts& programs)
   const bool recorded = is_recorded(options);
   ModelOptions model;
   model.filters = options.filters;
+  model.max_connections = static_cast<std::size_t>(options.max_connections);
   model.want_transitions = options.events.transition;
   model.follow_time_wait = recorded || options.events.time_wait || options.watch_ns.has_value();
   model.want_blocked = recorded || options.events.blocked;
@@ -17,6 +18,7 @@ ModelOptions model_options(const Options& options, const ProgramFacts& programs)
   if (watches_ports(options)) {
     model.watch_ports = true;
     model.watched_netns = options.filters.netns;
+    model.port_list = port_list(options);
     model.list_time_waits = options.events.time_wait && options.format == Format::kJson;
   }
   return model;

@@ -17,6 +17,11 @@ inline bool is_recorded(const Options& options) { return !options.record_path.em
 // `ports`, again and again, or out of a recording.
 inline bool watches_ports(const Options& options) { return options.watch_ns.has_value() || (options.command == Command::kReplay && view_of(options) == Command::kPorts); }
 
+// Programs, and people who name ports, get each endpoint; else the ports of a client are one line.
+inline PortList port_list(const Options& options) {
+  return options.format == Format::kJson || !options.filters.lports.empty() ? PortList::kEach : PortList::kClientsTogether;
+}
+
 ModelOptions model_options(const Options& options, const ProgramFacts& programs);
 
 }  // namespace tcptrail

@@ -18,7 +18,8 @@
 #include "output/json.h"
 #include "output/ports_json.h"
 #include "output/ports_text.h"
-#include "run/clock.h"
+#include "util/clock.h"
+#include "run/model_options.h"
 #include "run/startup.h"
 #include "run/signals.h"
 #include "util/message.h"
@@ -225,7 +226,7 @@ Result<void> PortsRun::show(const PortSnapshot& snapshot) {
       text_->answer(record);
     return {};
   }
-  const PortReport report = report_ports(snapshot, sysctls, options_.filters, now);
+  const PortReport report = report_ports(snapshot, sysctls, options_.filters, now, port_list(options_));
   if (!ports_json_) {
     if (namespaces_.size() > 1) text_->heading(snapshot.netns());
     text_->report(report);

@@ -39,7 +39,7 @@ void RecordProgress::tick(std::uint64_t now_ns, std::uint64_t events, std::uint6
 }
 
 void RecordProgress::finish(std::uint64_t events, std::uint64_t bytes, std::uint64_t lost) const {
-  if (on_) print_error(progress_text(events, bytes, lost) + "\x1b[K\n");
+  if (on_) print_error("\r" + progress_text(events, bytes, lost) + "\x1b[K\n");  // over the ^C that the terminal has echoed
 }
 
 }  // namespace tcptrail

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "cli/version.h"
+#include "core/port_report.h"
 #include "recording/reader.h"
 #include "run/model_options.h"
 #include "run/replay_filters.h"
@@ -15,6 +16,9 @@
 namespace tcptrail {
 namespace {
 
+// A look is not called old that is as young as those of `ports --watch`.
+constexpr std::uint64_t kFreshNs = 2'000'000'000;
+
 // Before the model: what the summary needs of the stream.
 class ReplayFeed final : public Feed {
  public:
@@ -24,7 +28,10 @@ class ReplayFeed final : public Feed {
     model_.event(event);
   }
   void begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) override { model_.begin_snapshot(boot_ns, minisockets_only); }
-  void end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) override { model_.end_snapshot(boot_ns, scope); }
+  void end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) override {
+    if (!scope.minisockets_only) looked_ns_ = boot_ns;
+    model_.end_snapshot(boot_ns, scope);
+  }
   void advance_to(std::uint64_t boot_ns) override { model_.advance_to(boot_ns); }
   void round(std::uint64_t boot_ns) override {
     rounds_ = true;
@@ -40,6 +47,8 @@ class ReplayFeed final : public Feed {
   // --at looks once; what `ports --watch` showed on the way there is passed over.
   void hide_rounds() { show_rounds_ = false; }
   [[nodiscard]] bool rounds() const { return rounds_; }
+  // When the recorder had last looked at the sockets; 0 = never.
+  [[nodiscard]] std::uint64_t looked_ns() const { return looked_ns_; }
   [[nodiscard]] std::uint64_t events() const { return events_; }
   [[nodiscard]] const Loss& loss() const { return loss_; }
 
@@ -47,6 +56,7 @@ class ReplayFeed final : public Feed {
   Feed& model_;
   std::uint64_t events_ = 0;
   Loss loss_;
+  std::uint64_t looked_ns_ = 0;
   bool rounds_ = false;
   bool show_rounds_ = true;
 };
@@ -144,7 +154,13 @@ Replay::Status Replay::read() {
 
 // `ports` of a recording: the look that --at asks for, or one at the end where the run had none of its own.
 void Replay::look(std::uint64_t boot_ns) {
-  if (options_.replay_view == Command::kPorts && (options_.at || !feed_->rounds())) model_->round(boot_ns);
+  if (options_.replay_view != Command::kPorts || (!options_.at && feed_->rounds())) return;
+  model_->round(boot_ns);
+  const std::uint64_t looked = feed_->looked_ns();
+  if (looked != 0 && boot_ns < looked + kFreshNs) return;
+  const std::string what = looked == 0 ? "the recorder had not looked at the sockets by then"
+                                       : "these are the sockets of " + duration_text((boot_ns - looked) / 1'000'000) + " before that: the recorder had last looked at them then";
+  print_error(message_text("note", {what, "", "`tcptrail ports --watch --record FILE` looks every second, `tcptrail record` every ten"}));
 }
 
 void Replay::summarize() {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "run/signals.h"
 
-#include <sys/epoll.h>
 #include <sys/signalfd.h>
 
 #include <cerrno>
@@ -48,16 +47,6 @@ void Signals::restore_in_child() {
   ::signal(SIGXFSZ, SIG_DFL);
   const sigset_t none = set_of({});
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-}
-
-Fd readable_when_any(std::initializer_list<int> fds) {
-  Fd any(::epoll_create1(EPOLL_CLOEXEC));
-  for (const int fd : fds) {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    if (fd >= 0) ::epoll_ctl(any.get(), EPOLL_CTL_ADD, fd, &event);
-  }
-  return any;
 }
 
 }  // namespace tcptrail

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <csignal>
-#include <initializer_list>
 
 #include "kernel/handles.h"
 #include "util/result.h"
@@ -32,8 +31,5 @@ class Signals {
   Fd stop_;
   Fd other_;
 };
-
-// A descriptor that is readable while any of these is; -1 is passed over.
-Fd readable_when_any(std::initializer_list<int> fds);
 
 }  // namespace tcptrail

@@ -7,11 +7,13 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "core/null_sink.h"
 #include "output/blocks.h"
 #include "output/csv.h"
 #include "output/explain.h"
 #include "output/json.h"
 #include "output/ports_screen.h"
+#include "output/row_limit.h"
 #include "output/stats_sink.h"
 #include "output/text.h"
 #include "util/message.h"
@@ -19,22 +21,16 @@
 namespace tcptrail {
 namespace {
 
-// `record` prints nothing: what it keeps goes past the model.
-class NullSink final : public RecordSink {
- public:
-  void on(const StartupRecord&) override {}
-  void on(const TransitionRecord&) override {}
-  void on(const ConnectionRecord&) override {}
-  void on(const TimeWaitRecord&) override {}
-  void on(const BlockedRecord&) override {}
-  void on(const LossRecord&) override {}
-  void on(const SummaryRecord&) override {}
-};
+// Of RowLimit. A replay holds nobody up.
+std::uint64_t rows_per_second(const Options& options, const OutFile& out, std::uint64_t of_terminals) {
+  return out.is_terminal() && options.command != Command::kReplay ? of_terminals : 0;
+}
 
 std::unique_ptr<RecordSink> make_explain_sink(const Options& options, OutFile& out, WallClock& clock) {
   if (options.format == Format::kJson) return std::make_unique<ExplainJson>(out, clock, ExplainJsonOptions{options.local_time, options.labels});
   const bool color = use_color(options.color, out.is_terminal(), std::getenv("NO_COLOR"), std::getenv("TERM"));
-  return std::make_unique<ExplainText>(out, clock, ExplainTextOptions{color, options.local_time, options.labels, print_error});
+  const std::uint64_t most = rows_per_second(options, out, RowLimit::kNarrativesOnATerminal);
+  return std::make_unique<ExplainText>(out, clock, ExplainTextOptions{color, options.local_time, options.labels, print_error, most});
 }
 
 std::unique_ptr<RecordSink> make_stats_sink(const Options& options, OutFile& out, WallClock& clock) {
@@ -63,7 +59,7 @@ Result<OutFile> open_output(const Options& options) {
 std::unique_ptr<RecordSink> make_sink(const Options& options, OutFile& out, WallClock& clock) {
   if (view_of(options) == Command::kStats) return make_stats_sink(options, out, clock);
   if (view_of(options) == Command::kExplain) return make_explain_sink(options, out, clock);
-  if (view_of(options) == Command::kRecord) return std::make_unique<NullSink>();
+  if (view_of(options) == Command::kRecord) return std::make_unique<NullSink>();  // what it keeps goes past the model
   if (options.format == Format::kJson) return std::make_unique<JsonSink>(out, clock, JsonOptions{options.events, options.labels});
   const bool is_terminal = out.is_terminal();
   winsize size{};
@@ -92,6 +88,7 @@ std::unique_ptr<RecordSink> make_sink(const Options& options, OutFile& out, Wall
   if (options.format == Format::kCsv) return std::make_unique<CsvSink>(out, clock, std::move(table));
   table.color = color;
   table.terminal_width = size.ws_col;
+  table.rows_per_second = rows_per_second(options, out, RowLimit::kRowsOnATerminal);
   return std::make_unique<TextSink>(out, clock, std::move(table));
 }
 

@@ -42,6 +42,7 @@ class CountingSink final : public RecordSink {
   void on(const TimeWaitRecord& r) override { pass(r, events_.time_wait, counted_.time_wait); }
   void on(const BlockedRecord& r) override { pass(r, events_.blocked, counted_.blocked); }
   void on(const PortRound& r) override { pass(r, true, true); }
+  void owner_found(std::uint64_t cookie, const Process& owner) override { next_.owner_found(cookie, owner); }
   void tick(std::uint64_t boot_ns) override { next_.tick(boot_ns); }
   [[nodiscard]] std::uint64_t next_tick() const override { return next_.next_tick(); }
 

@@ -46,17 +46,20 @@ class OnThisKernel : public testing::Test {
     return std::move(*session);
   }
 
-  // Everything that is in the ring; a record that does not decode is a failure.
+  // Everything that is in the rings; a record that does not decode is a failure.
   static std::vector<Event> take(Session& session) {
     std::vector<Event> events;
-    session.ring().drain([&](std::span<const std::byte> bytes) {
-      Event event{};
-      if (decode(bytes, event))
-        events.push_back(event);
-      else
-        ADD_FAILURE() << "a record of " << bytes.size() << " bytes does not decode";
-      return true;
-    });
+    const auto drain = [&] {
+      session.ring().drain([&](std::span<const std::byte> bytes) {
+        Event event{};
+        if (decode(bytes, event))
+          events.push_back(event);
+        else
+          ADD_FAILURE() << "a record of " << bytes.size() << " bytes does not decode";
+        return true;
+      });
+    };
+    session.ring().drain_all(drain);
     return events;
   }
 

@@ -263,9 +263,10 @@ TEST_P(Refused, AFullRingIsCounted) {
   EXPECT_EQ(seen + session->lost_other(), kTries);
 }
 
-// The last two find the arguments on the stack, without the helper.
+// The first by the hooks, where fentry works; the last two find the arguments on the stack, without the helper.
 INSTANTIATE_TEST_SUITE_P(Without, Refused,
-                         testing::Values(std::vector<std::string>{}, std::vector<std::string>{"task_btf"}, std::vector<std::string>{"tp_btf"}),
+                         testing::Values(std::vector<std::string>{}, std::vector<std::string>{"socket_hooks"}, std::vector<std::string>{"task_btf", "socket_hooks"},
+                                         std::vector<std::string>{"tp_btf"}),
                          [](const auto& denied) { return denied.param.empty() ? std::string("nothing") : denied.param.front(); });
 
 class RefusedInTree : public test::InOwnNetwork {};

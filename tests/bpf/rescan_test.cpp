@@ -308,9 +308,9 @@ TEST_F(Rescan, ARstOfAMinisocketIsItsEnd) {
   const std::vector<Event> ends = take(*session, TCPTRAIL_TIMEWAIT_END);
   ASSERT_EQ(ends.size(), 1U);
   EXPECT_EQ(ends[0].cookie(), c.cookie);
-  EXPECT_EQ(ends[0].reset.netns, netns_);
-  EXPECT_EQ(ends[0].reset.state, TCPTRAIL_CAUSE_RESET);
-  EXPECT_EQ(ends[0].reset.pid, 0U);
+  EXPECT_EQ(ends[0].base.netns, netns_);
+  EXPECT_EQ(ends[0].base.new_state, TCPTRAIL_CAUSE_RESET);
+  EXPECT_EQ(ends[0].base.pid, 0U);
   EXPECT_TRUE(look(*session, minisockets()).of(TCPTRAIL_SEEN_TIMEWAIT).empty());
 }
 

@@ -147,10 +147,10 @@ TEST_F(TimeWaitHooks, TheTimerIsExpired) {
   const Fd listener = listen_on("127.0.0.1");
   const Connection c = half_closed(listener);
   const Event end = end_of(c.cookie, 15);
-  EXPECT_EQ(end.reset.state, TCPTRAIL_CAUSE_EXPIRED);
-  EXPECT_EQ(end.reset.netns, netns_);
-  EXPECT_EQ(end.reset.pid, 0U);
-  EXPECT_EQ(end.reset.flags, 0);
+  EXPECT_EQ(end.base.new_state, TCPTRAIL_CAUSE_EXPIRED);
+  EXPECT_EQ(end.base.netns, netns_);
+  EXPECT_EQ(end.base.pid, 0U);
+  EXPECT_EQ(end.base.flags, TCPTRAIL_F_IPV4);
 }
 
 TEST_F(TimeWaitHooks, ARstThatIsReceivedIsReset) {
@@ -160,7 +160,7 @@ TEST_F(TimeWaitHooks, ARstThatIsReceivedIsReset) {
   close_client_first(c);
   ASSERT_EQ(wait_for_minisocket(*session_).size(), 1U);
   send_rst(test::port_of(listener), c.lport, sequence + 1);  // its FIN took one
-  EXPECT_EQ(end_of(c.cookie).reset.state, TCPTRAIL_CAUSE_RESET);
+  EXPECT_EQ(end_of(c.cookie).base.new_state, TCPTRAIL_CAUSE_RESET);
 }
 
 TEST_F(TimeWaitHooks, DataForFinWait2IsReset) {
@@ -168,7 +168,7 @@ TEST_F(TimeWaitHooks, DataForFinWait2IsReset) {
   const Connection c = half_closed(listener);
   ASSERT_EQ(wait_for_minisocket(*session_).size(), 1U);
   EXPECT_EQ(::send(c.server.get(), "x", 1, MSG_NOSIGNAL), 1);
-  EXPECT_EQ(end_of(c.cookie).reset.state, TCPTRAIL_CAUSE_RESET);
+  EXPECT_EQ(end_of(c.cookie).base.new_state, TCPTRAIL_CAUSE_RESET);
 }
 
 TEST_F(TimeWaitHooks, ANewSynIsReuseBySyn) {
@@ -180,8 +180,8 @@ TEST_F(TimeWaitHooks, ANewSynIsReuseBySyn) {
   close_client_first(c);  // the server's end is the one that waits
   const Connection again = connect_from(listener, port);
   const Event end = end_of(cookie);
-  EXPECT_EQ(end.reset.state, TCPTRAIL_CAUSE_REUSED_BY_SYN);
-  EXPECT_EQ(end.reset.pid, 0U);
+  EXPECT_EQ(end.base.new_state, TCPTRAIL_CAUSE_REUSED_BY_SYN);
+  EXPECT_EQ(end.base.pid, 0U);
 }
 
 TEST_F(TimeWaitHooks, AConnectFromTheSamePortIsReuseByThisProcess) {
@@ -191,9 +191,9 @@ TEST_F(TimeWaitHooks, AConnectFromTheSamePortIsReuseByThisProcess) {
   close_client_first(c);
   const Connection again = connect_from(listener, port);
   const Event end = end_of(c.cookie);
-  EXPECT_EQ(end.reset.state, TCPTRAIL_CAUSE_REUSED_BY_CONNECT);
-  EXPECT_EQ(end.reset.pid, static_cast<std::uint32_t>(::getpid()));
-  EXPECT_EQ(end.reset.flags, TCPTRAIL_F_OWN);
+  EXPECT_EQ(end.base.new_state, TCPTRAIL_CAUSE_REUSED_BY_CONNECT);
+  EXPECT_EQ(end.base.pid, static_cast<std::uint32_t>(::getpid()));
+  EXPECT_EQ(end.base.flags, TCPTRAIL_F_OWN | TCPTRAIL_F_IPV4);
 }
 
 TEST_F(TimeWaitHooks, SockDestroyIsAKillByThisProcess) {
@@ -202,9 +202,9 @@ TEST_F(TimeWaitHooks, SockDestroyIsAKillByThisProcess) {
   close_client_first(c);
   if (const int error = destroy(c.lport, test::port_of(listener)); error == EOPNOTSUPP) GTEST_SKIP() << "minisockets cannot be killed here";
   const Event end = end_of(c.cookie);
-  EXPECT_EQ(end.reset.state, TCPTRAIL_CAUSE_KILLED);
-  EXPECT_EQ(end.reset.pid, static_cast<std::uint32_t>(::getpid()));
-  EXPECT_EQ(end.reset.flags, TCPTRAIL_F_KILLER);
+  EXPECT_EQ(end.base.new_state, TCPTRAIL_CAUSE_KILLED);
+  EXPECT_EQ(end.base.pid, static_cast<std::uint32_t>(::getpid()));
+  EXPECT_EQ(end.base.flags, TCPTRAIL_F_KILLER | TCPTRAIL_F_IPV4);
 }
 
 TEST_F(TimeWaitHooks, TheEndOfTheNamespaceEndsItsMinisockets) {
@@ -216,7 +216,7 @@ TEST_F(TimeWaitHooks, TheEndOfTheNamespaceEndsItsMinisockets) {
     close_client_first(c);
   }
   ASSERT_EQ(::setns(home_.get(), CLONE_NEWNET), 0);
-  EXPECT_EQ(end_of(cookie, 30).reset.state, TCPTRAIL_CAUSE_NETNS_EXIT);
+  EXPECT_EQ(end_of(cookie, 30).base.new_state, TCPTRAIL_CAUSE_NETNS_EXIT);
 }
 
 TEST_F(TimeWaitHooks, ALateFinMakesFinWait2ATimeWaitOfAMinute) {
@@ -235,6 +235,36 @@ TEST_F(TimeWaitHooks, ALateFinMakesFinWait2ATimeWaitOfAMinute) {
   EXPECT_EQ(after[0].timewait.rport, test::port_of(listener));
   EXPECT_GT(after[0].timewait.expires_ms, 59'000U);
   EXPECT_LE(after[0].timewait.expires_ms, 60'100U);
+}
+
+// What the hook at its birth tells stands in for the walk, in the record of the CLOSE.
+class BirthHook : public TimeWaitHooks {
+ protected:
+  // The part of the CLOSE event of a client that closes first.
+  unsigned close_one(const Fd& listener, std::uint32_t* expires_ms = nullptr) {
+    Connection c = connect_to(listener, "127.0.0.1");
+    close_client_first(c);
+    for (const Event& event : take(*session_, TCPTRAIL_TRANSITION_END)) {
+      if (event.cookie() != c.cookie) continue;
+      if (expires_ms != nullptr) *expires_ms = event.end.tw_expires_ms;
+      return event.end.tw & TCPTRAIL_TW_PHASE;
+    }
+    ADD_FAILURE() << "no CLOSE of the client";
+    return 99;
+  }
+};
+
+TEST_F(BirthHook, StandsInForTheWalkAndSaysWhenThereIsNone) {
+  session_.reset();
+  session_ = start({"timewait_walk"}, {}, options());
+  ASSERT_NE(session_, nullptr);
+  const Fd listener = listen_on("127.0.0.1");
+  std::uint32_t expires_ms = 0;
+  EXPECT_EQ(close_one(listener, &expires_ms), static_cast<unsigned>(TCPTRAIL_TW_TIME_WAIT));
+  EXPECT_GT(expires_ms, 59'000U);
+  EXPECT_LE(expires_ms, 60'100U);
+  test::write_file("/proc/sys/net/ipv4/tcp_max_tw_buckets", "0");
+  EXPECT_EQ(close_one(listener), static_cast<unsigned>(TCPTRAIL_TW_NONE));
 }
 
 TEST_F(TimeWaitHooks, FiltersHold) {

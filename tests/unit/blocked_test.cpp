@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <numeric>
 
 #include "core/model.h"
 #include "events.h"
@@ -207,6 +208,25 @@ TEST(Blocked, AFloodSharesRecordsAndEveryAttemptIsCounted) {
   EXPECT_EQ(total, 10'000U);
   EXPECT_LE(a.sink.blocked.size(), 420U);
   EXPECT_LE(a.facts.asked_for_sysctls, 10U);
+}
+
+// What comes while somebody looks does not put off the answer to what came before.
+TEST(Blocked, WhatALookAnswersDoesNotGrowDuringIt) {
+  Attempts a;
+  std::uint64_t at = kSecond;
+  for (int i = 0; i < 1000; ++i) a.model.event(refused(at += kUs, TCPTRAIL_OP_BIND, 8080));
+  a.model.begin_snapshot(at, false);
+  for (int i = 0; i < 1000; ++i) a.model.event(refused(at += kUs, TCPTRAIL_OP_BIND, 8080));
+  a.model.event(seen(7, at, kListen, {8080, 0}));
+  SnapshotScope scope;
+  scope.netns_read = {kNetns};
+  a.model.end_snapshot(at, scope);
+  const auto told = [&] {
+    return std::accumulate(a.sink.blocked.begin(), a.sink.blocked.end(), std::uint64_t{0}, [](std::uint64_t sum, const BlockedRecord& r) { return sum + r.count; });
+  };
+  EXPECT_EQ(told(), 1000U);
+  a.look(at + kMs, {seen(7, at, kListen, {8080, 0})});
+  EXPECT_EQ(told(), 2000U);
 }
 
 TEST(Blocked, AFloodOfManyKindsStaysBoundedAndCounted) {

@@ -100,6 +100,28 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"6 without the walk", kFinWait2, kLocal, kSoft, 0, kDead, kNoWalk, kLocal, How::kFin}));
 
 // Row 12: data after close() in FIN_WAIT1 looks like a received RST until the answer is traced.
+// getsockopt(SO_ERROR) on another CPU takes the error between the RST and the CLOSE; the RST itself was traced.
+TEST(CloseVerdict, AResetWhoseErrorSomebodyTookIsAResetStill) {
+  CloseFacts facts{.old_state = kEstablished, .tw = kNone, .reset_received = true};
+  CloseVerdict verdict = close_verdict(facts);
+  EXPECT_EQ(verdict.closer, kRemote);
+  EXPECT_EQ(verdict.how, How::kRstReceived);
+  EXPECT_EQ(verdict.error, ECONNRESET);
+
+  facts.old_state = kCloseWait;
+  facts.fin_closer = kRemote;
+  EXPECT_EQ(close_verdict(facts).error, EPIPE);
+
+  facts.old_state = kSynSent;
+  verdict = close_verdict(facts);
+  EXPECT_EQ(verdict.closer, kNobody);
+  EXPECT_EQ(verdict.how, How::kRefused);
+  EXPECT_EQ(verdict.error, ECONNREFUSED);
+
+  facts.reset_received = false;
+  EXPECT_EQ(close_verdict(facts).how, How::kUnknown);
+}
+
 CloseFacts data_after_close() {
   return {.old_state = kFinWait1,
           .fin_closer = kUnseen,

@@ -107,6 +107,19 @@ TEST(Lifecycle, WhoClosesWithoutHavingAcceptedHasInheritedTheDescriptor) {
   EXPECT_EQ(model.only().owner_source, OwnerSource::kInherited);
 }
 
+// The close() of a process that the tracer's look has finished: a call, but nobody's.
+TEST(Lifecycle, ACloseWithoutAProcessLeavesTheOwnerAsItWas) {
+  Connections model;
+  const Ends server{80, 40000};
+  model.feed({ev(2, 1, kListen, kSynRecv, server), ev(2, 2, kSynRecv, kEstablished, server), accept_of(2, 3, 20),
+              by(0, ev(2, 4, kEstablished, kFinWait1, server)), ev(2, 5, kFinWait1, kFinWait2, server),
+              closing(ev(2, 6, kFinWait2, kClose, server), kOrderly, 0, TCPTRAIL_TW_TIME_WAIT)});
+  EXPECT_EQ(model.only().owner.pid, 20U);
+  EXPECT_EQ(model.only().owner_source, OwnerSource::kAccept);
+  EXPECT_EQ(model.only().closer, Closer::kLocal);
+  EXPECT_EQ(model.only().closer_process.pid, 0U);
+}
+
 TEST(Lifecycle, AKillerIsTheCloserAndNeverTheOwner) {
   Connections model;
   Event killed = closing(by(99, ev(1, 9, kEstablished, kClose), "ss"), 0, ECONNABORTED);
@@ -237,14 +250,33 @@ TEST(Lifecycle, ANamespaceThatCouldNotBeReadEndsNothing) {
   EXPECT_TRUE(model.sink.connections.empty());
 }
 
-TEST(Lifecycle, AFullTableEvictsTheOldestAndCountsIt) {
+// The books: each transition is in transitions() or in evicted().
+TEST(Lifecycle, AFullTableEvictsTheOldestAndItsTransitionsAreLost) {
+  LifecycleOptions options;
+  options.max_connections = 2;
+  options.want_transitions = false;
+  Connections model(std::move(options));
+  for (std::uint64_t cookie = 1; cookie <= 3; ++cookie) model.feed({by(10, ev(cookie, cookie, kClose, kSynSent))});
+  EXPECT_EQ(model.lifecycle.evicted(), 1U);
+  EXPECT_EQ(model.lifecycle.transitions(), 2U);
+  model.feed({closing(ev(1, 10, kSynSent, kClose), 0, ECONNREFUSED)});
+  EXPECT_TRUE(model.sink.connections.empty()) << "its beginning is forgotten, and following it again would push out another";
+  EXPECT_EQ(model.lifecycle.evicted(), 2U);
+  EXPECT_EQ(model.lifecycle.transitions(), 2U);
+  EXPECT_FALSE(model.lifecycle.wants_snapshot());
+  model.feed({closing(ev(3, 11, kSynSent, kClose), 0, ECONNREFUSED)});
+  EXPECT_TRUE(model.only().complete);
+}
+
+TEST(Lifecycle, WhatTraceHasPrintedOfAnEvictedConnectionIsNotLost) {
   LifecycleOptions options;
   options.max_connections = 2;
   Connections model(std::move(options));
   for (std::uint64_t cookie = 1; cookie <= 3; ++cookie) model.feed({by(10, ev(cookie, cookie, kClose, kSynSent))});
-  EXPECT_EQ(model.lifecycle.evicted(), 1U);
   model.feed({closing(ev(1, 10, kSynSent, kClose), 0, ECONNREFUSED)});
-  EXPECT_FALSE(model.only().complete) << "the evicted one comes back without its beginning";
+  EXPECT_EQ(model.lifecycle.evicted(), 0U);
+  EXPECT_EQ(model.lifecycle.transitions(), 4U);
+  EXPECT_EQ(model.sink.transitions.size(), 4U);
 }
 
 // ---- older than the trace --------------------------------------------------------

@@ -678,8 +678,14 @@ TEST(Narrative, TimeWaitThatWasCutShortIsSaid) {
   SAYS(explain(r, NarrativeContext{test::boot_seconds})->headline, "was killed (`ss -K`) after 2.00 s");
 }
 
+TEST(Narrative, BlockedConnectNamesAnOwnerThatHasExited) {
+  BlockedRecord r = blocked_bind();
+  r.op = BlockedOp::kConnect;
+  SAYS(only(explain(r, NarrativeContext{test::boot_seconds}), FindingKind::kPortBlocked).text, "left by a.out (pid 640), which has exited. Free at");
+}
+
 TEST(Narrative, SocketsLeftInCloseWaitAreALeak) {
-  const Explanation e = explain(KeptOpen{test::curl(), 1, test::tuple_v4(40000, 8080), 0xc1, 12, 63 * test::kSecondNs, 70 * test::kSecondNs}, test::kStart);
+  const Explanation e = explain(KeptOpen{test::curl(), 1, TcpState::kCloseWait, test::tuple_v4(40000, 8080), 0xc1, 12, 63 * test::kSecondNs, 70 * test::kSecondNs}, test::kStart);
   EXPECT_EQ(e.headline, "curl (pid 200) still holds 12 connections in CLOSE_WAIT, the oldest for 63.0 s.");
   SAYS(only(e, FindingKind::kLeak).text, "all came within the 70.0 s of this run");
   EXPECT_EQ(only(e, FindingKind::kLeak).severity, Severity::kProblem);

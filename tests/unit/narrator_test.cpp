@@ -130,6 +130,33 @@ TEST(Narrator, WhatIsStillInCloseWaitAtTheEndIsCountedByProcess) {
   EXPECT_EQ(left[1].headline, "nginx (pid 100) still holds 1 connection in CLOSE_WAIT, the oldest for 100.0 s.");
 }
 
+TEST(Narrator, AFinThatCameBeforeAcceptIsKeptByWhoAccepted) {
+  Narrator narrator(test::boot_seconds);
+  narrator.on(enters_close_wait(1, test::kStart, Process{}));
+  narrator.owner_found(1, test::nginx());
+  narrator.owner_found(2, test::curl());
+  const std::vector<Explanation> left = narrator.finish(test::kStart + 5 * test::kSecondNs);
+  ASSERT_EQ(left.size(), 1U);
+  EXPECT_EQ(left[0].headline, "nginx (pid 100) still holds 1 connection in CLOSE_WAIT, the oldest for 5.00 s.");
+}
+
+TEST(Narrator, WhatWasOnlyShutDownIsALeakOfItsOwnEnd) {
+  Narrator narrator(test::boot_seconds);
+  TransitionRecord shut_down = enters_close_wait(1, test::kStart);
+  shut_down.old_state = kFinWait1;
+  shut_down.new_state = kFinWait2;
+  narrator.on(shut_down);
+  shut_down.cookie = 2;
+  narrator.on(shut_down);
+  std::swap(shut_down.old_state, shut_down.new_state);
+  shut_down.new_state = kClose;  // closed: a minisocket has a timer
+  narrator.on(shut_down);
+  const std::vector<Explanation> left = narrator.finish(test::kStart + 5 * test::kSecondNs);
+  ASSERT_EQ(left.size(), 1U);
+  EXPECT_EQ(left[0].headline, "curl (pid 200) still holds 1 connection in FIN_WAIT2, the oldest for 5.00 s.");
+  EXPECT_NE(left[0].findings.at(0).text.find("no timer ends FIN_WAIT2 while a descriptor is open"), std::string::npos);
+}
+
 // The whole way from the kernel's events: the model's own evidence finds its finding.
 TEST(Narrator, UnreadDataIsFoundFromTheKernelsEvents) {
   test::Connections model;

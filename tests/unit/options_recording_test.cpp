@@ -1,37 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The command line of record, replay and --record.
-#include <gtest/gtest.h>
-
-#include <array>
-
-#include "cli/options.h"
+#include "command_line.h"
 #include "run/record_progress.h"
 #include "run/replay_filters.h"
-#include "util/message.h"
 
 namespace tcptrail {
 namespace {
 
-Result<CommandLine> parse(std::vector<const char*> words) {
-  static constexpr std::array<std::string_view, 1> kFeatures = {"tp_btf"};
-  words.insert(words.begin(), "tcptrail");
-  return parse_command_line(static_cast<int>(words.size()), words.data(), kFeatures);
-}
-
-Options good(std::vector<const char*> words) {
-  Result<CommandLine> line = parse(std::move(words));
-  EXPECT_TRUE(line.ok()) << (line.ok() ? "" : error_text(line.error()));
-  return line.ok() ? line->options : Options{};
-}
-
-std::string bad(std::vector<const char*> words) {
-  const Result<CommandLine> line = parse(std::move(words));
-  EXPECT_FALSE(line.ok());
-  if (line.ok()) return "";
-  EXPECT_EQ(line.error().exit_code, 2);
-  return error_text(line.error());
-}
-
+using test::bad;
+using test::good;
 using Filter = std::vector<std::pair<std::string, std::string>>;
 
 TEST(OptionsRecord, TakesItsFileFromO) {
@@ -58,6 +35,7 @@ TEST(OptionsRecord, AViewCanBeRecordedBeside) {
 }
 
 TEST(OptionsRecord, WhatCannotBeIsRefused) {
+  EXPECT_NE(bad({"record", "f"}).find("fix: tcptrail record -o FILE; to run"), std::string::npos);
   EXPECT_EQ(bad({"record"}), "tcptrail: error: record needs a file\n  fix: tcptrail record -o FILE\n");
   EXPECT_NE(bad({"record", "-o", "f", "--json"}).find("tcptrail replay FILE --json"), std::string::npos);
   EXPECT_NE(bad({"record", "-o", "f", "--count", "5"}).find("no records to count"), std::string::npos);

@@ -2,38 +2,17 @@
 // The command line: what each flag means, and what each mistake is answered with.
 #include "cli/options.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
-#include <array>
 
 #include "cli/help.h"
-#include "util/message.h"
+#include "command_line.h"
 
 namespace tcptrail {
 namespace {
 
-constexpr std::array<std::string_view, 3> kFeatures = {"tp_btf", "ehash_walk", "iter_tcp"};
-
-Result<CommandLine> parse(std::vector<const char*> words) {
-  words.insert(words.begin(), "tcptrail");
-  return parse_command_line(static_cast<int>(words.size()), words.data(), kFeatures);
-}
-
-Options good(std::vector<const char*> words) {
-  Result<CommandLine> line = parse(std::move(words));
-  EXPECT_TRUE(line.ok()) << (line.ok() ? "" : error_text(line.error()));
-  return line.ok() ? line->options : Options{};
-}
-
-std::string bad(std::vector<const char*> words) {
-  const Result<CommandLine> line = parse(std::move(words));
-  EXPECT_FALSE(line.ok());
-  if (line.ok()) return "";
-  EXPECT_EQ(line.error().exit_code, 2);
-  return error_text(line.error());
-}
-
+using test::bad;
+using test::good;
+using test::parse;
 using Strings = std::vector<std::string>;
 
 TEST(Options, NoCommandIsLife) {
@@ -121,6 +100,13 @@ TEST(Options, RunFlagsAreConverted) {
   EXPECT_EQ(o.output, "out.jsonl");
   EXPECT_EQ(o.format, Format::kJson);
   EXPECT_EQ(o.color, ColorMode::kNever);
+}
+
+TEST(Options, MaxConnectionsHasBounds) {
+  EXPECT_EQ(good({}).max_connections, 1'048'576U);
+  EXPECT_EQ(good({"--max-connections", "1000"}).max_connections, 1'000U);
+  EXPECT_EQ(good({"--max-connections", "16777216"}).max_connections, 16'777'216U);
+  for (const char* text : {"999", "16777217", "many", "-1"}) EXPECT_NE(bad({"--max-connections", text}).find("bad value for --max-connections"), std::string::npos) << text;
 }
 
 TEST(Options, EverythingAfterTheDashesIsTheCommandUntouched) {

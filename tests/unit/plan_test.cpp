@@ -23,7 +23,7 @@ TEST(Plan, WithEverythingOnlyWhatNobodyAskedForStaysOff) {
   const Plan plan = make_plan({}, {.snapshot = true, .command_tree = false});
   EXPECT_TRUE(plan.typed);
   EXPECT_TRUE(plan.limits.empty());
-  for (const char* name : {"set_state", "set_state_again", "accept4_return", "accept_return", "bind_return", "listen_return", "send_reset", "receive_reset", "seen_sockets", "seen_holders",
+  for (const char* name : {"set_state", "set_state_again", "accept_hook", "bind_hook", "bind6_hook", "listen_hook", "send_reset", "receive_reset", "seen_sockets", "seen_holders",
                            "tw_timer", "tw_packet", "tw_packet_done", "tw_reuse", "tw_abort", "tw_kill", "tw_rearm"})
     EXPECT_TRUE(plan.loads(name)) << name;
   EXPECT_FALSE(plan.loads("destroy"));
@@ -40,7 +40,16 @@ TEST(Plan, EachProgramThatStaysOffHasAReason) {
 TEST(Plan, EachMissingFeatureSaysWhatIsLessTrue) {
   for (const Feature feature : {Feature::kTpBtf, Feature::kSecondCopy, Feature::kCookie, Feature::kTimeWaitWalk, Feature::kSendReset, Feature::kAccept, Feature::kRefusedCalls,
                                 Feature::kIterTcp, Feature::kIterTaskFile})
-    EXPECT_FALSE(make_plan(without({feature}), {}).limits.empty()) << name_of(feature);
+    // The hooks can tell what the walk would.
+    EXPECT_FALSE(make_plan(without({feature, Feature::kTimeWaitHooks}), {}).limits.empty()) << name_of(feature);
+}
+
+TEST(Plan, TheHooksStandInForTheWalk) {
+  const Plan plan = make_plan(without({Feature::kTimeWaitWalk}), {});
+  EXPECT_TRUE(plan.births);
+  EXPECT_TRUE(plan.limits.empty());
+  EXPECT_FALSE(make_plan({}, {}).births) << "the walk is exact, and there without them";
+  EXPECT_FALSE(make_plan(without({Feature::kTimeWaitWalk, Feature::kTimeWaitHooks}), {}).births);
 }
 
 TEST(Plan, WithoutTypedTracepointsTheClassicObjectTracesAlone) {
@@ -64,22 +73,67 @@ TEST(Plan, WithoutHooksTheEndsOfTimeWaitAreLookedForAndNothingSaidIsLessTrue) {
   EXPECT_TRUE(plan.limits.empty());
 }
 
+TEST(Plan, WhatNobodyAskedForDoesNotLoadAndIsNotMissed) {
+  const Plan plan = make_plan(without({Feature::kRefusedCalls}), {.blocked = false, .time_wait = false});
+  EXPECT_FALSE(plan.refused_calls);
+  EXPECT_FALSE(plan.timewait_hooks);
+  EXPECT_EQ(program(plan, "bind_return").why_not, "refused attempts are not asked for");
+  EXPECT_EQ(program(plan, "tw_kill").why_not, "the ends of TIME_WAIT are not asked for");
+  EXPECT_TRUE(plan.limits.empty());
+}
+
 TEST(Plan, HooksNeedCookies) {
   const Plan plan = make_plan(without({Feature::kCookie}), {});
   EXPECT_FALSE(plan.timewait_hooks) << "nothing else names a minisocket";
   EXPECT_EQ(program(plan, "tw_kill").why_not, "needs cookie");
 }
 
-TEST(Plan, WithoutTheCallTracepointsNoRefusedBindIsSeen) {
+constexpr const char* kCallTracepoints[] = {"accept4_return", "accept_return", "bind_return", "listen_return"};
+constexpr const char* kSocketHookPrograms[] = {"accept_hook", "bind_hook", "bind6_hook", "listen_hook"};
+
+TEST(Plan, WithSocketHooksNoSystemCallIsTraced) {
+  const Plan plan = make_plan({}, {});
+  EXPECT_TRUE(plan.socket_hooks);
+  for (const char* name : kCallTracepoints) {
+    EXPECT_FALSE(plan.loads(name)) << name;
+    EXPECT_EQ(program(plan, name).why_not, "socket_hooks tell as much");
+  }
+}
+
+TEST(Plan, WithoutSocketHooksTheTracepointsTellAsMuch) {
+  for (const Feature feature : {Feature::kSocketHooks, Feature::kTpBtf}) {
+    const Plan plan = make_plan(without({feature, Feature::kSocketHooks}), {});
+    EXPECT_FALSE(plan.socket_hooks);
+    EXPECT_TRUE(plan.refused_calls);
+    for (const char* name : kCallTracepoints) EXPECT_TRUE(plan.loads(name)) << name;
+    for (const char* name : kSocketHookPrograms) EXPECT_FALSE(plan.loads(name)) << name;
+  }
+  EXPECT_TRUE(make_plan(without({Feature::kSocketHooks}), {}).limits.empty());
+}
+
+TEST(Plan, SocketHooksLoadForWhatIsKnownAndAskedForOnly) {
+  const Plan locked = make_plan(without({Feature::kRefusedCalls}), {});
+  EXPECT_TRUE(locked.loads("accept_hook"));
+  for (const char* name : {"bind_hook", "bind6_hook", "listen_hook"}) EXPECT_EQ(program(locked, name).why_not, "denied");
+  const Plan unasked = make_plan({}, {.blocked = false});
+  EXPECT_EQ(program(unasked, "bind_hook").why_not, "refused attempts are not asked for");
+  EXPECT_EQ(program(unasked, "listen_return").why_not, "refused attempts are not asked for");
+  const Plan no_accept = make_plan(without({Feature::kAccept}), {});
+  EXPECT_EQ(program(no_accept, "accept_hook").why_not, "denied");
+  EXPECT_EQ(program(no_accept, "accept_return").why_not, "denied");
+  EXPECT_TRUE(no_accept.loads("bind_hook"));
+}
+
+TEST(Plan, WithoutRefusedCallsNoRefusedBindIsSeen) {
   const Plan plan = make_plan(without({Feature::kRefusedCalls}), {});
   EXPECT_FALSE(plan.refused_calls);
   EXPECT_FALSE(plan.loads("bind_return"));
   EXPECT_FALSE(plan.loads("listen_return"));
-  EXPECT_TRUE(plan.loads("accept4_return"));
 }
 
 TEST(Plan, ACommandNeedsTheForkTracepoint) {
   EXPECT_TRUE(make_plan({}, {.snapshot = true, .command_tree = true}).loads("process_fork"));
+  EXPECT_TRUE(make_plan(without({Feature::kTpBtf}), {.snapshot = true, .command_tree = true}).loads("process_fork"));
   EXPECT_EQ(program(make_plan({}, {}), "process_fork").why_not, "no command is traced");
 }
 

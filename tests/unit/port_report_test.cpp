@@ -5,12 +5,14 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <cstring>
 
 #include "core/port_remedies.h"
 #include "memory_output.h"
 #include "output/json.h"
 #include "output/ports_json.h"
+#include "output/ports_screen.h"
 #include "output/ports_text.h"
 #include "schema_check.h"
 #include "util/escape.h"
@@ -154,7 +156,7 @@ TEST(PortReport, OneRecordPerEndpointWorstFirst) {
       seen({.laddr = "127.0.0.2", .lport = 8080, .rport = 40001, .cookie = 4}),
       seen({.lport = 40000, .rport = 80, .cookie = 5, .fastreuse = -1}),
   });
-  const PortReport report = report_ports(s, {}, {}, kNow);
+  const PortReport report = report_ports(s, {}, {}, kNow, PortList::kEach);
   std::string order;
   for (const PortRecord& r : report.ports) order += address_text(r.laddr, r.family) + ":" + std::to_string(r.lport) + " ";
   EXPECT_EQ(order, "127.0.0.2:8080 127.0.0.1:8080 :::9000 127.0.0.1:40000 ");
@@ -166,17 +168,17 @@ TEST(PortReport, OneRecordPerEndpointWorstFirst) {
 
 TEST(PortReport, ConnectionsOfAServerInTheRangeAreNoDestinations) {
   const PortSnapshot s = snapshot_of({seen({.state = kEstablished, .lport = 50000, .rport = 1234, .fastreuse = 0})});
-  EXPECT_TRUE(report_ports(s, {}, {}, kNow).destinations.empty());
+  EXPECT_TRUE(report_ports(s, {}, {}, kNow, PortList::kEach).destinations.empty());
 }
 
 TEST(PortReport, FiltersChooseEndpointsByTheirSockets) {
   const PortSnapshot s = snapshot_of({seen({.lport = 8080, .cookie = 1}), seen({.state = kListen, .lport = 9000, .raddr = "0.0.0.0", .rport = 0, .cookie = 2}), held(2, 12, "nginx")});
   Filters by_port;
   by_port.lports.ranges = {{8080, 8080}};
-  EXPECT_EQ(report_ports(s, {}, by_port, kNow).ports.at(0).lport, 8080);
+  EXPECT_EQ(report_ports(s, {}, by_port, kNow, PortList::kEach).ports.at(0).lport, 8080);
   Filters by_name;
   by_name.comm_glob = "ngin*";
-  const PortReport report = report_ports(s, {}, by_name, kNow);
+  const PortReport report = report_ports(s, {}, by_name, kNow, PortList::kEach);
   ASSERT_EQ(report.ports.size(), 1U);
   EXPECT_EQ(report.ports[0].lport, 9000);
   int records = 0;
@@ -198,7 +200,7 @@ std::vector<std::string> remedies(std::initializer_list<Event> events, const cha
 TEST(Remedies, TimeWaitWithoutTheOptionMeansWaitingAndNeverTheNewSocketAlone) {
   const auto r = remedies({seen({})});
   EXPECT_TRUE(r.front().starts_with("Wait 33 s, or bind another")) << all(r);
-  EXPECT_TRUE(says(r, "For next time set SO_REUSEADDR on the listener from its first start"));
+  EXPECT_TRUE(says(r, "For next time set SO_REUSEADDR before every bind() to this port, from the first start on"));
   EXPECT_TRUE(says(r, "on the restarted one alone it does not help"));
   EXPECT_FALSE(says(r, "Set SO_REUSEADDR on the new socket"));
   EXPECT_FALSE(says(r, "tw_recycle"));
@@ -261,7 +263,7 @@ TEST(Remedies, AFinWait2NamesWhoKeepsTheOtherEndOpen) {
 TEST(Remedies, AServerInTheEphemeralRangeIsToldSo) {
   const auto r = remedies({seen({.lport = 40000, .rport = 80, .fastreuse = -1})}, "127.0.0.1", 40000);
   EXPECT_TRUE(says(r, "ip_local_reserved_ports")) << all(r);
-  EXPECT_FALSE(says(r, "on the listener from its first start")) << "no listener made it";
+  EXPECT_FALSE(says(r, "set SO_REUSEADDR before every bind()")) << "no listener made it";
 }
 
 TEST(Remedies, RefusalsHaveOneEach) {
@@ -344,7 +346,7 @@ TEST(PortsJson, EveryRecordFollowsTheSchema) {
   WallClock clock;
   const JsonSink sink(memory.file(), clock, {.events = {}, .labels = {{"site", "x"}}});
   PortsJson json(memory.file(), clock, sink.tail());
-  const PortReport report = report_ports(rich(), {}, {}, kNow);
+  const PortReport report = report_ports(rich(), {}, {}, kNow, PortList::kEach);
   for (const PortRecord& r : report.ports) json.put(r);
   for (const DestinationRecord& r : report.destinations) json.put(r);
   json.put(answer_bind(rich(), {}, ask("127.0.0.1", 0), kNow));
@@ -383,7 +385,7 @@ TEST(PortsText, FitsIn100Columns) {
   const PortSnapshot s = rich();
   test::MemoryOutput memory;
   PortsText text(memory.file(), {});
-  text.report(report_ports(s, {}, {}, kNow));
+  text.report(report_ports(s, {}, {}, kNow, PortList::kEach));
   text.answer(answer_bind(s, {}, ask("::", 9000), kNow), false);
   text.answer(answer_bind(s, {}, ask("127.0.0.1", 8080), kNow), false);
   text.answer(answer_bind(s, {}, ask("2001:db8:ffff:ffff:ffff:ffff:ffff:fff1", 40001), kNow), true);
@@ -395,10 +397,96 @@ TEST(PortsText, FitsIn100Columns) {
 TEST(PortsText, EachBlockedPortHasOneSentence) {
   test::MemoryOutput memory;
   PortsText text(memory.file(), {});
-  text.report(report_ports(snapshot_of({seen({})}), {}, {}, kNow));
+  text.report(report_ports(snapshot_of({seen({})}), {}, {}, kNow, PortList::kEach));
   EXPECT_EQ(memory.lines().at(1), "127.0.0.1:8080         1 TIME_WAIT                    -                      -               33 s");
   EXPECT_EQ(memory.lines().at(2), "    Wait 33 s, or bind another local address or port: nothing shortens TIME_WAIT (tcp_fin_timeout");
   EXPECT_EQ(memory.lines().at(3), "    does not).");
+}
+
+PortSnapshot clients() {
+  PortSnapshot s(kNetns);
+  for (std::uint16_t i = 0; i < 200; ++i)
+    s.apply(seen({.lport = static_cast<std::uint16_t>(40000 + i), .rport = 80, .cookie = 1U + i, .fastreuse = -1, .expires_ms = 1000U + i}));
+  s.apply(seen({.state = kEstablished, .lport = 40300, .rport = 80, .cookie = 500, .fastreuse = -1}));
+  s.apply(seen({.state = kEstablished, .lport = 40301, .rport = 80, .cookie = 501, .fastreuse = -1}));
+  s.apply(held(500, 12, "curl"));
+  s.apply(held(501, 12, "curl"));
+  s.apply(seen({.state = kListen, .lport = 80, .raddr = "0.0.0.0", .rport = 0, .cookie = 502}));
+  s.apply(held(502, 7, "nginx"));
+  s.finish();
+  return s;
+}
+
+TEST(PortReport, ThePortsOfAClientAreOneForPeopleAndEachForPrograms) {
+  const PortSnapshot s = clients();
+  EXPECT_EQ(report_ports(s, {}, {}, kNow, PortList::kEach).ports.size(), 203U);
+  const PortReport report = report_ports(s, {}, {}, kNow, PortList::kClientsTogether);
+  ASSERT_EQ(report.ports.size(), 3U);
+  EXPECT_EQ(endpoint_count(report.ports), 203U);
+  const PortRecord& waiting = report.ports[1];
+  EXPECT_EQ(waiting.lport, 40000);
+  EXPECT_EQ(waiting.last_port, 40199);
+  EXPECT_EQ(waiting.ports, 200U);
+  EXPECT_EQ(waiting.states, (std::vector<std::pair<TcpState, std::uint64_t>>{{kTimeWait, 200}}));
+  EXPECT_EQ(waiting.free_in_ms, 1199U + 2048U) << "the last of them";
+  EXPECT_EQ(report.ports[2].owners.at(0).process.pid, 12U);
+  EXPECT_EQ(report.ports[2].owners.at(0).count, 2U);
+  EXPECT_EQ(report.ports[2].free_in_ms, std::nullopt) << "no timer ends an open connection";
+}
+
+TEST(PortsText, AClientsPortsAreOneLine) {
+  test::MemoryOutput memory;
+  PortsText text(memory.file(), {});
+  text.report(report_ports(clients(), {}, {}, kNow, PortList::kClientsTogether));
+  expect_100_columns(memory);
+  EXPECT_EQ(memory.text(), R"(LOCAL ENDPOINT         BLOCKED BY                     OWNER                  BIND WORKS WITH FREE IN
+127.0.0.1:80           1 LISTEN                       7/nginx                -               -
+    Stop nginx (pid 7), which listens here, or use another port.
+127.0.0.1:40000-40199  200 ports, 200 TIME_WAIT       -                      -               3.3 s
+    Outgoing connections were given these ports: a server's belongs outside 32768-60999, or into
+    net.ipv4.ip_local_reserved_ports.
+127.0.0.1:40300-40301  2 ports, 2 ESTABLISHED         12/curl                -               -
+    Outgoing connections were given these ports: a server's belongs outside 32768-60999, or into
+    net.ipv4.ip_local_reserved_ports.
+
+FROM               TO                       CONNECT  USED    TIME_WAIT PORTS LEFT     FREE IN
+127.0.0.1          127.0.0.1:80             ok       202     200       28230 of 28232 now
+)");
+}
+
+TEST(PortsScreen, ARoundAndARefusalFitIn100Columns) {
+  const PortReport report = report_ports(rich(), {}, {}, kNow, PortList::kClientsTogether);
+  LeakRecord leak;
+  leak.state = kCloseWait;
+  leak.owner = {4'000'000, comm_of("\x1b\x1b\x1b\x1b\x1b\x1b\x1b\x1b\x1b\x1b\x1b\x1b\x1b\x1b\x1b")};
+  leak.count = 1'000'000;
+  leak.growth_per_s = 123.45;
+  leak.remedy = "x (pid 1) must close() what its peers have finished (a read of 0 bytes); until then no timer ends it.";
+  PortRound round;
+  round.boot_ns = kNow;
+  round.ports = report.ports;
+  round.destinations = report.destinations;
+  round.leaks = {&leak, 1};
+  BlockedRecord refused;
+  refused.boot_ns = kNow;
+  refused.error = EADDRINUSE;
+  refused.caller = leak.owner;
+  refused.tuple.lport = 8080;
+  refused.blocker_count = 1;
+  refused.blockers = {{.state = kTimeWait, .cookie = 1, .tuple = {}, .owner = leak.owner, .owner_alive = false, .reuseaddr = {}, .reuseport = {}, .expires_in_ms = 1}};
+  refused.remedies = {"Wait 33 s, or bind another local address or port: nothing shortens TIME_WAIT (tcp_fin_timeout does not)."};
+  for (const unsigned rows : {0U, 40U}) {
+    test::MemoryOutput memory;
+    WallClock clock;
+    PortsScreen screen(memory.file(), clock, {.rows = rows});
+    screen.on(refused);
+    screen.on(round);
+    for (const std::string& line : memory.lines()) {
+      const std::string_view text = line.starts_with("\x1b[H\x1b[J") ? std::string_view(line).substr(6) : std::string_view(line);
+      EXPECT_LE(display_width(text), 100U) << rows << ": " << text;
+    }
+    EXPECT_NE(memory.text().find(" BLOCKED bind 0.0.0.0:8080: EADDRINUSE for"), std::string::npos) << memory.text();
+  }
 }
 
 TEST(PortsText, ALongListIsCutAndSaysSo) {
@@ -407,7 +495,7 @@ TEST(PortsText, ALongListIsCutAndSaysSo) {
   s.finish();
   test::MemoryOutput memory;
   PortsText text(memory.file(), {});
-  text.report(report_ports(s, {}, {}, kNow));
+  text.report(report_ports(s, {}, {}, kNow, PortList::kEach));
   EXPECT_NE(memory.text().find("... and 10 more blocked endpoints."), std::string::npos);
 }
 

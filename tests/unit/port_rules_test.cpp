@@ -159,6 +159,19 @@ constexpr AddressRow kB2[] = {
     {"::", true, "::", true, false},
 };
 
+TEST(PortTable, AnOldLookHasWhatItsTimerHasEndedNoMore) {
+  PortSocket time_wait = socket_at(kTimeWait, at("127.0.0.1"));
+  time_wait.expires_ns = 60'000'000'000;
+  time_wait.step_ms = 500;
+  PortTable table = table_of({time_wait, socket_at(kListen, at("127.0.0.1"))});
+  table.drop_gone(60'500'000'000);
+  EXPECT_EQ(table.all().size(), 2U);
+  table.drop_gone(60'500'000'000 + 1);
+  ASSERT_EQ(table.all().size(), 1U);
+  EXPECT_EQ(table.all()[0].state, kListen);
+  EXPECT_EQ(table.on_port(kPort).size(), 1U);
+}
+
 TEST(PortRulesB2, WhichAddressesMeet) {
   for (const AddressRow& row : kB2) {
     const PortTable table = table_of({socket_at(kTimeWait, at(row.socket, row.socket_v6only))});
@@ -536,9 +549,7 @@ TEST(PortTable, OfASocketSeenTwiceTheLastSightingCounts) {
   PortSocket first = socket_at(kEstablished, at("127.0.0.1"));
   PortSocket second = socket_at(kTimeWait, at("127.0.0.1"));
   second.cookie = first.cookie;
-  second.seen_ns = 2;
-  first.seen_ns = 1;
-  const PortTable table = table_of({second, first});
+  const PortTable table = table_of({first, second});
   ASSERT_EQ(table.on_port(kPort).size(), 1U);
   EXPECT_EQ(table.on_port(kPort).front().state, kTimeWait);
   EXPECT_TRUE(table.on_port(kPort + 1).empty());

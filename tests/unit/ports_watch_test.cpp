@@ -6,6 +6,7 @@
 
 #include "core/exhaustion.h"
 #include "core/model.h"
+#include "core/null_sink.h"
 #include "events.h"
 #include "machine_stub.h"
 
@@ -16,15 +17,9 @@ using namespace test;
 
 constexpr std::uint64_t kSecond = 1'000'000'000;
 
-class RoundSink final : public RecordSink {
+class RoundSink final : public NullSink {
  public:
-  void on(const StartupRecord&) override {}
-  void on(const TransitionRecord&) override {}
-  void on(const ConnectionRecord&) override {}
-  void on(const TimeWaitRecord&) override {}
-  void on(const BlockedRecord&) override {}
-  void on(const LossRecord&) override {}
-  void on(const SummaryRecord&) override {}
+  using NullSink::on;
   void on(const PortRound& round) override {
     destinations.assign(round.destinations.begin(), round.destinations.end());
     leaks.assign(round.leaks.begin(), round.leaks.end());
@@ -119,6 +114,24 @@ TEST(PortsWatch, ADestinationsRateIsWhatWasOpenedSinceTheFirstLook) {
   EXPECT_FALSE(w.sink.destinations[0].exhausted_in_s);
   w.look(20 * kSecond, shown);
   EXPECT_DOUBLE_EQ(w.sink.destinations[0].rate_per_s.value(), 0.0);
+}
+
+TEST(PortsWatch, ARateDoesNotCountTheTimeBeforeTheFirstConnection) {
+  Watch w;
+  std::vector<Event> shown;
+  for (std::uint64_t second = 1; second <= 8; ++second) w.look(second * kSecond, {});
+  for (std::uint16_t i = 0; i < 20; ++i) {
+    const Ends ends{static_cast<std::uint16_t>(40000 + i), 80};
+    w.model.event(by(10, ev(100U + i, 8 * kSecond + i, kClose, kSynSent, {0, 80})));
+    w.model.event(ev(100U + i, 8 * kSecond + i + 1, kSynSent, kEstablished, ends));
+    shown.push_back(seen(100U + i, 9 * kSecond, kEstablished, ends));
+    shown.back().owned.fastreuse = shown.back().owned.fastreuseport = -1;
+    shown.back().owned.bind = TCPTRAIL_BIND_BUCKET;
+  }
+  w.look(9 * kSecond, shown);
+  EXPECT_DOUBLE_EQ(w.sink.destinations.at(0).rate_per_s.value(), 20.0);
+  w.look(10 * kSecond, shown);
+  EXPECT_DOUBLE_EQ(w.sink.destinations.at(0).rate_per_s.value(), 10.0);
 }
 
 TEST(PortsWatch, ConnectionsThatStayInCloseWaitAreALeakOfTheirHolder) {

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "recording/crc32c.h"
+#include "recording/format.h"
 #include "recording/layouts.h"
 #include "recording/varint.h"
 #include "recordings.h"
@@ -113,6 +114,7 @@ TEST(RecordingItems, EveryKindOfEventComesBackWhateverItsBytes) {
       std::memcpy(reinterpret_cast<char*>(&event) + at, &word, 8);
     }
     event.base.kind = static_cast<std::uint8_t>(1 + random() % TCPTRAIL_REFUSED);
+    event.base.ts_boot_ns %= kMaxBootNs;
     told.event(event);
     items.event(event);
   }
@@ -236,6 +238,7 @@ TEST(RecordingItems, NonsenseIsMalformed) {
   EXPECT_EQ(decode_all(bytes({1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0})), Status::kMalformed);  // word 8 of a 64-byte event
   EXPECT_EQ(decode_all(bytes({1, 128, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0})), Status::kMalformed);  // its word says kind 2
   EXPECT_EQ(decode_all(bytes({64, 0, 2})), Status::kMalformed);    // a bool of 2
+  EXPECT_EQ(decode_all(bytes({66, 1})), Status::kMalformed);       // before the boot, or in 500 years
   EXPECT_EQ(decode_all(bytes({65, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F})), Status::kMalformed);  // 34 thousand million namespaces
   EXPECT_EQ(decode_all(bytes({80, 1, 0xFF, 0x7F})), Status::kMalformed);  // a path longer than its block
   EXPECT_EQ(decode_all(bytes({82, 1, 1, 10, 20, 0, 0, 0, 0, 0, 0, 0, 2, 5, 3, 7, 1})), Status::kMalformed);  // ranges that overlap

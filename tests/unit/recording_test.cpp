@@ -88,6 +88,10 @@ TEST(Recording, HeaderOfALaterVersionMayHaveMoreAndLess) {
   EXPECT_EQ(header->startup.hostname, "a");
   EXPECT_EQ(header->own_netns, 0U);
   EXPECT_FALSE(header_from_json(R"({"hostname":5})").ok());
+  EXPECT_FALSE(header_from_json(R"({"boot_ns":1.7e23})").ok());
+  EXPECT_FALSE(header_from_json(R"({"boot_ns":-1})").ok());
+  EXPECT_FALSE(header_from_json(R"({"netns":[4294967296]})").ok());
+  EXPECT_EQ(header_from_json(R"({"clock_offset_ns":-5})")->clock_offset_ns, -5);
   EXPECT_FALSE(header_from_json("[]").ok());
   EXPECT_FALSE(header_from_json(std::string(100'000, '[')).ok());
 }
@@ -560,16 +564,49 @@ TEST(RecordingParts, ASnapshotIsNotDivided) {
   Recording recording(dir.file(), {.path = {}, .max_bytes = 100'000, .keep = 2});
   recording.recorder->begin_snapshot(1, false);
   std::mt19937_64 random(1);
-  for (int i = 0; i < 30'000; ++i) recording.recorder->event(seen(random(), random(), kEstablished));
+  for (int i = 0; i < 30'000; ++i) recording.recorder->event(seen(random(), random() >> 2, kEstablished));
   EXPECT_EQ(recording.writer->part(), 0U);
   recording.recorder->end_snapshot(2, {});
-  for (std::uint64_t i = 0; i < 20'000 && recording.writer->part() == 0; ++i) recording.recorder->event(ev(i, i, kSynSent, kEstablished));
+  for (std::uint64_t i = 0; i < 200'000 && recording.writer->part() == 0; ++i) recording.recorder->event(ev(i, i, kSynSent, kEstablished));
   EXPECT_EQ(recording.writer->part(), 1U);
   EXPECT_TRUE(recording.writer->wants_snapshot());
+  const Calls earlier = replay(read_bytes(dir.file() + ".1")).calls;
+  EXPECT_EQ(std::count_if(earlier.begin(), earlier.end(), [](const std::string& call) { return call.starts_with("end_snapshot"); }), 1);
   recording.recorder->begin_snapshot(1, true);
   EXPECT_TRUE(recording.writer->wants_snapshot());
   recording.recorder->begin_snapshot(1, false);
   EXPECT_FALSE(recording.writer->wants_snapshot());
+}
+
+TEST(RecordingParts, TheLastWordsBeginNoPartOfTheirOwn) {
+  const TempDir dir;
+  Recording recording(dir.file(), {.path = {}, .max_bytes = 100'000, .keep = 2});
+  recording.recorder->begin_snapshot(1, false);
+  std::mt19937_64 random(1);
+  for (int i = 0; i < 30'000; ++i) recording.recorder->event(seen(random(), random() >> 2, kEstablished));
+  recording.recorder->end_snapshot(2, {});
+  EXPECT_GT(std::filesystem::file_size(dir.file()), 100'000U);
+  recording.recorder->finish(3);
+  ASSERT_TRUE(recording.writer->close());
+  EXPECT_EQ(recording.writer->part(), 0U);
+  EXPECT_TRUE(replay(read_bytes(dir.file())).whole);
+}
+
+TEST(RecordingParts, ASnapshotThatHasNoRoomBeginsAPart) {
+  const TempDir dir;
+  constexpr std::uint64_t kLimit = 400'000;
+  Recording recording(dir.file(), {.path = {}, .max_bytes = kLimit, .keep = 20});
+  std::mt19937_64 random(1);
+  for (std::uint64_t look = 0; look < 12; ++look) {
+    recording.recorder->begin_snapshot(look * 10, false);
+    for (int i = 0; i < 5'000; ++i) recording.recorder->event(seen(random(), random() >> 2, kEstablished));
+    recording.recorder->end_snapshot(look * 10 + 1, {});
+    for (int i = 0; i < 500; ++i) recording.recorder->event(ev(random(), random() >> 2, kSynSent, kEstablished));
+  }
+  ASSERT_TRUE(recording.writer->close());
+  ASSERT_GT(recording.writer->part(), 2U);
+  for (const auto& part : std::filesystem::directory_iterator(std::filesystem::path(dir.file()).parent_path()))
+    EXPECT_LE(part.file_size(), kLimit) << part.path();
 }
 
 TEST(RecordingParts, WithoutRotationTheRecordingIsFull) {
@@ -577,7 +614,7 @@ TEST(RecordingParts, WithoutRotationTheRecordingIsFull) {
   Recording recording(dir.file(), {.path = {}, .max_bytes = 1U << 20});
   std::mt19937_64 random(1);
   int told = 0;
-  for (; !recording.writer->full() && told < 1'000'000; ++told) recording.recorder->event(ev(random(), random(), kSynSent, kEstablished));
+  for (; !recording.writer->full() && told < 1'000'000; ++told) recording.recorder->event(ev(random(), random() >> 2, kSynSent, kEstablished));
   EXPECT_TRUE(recording.writer->full());
   tell(*recording.recorder, 1, 1'000);  // what the ring still held
   ASSERT_TRUE(recording.writer->close());

@@ -234,6 +234,32 @@ TEST(TextSink, LossGoesToTheCallbackNotToTheTable) {
             "  fix: a larger --ring-size, a narrower filter, or a faster reader\n");
 }
 
+// A stranger who opens connections in a loop must not hold up the reader of a terminal, nor flood it.
+TEST(TextSink, MoreThanATerminalShowsIsSummedUpInALineASecond) {
+  WallClock clock;
+  MemoryOutput memory;
+  TextSink sink(memory.file(), clock, {.events = kLife, .rows_per_second = 3});
+  test::OwnedConnection c = test::server_closed_first();
+  const auto at = [&](std::uint64_t ms) {
+    c.record.boot_ns = ms * 1'000'000;
+    sink.on(c.record);
+  };
+  for (std::uint64_t ms = 1000; ms < 1010; ++ms) at(ms);
+  EXPECT_EQ(sink.next_tick(), 2'000'000'000U);
+  sink.tick(1'999'999'999);
+  EXPECT_EQ(sink.printed(), 3U);
+  sink.tick(2'000'000'000);
+  EXPECT_EQ(sink.next_tick(), UINT64_MAX);
+  at(2001);
+  EXPECT_EQ(sink.printed(), 4U);
+  for (std::uint64_t ms = 2002; ms < 2006; ++ms) at(ms);
+  sink.on(SummaryRecord{});
+  const auto lines = memory.lines();
+  ASSERT_EQ(lines.size(), 1U + 3U + 1U + 3U + 1U);
+  EXPECT_EQ(lines[4], "... 7 more not shown: too many for a terminal (all of them: -o FILE, or | less)");
+  EXPECT_EQ(lines[8], "... 2 more not shown: too many for a terminal (all of them: -o FILE, or | less)");
+}
+
 TEST(LossReporter, SaysOneLineASecondAndTheRestAtTheEnd) {
   std::vector<std::string> said;
   LossReporter reporter([&](std::string_view line) { said.emplace_back(line.substr(0, line.find(';'))); });

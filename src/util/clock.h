@@ -6,8 +6,11 @@
 
 namespace tcptrail {
 
-// CLOCK_BOOTTIME, the clock of every event.
+// CLOCK_BOOTTIME of the initial time namespace, the clock of every event.
 std::uint64_t boot_now_ns();
+
+// What CLOCK_BOOTTIME is ahead of it in the time namespace of this process.
+std::int64_t boot_namespace_offset_ns();
 
 // CPU time of the calling thread.
 std::uint64_t thread_cpu_ns();

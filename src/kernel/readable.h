@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// One descriptor to wait for several.
+#pragma once
+
+#include <vector>
+
+#include "kernel/handles.h"
+
+namespace tcptrail {
+
+// A descriptor that is readable while any of these is; -1 is passed over. None, with errno, when it cannot be had.
+Fd readable_when_any(const std::vector<int>& fds);
+
+}  // namespace tcptrail
