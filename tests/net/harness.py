@@ -27,7 +27,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # a life with such a hole is not `complete`, and what is said of it is right or unknown.
 UNTRACEABLE = 0.003  # of the ends, at most
 
-PATIENCE = 30.0  # seconds; no condition that a test waits for takes longer on a healthy machine
+SLOWNESS = float(os.environ.get("SLOWNESS") or 1)  # an emulated machine is no healthy one (tests/vm)
+PATIENCE = 30.0 * SLOWNESS  # seconds; no condition that a test waits for takes longer on a healthy machine
 
 
 def program(name):
@@ -47,8 +48,9 @@ def need_root():
         skip("needs root (network namespaces, packet capture, BPF)")
 
 
-def wait_for(condition, what, seconds=PATIENCE):
+def wait_for(condition, what, seconds=30.0):
     """Returns condition()'s first true value; fails the test when it does not come in time."""
+    seconds *= SLOWNESS
     deadline = time.monotonic() + seconds
     while True:
         value = condition()

@@ -5,8 +5,10 @@
   echo-client PORT                   says hello, then sits in a read of its terminal; ends with it
   date-server PORT                   answers each connection and closes it first
   date-client PORT COUNT             opens COUNT connections, one a second, and asks on two at a time
-  client-first PORT COUNT PER_SECOND connects and closes first; stops at the first failure
-  rsh-client PORT LOW HIGH [--reuseaddr]  connects from each port LOW to HIGH in turn, bound by itself; closes first
+  client-first PORT COUNT PER_SECOND connects, and closes first; stops at the first failure
+  rsh-client PORT LOW HIGH [--reuseaddr] [--read]
+                                     connects from the first port of LOW to HIGH that it can have, bound by itself;
+                                     closes first, with --read when the server has
   sink-server PORT...                accepts, closes when the client has
   leaky-server PORT                  accepts, never closes
   leaky-client PORT COUNT PER_SECOND opens connections and finishes them
@@ -90,7 +92,7 @@ def client_first(port, count, per_second):
     print(f"{count} connections", flush=True)
 
 
-def rsh_client(port, low, high, reuseaddr):
+def rsh_client(port, low, high, reuseaddr, read):
     for own in range(low, high + 1):
         client = socket.socket()
         if reuseaddr:
@@ -106,6 +108,10 @@ def rsh_client(port, low, high, reuseaddr):
             print(f"connect {HOST}:{own} to {HOST}:{port}: {error}", flush=True)
             continue
         print(f"connected from {HOST}:{own}", flush=True)
+        if read:
+            client.sendall(b"?")
+            while client.recv(4096):
+                pass
         client.close()
         return
     sys.exit(f"no port left in {low}-{high}")
@@ -159,7 +165,7 @@ def main():
     program(date_server, port)
     program(date_client, port, ("count", number))
     program(client_first, port, ("count", number), ("per_second", {"type": float}))
-    program(rsh_client, port, ("low", number), ("high", number), flag)
+    program(rsh_client, port, ("low", number), ("high", number), flag, ("--read", {"action": "store_true"}))
     program(sink_server, ("ports", {"type": int, "nargs": "+"}))
     program(leaky_server, port)
     program(leaky_client, port, ("count", number), ("per_second", {"type": float}))

@@ -19,7 +19,7 @@ import time
 
 import contract
 import sockdiag
-from harness import PATIENCE, Namespace, run_tests, wait_for
+from harness import PATIENCE, Namespace, Tracer, run_tests, wait_for
 from sockdiag import tuple_of
 from stream import boot_ns, streaming
 from test_ports import NOBODY, V4, V6, Sockets, fresh
@@ -173,7 +173,8 @@ def take_away(one, sockets):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             sock.close()
             return
-    sockdiag.destroy(one)
+    with contextlib.suppress(FileNotFoundError):  # what waits for accept() has gone with its listener
+        sockdiag.destroy(one)
 
 
 def check_free(checks, record, ends, context):
@@ -594,6 +595,18 @@ def filtered(checks):
         checks.equal([one["comm"] for one in stream.of("blocked")], ["command", "command"], "-- CMD")
 
 
+def right_before_the_stop(checks):
+    """the last thing that happens before a stop signal is told with what was in its way"""
+    with Namespace() as ns:
+        listener, port = ns.call(lambda: server("127.0.0.1"))
+        for _ in range(5):
+            with Tracer(ARGS, netns=ns) as tracer:
+                ns.call(lambda: refused(bind, fresh("127.0.0.1"), "127.0.0.1", port))
+            found = [[one["cookie"] for one in record["blockers"]] for record in tracer.run.of("blocked")]
+            checks.equal(found, [[cookie_of(listener)]], "the one refusal and what was in its way")
+        listener.close()
+
+
 # --- floods -----------------------------------------------------------------------------------------------------------
 
 FLOOD = """
@@ -690,4 +703,4 @@ def flood_of(checks, kind, args):
 
 
 if __name__ == "__main__":
-    run_tests(addresses, a_listener_beside, a_full_range, a_held_tuple, silence, random_sockets, callers, filtered, flood)
+    run_tests(addresses, a_listener_beside, a_full_range, a_held_tuple, silence, random_sockets, callers, filtered, right_before_the_stop, flood)

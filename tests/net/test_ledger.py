@@ -146,7 +146,9 @@ def equals_the_kernels_list(checks):
                 checks.equal((record["pid"], record["comm"]), owner, "ports --watch: owner", record, kind="ports --watch: owner")
             checks.equal(ledger.left, [], "nothing has left")
     contract.check_shape(checks, stream.records)
-    checks.equal(stream.records[-1]["loss"]["total"], 0, "loss", stream.records[-1])
+    # What both copies of a program missed was found by the scans.
+    loss = stream.records[-1]["loss"]
+    checks.equal(loss["total"] - loss["nested"], 0, "loss", stream.records[-1])
     print(f"{len(kernel)} minisockets, {len(older)} of them older than the tracer; ports --watch differs from sock_diag by {worst:.0f} ms at most")
 
 

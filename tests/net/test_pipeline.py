@@ -183,14 +183,15 @@ def command(checks):
             [sys.executable, "-c", STRANGER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         script = f"{program('tcpload')} closes --only client-first"
-        argv = [program("tcptrail"), "life", "--json", "-o", "/dev/stderr", "--", "sh", "-c", script]
-        done = ns.run(argv, stderr=subprocess.PIPE)
+        for denied in ([], ["--deny-feature", "tp_btf"]):  # the classic tier follows children too
+            argv = [program("tcptrail"), "life", "--json", *denied, "-o", "/dev/stderr", "--", "sh", "-c", script]
+            done = ns.run(argv, stderr=subprocess.PIPE)
+            line = json.loads(done.stdout.splitlines()[0])
+            records = [json.loads(text) for text in done.stderr.splitlines() if text.startswith("{")]
+            pids = {record["pid"] for record in records if record["type"] == "connection"}
+            wanted = {line["client"]["pid"], line["server"]["pid"]}
+            checks.equal(pids, wanted, f"pids of the command's connections {denied}", *records)
         stranger.communicate("\n", PATIENCE)
-        line = json.loads(done.stdout.splitlines()[0])
-        records = [json.loads(text) for text in done.stderr.splitlines() if text.startswith("{")]
-        pids = {record["pid"] for record in records if record["type"] == "connection"}
-        wanted = {line["client"]["pid"], line["server"]["pid"]}
-        checks.equal(pids, wanted, "pids of the command's connections", *records)
 
 
 # Makes connections to itself until there is something on stdin.

@@ -10,7 +10,7 @@ from test_closes import check_end
 # What is denied, and how many of the ends may have no word on whether TIME_WAIT follows.
 TIERS = {
     "typed, as Linux 5.10": (["cookie", "task_btf", "iter_task_file"], False),
-    "typed, no walk": (["timewait_walk"], True),
+    "typed, no walk, no hooks": (["timewait_walk", "timewait_hooks"], True),
     "classic": (["tp_btf"], False),
     "classic, no walk": (["tp_btf", "timewait_walk"], True),
 }

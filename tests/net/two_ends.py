@@ -3,7 +3,8 @@
 
 Prints the two pids, then for each word on stdin makes one connection, ends it in that way, and prints its two ports
 (client, server):
-  server, client   that side closes first
+  server, client   that side closes first: with shutdown(), and its socket lives until the other's FIN is there. After a
+                   close() it is up to the delayed ACK whether the socket goes to TIME_WAIT or becomes a FIN_WAIT2 minisocket
   unread           the server closes with unread data
   refused          to a port where nobody listens
   close_wait       the server closes first, the client one second later
@@ -97,6 +98,14 @@ class Server:
         port = self.tell("connect")
         sock = self.listener.accept()[0]
         if word == "client":
+            self.tell("shutdown")
+            to_the_end(sock)
+            sock.close()
+            self.tell("end")
+            self.tell("close")
+        elif word == "server":
+            sock.shutdown(socket.SHUT_WR)
+            self.tell("end")
             self.tell("close")
             to_the_end(sock)
             sock.close()

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""tools/soak for a minute: memory does not grow, descriptors stay, nothing is lost without being counted."""
+
+import os
+import subprocess
+import sys
+
+from harness import ROOT, need_root
+
+LENGTH = os.environ.get("TCPTRAIL_SOAK", "60s")
+
+if __name__ == "__main__":
+    need_root()
+    sys.exit(subprocess.run([sys.executable, ROOT / "tools/soak", "--for", LENGTH, "--assert"], timeout=280).returncode)
