@@ -37,9 +37,9 @@ std::optional<PortSysctls> LiveFacts::port_sysctls(std::uint32_t netns) {
     if (found == all.end()) return std::nullopt;
     known = known_.insert_or_assign(netns, *found).first;
   }
-  const NetNamespaceGuard inside(known->second);
-  if (!inside.ok()) return std::nullopt;
-  return read_port_sysctls();
+  std::optional<PortSysctls> sysctls;
+  in_net_namespace(known->second, [&] { sysctls = read_port_sysctls(); });
+  return sysctls;
 }
 
 }  // namespace tcptrail

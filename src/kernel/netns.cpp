@@ -11,15 +11,16 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <system_error>
+#include <thread>
 #include <unordered_set>
 
+#include "kernel/handles.h"
 #include "kernel/machine.h"
-#include "util/message.h"
 
 namespace tcptrail {
 namespace {
@@ -162,28 +163,25 @@ Result<std::uint32_t> resolve_netns(const std::string& text) {
                "`ip netns list` shows the names", 2};
 }
 
-NetNamespaceGuard::NetNamespaceGuard(const NetNamespace& target) {
+bool in_net_namespace(const NetNamespace& target, const std::function<void()>& work) {
   if (target.path == kOwn) {
-    ok_ = true;
-    return;
+    work();
+    return true;
   }
-  home_ = Fd(::open(kOwn, O_RDONLY | O_CLOEXEC));
-  const Fd there(::open(target.path.c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat info {};
-  // The path may lead to another namespace by now: the process has gone and its pid was reused.
-  if (!home_ || !there || ::fstat(there.get(), &info) != 0 || static_cast<std::uint32_t>(info.st_ino) != target.inode) return;
-  away_ = ok_ = ::setns(there.get(), CLONE_NEWNET) == 0;
-}
-
-NetNamespaceGuard::~NetNamespaceGuard() {
-  // Staying in a stranger's namespace would make everything that follows wrong.
-  if (!away_) return;
-  for (int attempt = 0; attempt < 10; ++attempt)
-    if (::setns(home_.get(), CLONE_NEWNET) == 0) return;
-  const std::string text = error_text({"cannot return to the network namespace of tcptrail", std::string("setns: ") + std::strerror(errno),
-                                       "start it again; --netns with the caller's own namespace, or --no-snapshot, enters no other"});
-  std::fwrite(text.data(), 1, text.size(), stderr);
-  ::_exit(1);
+  bool entered = false;
+  try {
+    std::thread([&] {
+      const Fd there(::open(target.path.c_str(), O_RDONLY | O_CLOEXEC));
+      struct stat info {};
+      // The path may lead to another namespace by now: the process has gone and its pid was reused.
+      if (!there || ::fstat(there.get(), &info) != 0 || static_cast<std::uint32_t>(info.st_ino) != target.inode) return;
+      entered = ::setns(there.get(), CLONE_NEWNET) == 0;
+      if (entered) work();
+    }).join();
+  } catch (const std::system_error&) {
+    return false;  // no thread to be had
+  }
+  return entered;
 }
 
 }  // namespace tcptrail

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Network namespaces: finding them all, naming one, and being in one for a
-// moment. A socket iterator shows the namespace of the thread that creates it.
+// Network namespaces: finding them all, naming one, and doing something in one.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
-#include "kernel/handles.h"
 #include "util/result.h"
 
 namespace tcptrail {
@@ -31,20 +30,9 @@ std::uint32_t own_netns();
 // exists, else an inode number. A usage error (exit code 2) when there is none.
 Result<std::uint32_t> resolve_netns(const std::string& text);
 
-// In another namespace while it lives; back in its own afterwards. One thread only.
-class NetNamespaceGuard {
- public:
-  // ok() is false when the namespace has vanished or may not be entered.
-  explicit NetNamespaceGuard(const NetNamespace& target);
-  ~NetNamespaceGuard();
-  NetNamespaceGuard(const NetNamespaceGuard&) = delete;
-  NetNamespaceGuard& operator=(const NetNamespaceGuard&) = delete;
-  [[nodiscard]] bool ok() const { return ok_; }
-
- private:
-  Fd home_;
-  bool ok_ = false;
-  bool away_ = false;
-};
+// Runs `work` in a network namespace; false = not run: it has vanished, or may not be entered.
+// In another one than the caller's this is done by a thread of its own: a process whose first thread is there belongs to
+// it for `ip netns pids`, and scripts that clean up kill what that lists.
+bool in_net_namespace(const NetNamespace& target, const std::function<void()>& work);
 
 }  // namespace tcptrail

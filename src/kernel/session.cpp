@@ -367,11 +367,13 @@ std::uint64_t Session::lost_nested(std::uint64_t duplicates) const {
 
 namespace {
 
-// Runs an iterator to its end in the namespace we are in.
-bool run_iterator(const bpf_program* program, const std::function<void()>& drain) {
+// One over sockets shows the namespace of the thread that creates it, whoever reads it.
+Fd create_iterator(const bpf_program* program) {
   const BpfLink link(bpf_program__attach_iter(program, nullptr));
-  if (!link) return false;
-  const Fd iterator(bpf_iter_create(bpf_link__fd(link.get())));
+  return Fd(link ? bpf_iter_create(bpf_link__fd(link.get())) : -1);
+}
+
+bool read_to_end(const Fd& iterator, const std::function<void()>& drain) {
   if (!iterator) return false;
   char nothing[64];  // the records go into the ring
   for (;;) {
@@ -389,7 +391,7 @@ bool run_iterator(const bpf_program* program, const std::function<void()>& drain
 // Of a namespace that no path leads to: a socket alone keeps one alive too.
 bool Session::is_gone(std::uint32_t netns) {
   if (!can_find_every_netns()) return false;
-  return !holders_ || !programs_->holds_socket(netns, [this] { return run_iterator(programs_->program("seen_holders"), [] {}); });
+  return !holders_ || !programs_->holds_socket(netns, [this] { return read_to_end(create_iterator(programs_->program("seen_holders")), [] {}); });
 }
 
 // Finding one takes a walk through /proc: where it was found is remembered.
@@ -424,12 +426,9 @@ SnapshotScope Session::snapshot(const SnapshotRequest& request, const std::funct
   programs_->look_at(request.minisockets_only, 0);
   for (std::size_t i = 0; i < namespaces.size(); ++i) {
     const NetNamespace netns = namespaces[i];
-    bool read = false;
-    {
-      const NetNamespaceGuard inside(netns);
-      read = inside.ok() && run_iterator(programs_->program("seen_sockets"), drain);
-    }
-    if (read) {
+    Fd sockets;
+    in_net_namespace(netns, [&] { sockets = create_iterator(programs_->program("seen_sockets")); });
+    if (read_to_end(sockets, drain)) {
       scope.netns_read.push_back(netns.inode);
     } else if (inode_of(netns.path) == netns.inode) {
       scope.netns_refused.push_back(netns.inode);
@@ -441,7 +440,7 @@ SnapshotScope Session::snapshot(const SnapshotRequest& request, const std::funct
   }
   if (holders_ && !request.minisockets_only) {
     programs_->look_at(false, request.netns.size() == 1 ? request.netns.front() : 0);
-    run_iterator(programs_->program("seen_holders"), drain);
+    read_to_end(create_iterator(programs_->program("seen_holders")), drain);
   }
   ring().drain_all(drain);  // what is read later would be missing
   for (auto* list : {&scope.netns_read, &scope.netns_refused, &scope.netns_gone}) std::sort(list->begin(), list->end());

@@ -13,6 +13,7 @@
 #include "core/feed.h"
 #include "core/filter.h"
 #include "kernel/features.h"
+#include "kernel/handles.h"
 #include "kernel/netns.h"
 #include "kernel/plan.h"
 #include "kernel/ring_source.h"

@@ -247,7 +247,7 @@ void LiveRun::start_model() {
 // Reads the kernel's tables through the ring. Returns the CPU time that it took.
 std::uint64_t LiveRun::look(const SnapshotRequest& request) {
   drain();
-  const std::uint64_t before = thread_cpu_ns();
+  const std::uint64_t before = process_cpu_ns();
   feed_->begin_snapshot(boot_now_ns(), request.minisockets_only);
   const SnapshotScope scope = session_->snapshot(request, [this] { drain(); });
   drain();
@@ -256,7 +256,7 @@ std::uint64_t LiveRun::look(const SnapshotRequest& request) {
     print_error(warning_text({std::to_string(scope.netns_refused.size()) +
                                   " network namespace(s) could not be read: their older connections are known from their first event on",
                               "entering a namespace needs CAP_SYS_ADMIN", "run as root"}));
-  return thread_cpu_ns() - before;
+  return process_cpu_ns() - before;
 }
 
 void LiveRun::look_at_everything() {
@@ -275,11 +275,11 @@ void LiveRun::look_around() {
   const bool check_up = options_.command == Command::kRecord || model_->follows_any();
   if (soon ? now >= repairs_.next_ns() : check_up && now >= check_ups_.next_ns()) look_at_everything();
   if (options_.watch_ns && now >= rounds_.next_ns()) {
-    const std::uint64_t before = thread_cpu_ns();
+    const std::uint64_t before = process_cpu_ns();
     look({.netns = options_.filters.netns});
     feed_->round(boot_now_ns());
     out_->flush();
-    rounds_.looked(now, thread_cpu_ns() - before);
+    rounds_.looked(now, process_cpu_ns() - before);
     if (const auto slow = rounds_.slowed_to_ns(); slow && !std::exchange(told_slow_rounds_, true))
       print_error(warning_text({"the view is refreshed every " + std::to_string(*slow / kMs) + " ms only",
                                 "a look at this many sockets more often would take more than a tenth of a core", "choose with -L, -D or --netns"}));

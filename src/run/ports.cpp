@@ -49,6 +49,7 @@ class PortsRun {
   Result<void> start_session();
   Result<void> look(std::vector<PortSnapshot>& snapshots);
   Result<void> show(const PortSnapshot& snapshot);
+  Result<void> show_inside(const PortSnapshot& snapshot);
   Result<BindQuestion> bind_question(const PortSysctls& sysctls) const;
   Result<ConnectQuestion> connect_question(const PortSysctls& sysctls) const;
 
@@ -198,11 +199,17 @@ Result<ConnectQuestion> PortsRun::connect_question(const PortSysctls& sysctls) c
   return question;
 }
 
+// Its sysctls and routes are those of the thread that asks.
 Result<void> PortsRun::show(const PortSnapshot& snapshot) {
   const auto netns = std::find_if(namespaces_.begin(), namespaces_.end(), [&](const NetNamespace& n) { return n.inode == snapshot.netns(); });
-  const NetNamespaceGuard inside(*netns);
-  if (!inside.ok()) return Error{"network namespace " + std::to_string(snapshot.netns()) + " cannot be entered", "it has gone, or may not be entered",
-                                     "ask again; `ip netns list` shows what is there"};
+  Result<void> shown;
+  if (!in_net_namespace(*netns, [&] { shown = show_inside(snapshot); }))
+    return Error{"network namespace " + std::to_string(snapshot.netns()) + " cannot be entered", "it has gone, or may not be entered",
+                 "ask again; `ip netns list` shows what is there"};
+  return shown;
+}
+
+Result<void> PortsRun::show_inside(const PortSnapshot& snapshot) {
   const PortSysctls sysctls = read_port_sysctls();
   const std::uint64_t now = boot_now_ns();
 

@@ -238,6 +238,20 @@ def vanishing(checks):
     print(f"  {rounds} namespaces came and went")
 
 
+def never_elsewhere(checks):
+    """a look into other namespaces leaves the process in its own: `ip netns pids` is what scripts kill"""
+    home = os.readlink("/proc/self/ns/net")
+    with Namespace() as ns:
+        tcpload(ns, "storm", "--conns", 5000)
+        with Tracer(["ports", "--watch", "100ms", "--json"], netns=ns) as tracer:
+            seen = set()
+            deadline = time.monotonic() + 2
+            while time.monotonic() < deadline:
+                seen.add(os.readlink(f"/proc/{tracer.pid}/ns/net"))
+    checks.equal(seen, {home}, "namespaces of the process")
+    checks.that(tracer.run.of("port"), "it never looked", *tracer.run.stderr)
+
+
 def without_file_systems(checks):
     """without tracefs, debugfs and bpffs: all the same"""
     hide = "umount -l /sys/kernel/tracing 2>/dev/null; umount -l /sys/kernel/debug 2>/dev/null; umount -l /sys/fs/bpf 2>/dev/null; exec \"$@\""
@@ -288,4 +302,4 @@ def fewer_cpus(checks):
 
 
 if __name__ == "__main__":
-    run_tests(names, flood, terminal, full_table, asleep, vanishing, without_file_systems, time_namespace, fewer_cpus)
+    run_tests(names, flood, terminal, full_table, asleep, vanishing, never_elsewhere, without_file_systems, time_namespace, fewer_cpus)
