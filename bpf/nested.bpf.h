@@ -8,7 +8,7 @@
  *
  * The first copy clears the marker when it begins and sets it when it ends, so
  * an event inside it never matches. Whatever happens in between, the error is a
- * duplicate, which the reader knows by the states.
+ * duplicate, which the reader knows by the flag and the states.
  */
 #ifndef TCPTRAIL_NESTED_BPF_H
 #define TCPTRAIL_NESTED_BPF_H

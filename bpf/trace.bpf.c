@@ -55,14 +55,14 @@ static __always_inline void fill_base(struct tcptrail_record *r, struct sock *sk
 	r->flags = flags;
 }
 
-static __always_inline void on_transition(struct sock *sk, struct tcp_sock *tp, int old, int new)
+static __always_inline void on_transition(struct sock *sk, struct tcp_sock *tp, int old, int new, __u8 copy)
 {
 	__u32 pid = 0;
 	__u8 flags;
 
 	if (!tcptrail_passes(sk, tp, old, new))
 		return;
-	flags = tcptrail_owner(sk, new, &pid);
+	flags = copy | tcptrail_owner(sk, new, &pid);
 
 	if (new == TCP_CLOSE) {
 		struct tcptrail_end_record *r = TCPTRAIL_RESERVE(struct tcptrail_end_record, lost_ring);
@@ -129,10 +129,10 @@ struct set_state_args { /* events/sock/inet_sock_set_state/format; the rest move
 	int newstate;
 };
 
-static __always_inline void handle_untyped(struct sock *sk, int old, int new)
+static __always_inline void handle_untyped(struct sock *sk, int old, int new, __u8 copy)
 {
 	if (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) == IPPROTO_TCP)
-		on_transition(sk, (struct tcp_sock *)sk, old, new);
+		on_transition(sk, (struct tcp_sock *)sk, old, new, copy);
 }
 
 SEC("tracepoint/sock/inet_sock_set_state")
@@ -143,7 +143,7 @@ int set_state(struct set_state_args *ctx)
 	int old = ctx->oldstate, new = ctx->newstate;
 
 	tcptrail_begin_first(marker);
-	handle_untyped(sk, old, new);
+	handle_untyped(sk, old, new, 0);
 	tcptrail_end_first(marker, sk, old, new);
 	return 0;
 }
@@ -158,7 +158,7 @@ int BPF_PROG(set_state_again, struct sock *sk, int old, int new)
 	if (tcptrail_done_by_first(tcptrail_marker(), sk, old, new))
 		return 0;
 	__sync_fetch_and_add(&recovered, 1);
-	handle_untyped(sk, old, new);
+	handle_untyped(sk, old, new, TCPTRAIL_F_AGAIN);
 	return 0;
 }
 
@@ -203,7 +203,7 @@ int destroy(struct sk_event_args *ctx)
 #include "snapshot.bpf.h"
 #include "socket_hooks.bpf.h"
 
-static __always_inline void handle(struct sock *sk, int old, int new)
+static __always_inline void handle(struct sock *sk, int old, int new, __u8 copy)
 {
 	/*
 	 * NULL for MPTCP's and SCTP's own sockets, which share the tracepoint. Everything
@@ -213,7 +213,7 @@ static __always_inline void handle(struct sock *sk, int old, int new)
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
 	if (tp)
-		on_transition((struct sock *)tp, tp, old, new);
+		on_transition((struct sock *)tp, tp, old, new, copy);
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -222,7 +222,7 @@ int BPF_PROG(set_state, struct sock *sk, int old, int new)
 	struct tcptrail_marker *marker = tcptrail_marker();
 
 	tcptrail_begin_first(marker);
-	handle(sk, old, new);
+	handle(sk, old, new, 0);
 	tcptrail_end_first(marker, sk, old, new);
 	return 0;
 }
@@ -234,7 +234,7 @@ int BPF_PROG(set_state_again, struct sock *sk, int old, int new)
 	if (tcptrail_done_by_first(tcptrail_marker(), sk, old, new))
 		return 0;
 	__sync_fetch_and_add(&recovered, 1);
-	handle(sk, old, new);
+	handle(sk, old, new, TCPTRAIL_F_AGAIN);
 	return 0;
 }
 

@@ -60,6 +60,7 @@ enum tcptrail_refused_op {
 #define TCPTRAIL_F_FIN_SENT 0x08 /* snd_nxt == write_seq: whatever is queued has been on the wire */
 #define TCPTRAIL_F_EARLY_CHILD 0x10 /* cookie and tuple are still the listener's (LISTEN->SYN_RECV before 6.14) */
 #define TCPTRAIL_F_SKB 0x20      /* RESET_SENT: the RST answers a packet */
+#define TCPTRAIL_F_AGAIN 0x20    /* transition: from the second copy of the program; the first may have told it too */
 #define TCPTRAIL_F_INET6 0x40    /* the socket is AF_INET6 */
 #define TCPTRAIL_F_KILLER 0x80   /* pid and comm are those of the task that killed the socket (tcp_abort) */
 

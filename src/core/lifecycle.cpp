@@ -9,8 +9,6 @@ namespace {
 
 using enum TcpState;
 
-// Both copies of the program ran for one event, one right after the other.
-constexpr std::uint64_t kDuplicateWindowNs = 1'000'000;
 // Between the two transitions of a listen() that fails.
 constexpr std::uint64_t kListenRefusedNs = 50'000;
 constexpr std::size_t kGenerationsKept = 1U << 16;
@@ -154,19 +152,23 @@ void Lifecycle::on_transition(const Event& event) {
   }
 }
 
+// The socket is locked from the one copy to the other: nothing has happened to it in between.
 bool Lifecycle::is_duplicate(const Event& event, const Conn* conn) const {
-  const auto just_now = [&](std::uint64_t then) { return event.boot_ns() - then < kDuplicateWindowNs; };
+  if (!event.has(TCPTRAIL_F_AGAIN)) return false;
   if (conn != nullptr)
     return conn->state == event.new_state() && conn->steps >= 2 && conn->path[conn->steps - 2U].state() == event.old_state() &&
-           event.old_state() != event.new_state() && just_now(conn->last_ns);
-  return event.new_state() == kClose && std::any_of(ended_.begin(), ended_.end(), [&](const Ended& ended) {
-           return ended.cookie == event.cookie() && just_now(ended.boot_ns);
-         });
+           event.old_state() != event.new_state();
+  return event.new_state() == kClose && std::find(ended_.begin(), ended_.end(), event.cookie()) != ended_.end();
 }
 
 void Lifecycle::on_listener_transition(const Event& event) {
   const std::uint64_t cookie = event.cookie();
   Listener* listener = listeners_.find(cookie);
+  const bool told = event.new_state() == kListen ? listener != nullptr && listener->since != 0 : is_duplicate(event, nullptr);
+  if (event.has(TCPTRAIL_F_AGAIN) && told) {
+    ++duplicates_;
+    return;
+  }
   std::optional<std::uint64_t> in_old_ns;
   Conn view;  // a listener is no connection, but its rows look the same
   view.tuple = tuple_of(event.base);
@@ -210,6 +212,7 @@ void Lifecycle::on_listener_transition(const Event& event) {
       if (listener != nullptr) listener->owner = view.owner;
     }
     listeners_.close(cookie, event.boot_ns());
+    note_end(cookie);
   }
 
   const Facts facts{.tuple = view.tuple,
@@ -297,14 +300,13 @@ void Lifecycle::evict_oldest() {
 // A transition of a connection that the full table has pushed out, or never took.
 void Lifecycle::pass_by(const Event& event) {
   const bool twice = std::any_of(passed_.begin(), passed_.end(), [&](const Passed& passed) {
-    return passed.at.cookie == event.cookie() && passed.old_state == event.old_state() && passed.new_state == event.new_state() &&
-           event.boot_ns() - passed.at.boot_ns < kDuplicateWindowNs;
+    return passed.cookie == event.cookie() && passed.old_state == event.old_state() && passed.new_state == event.new_state();
   });
-  if (twice) {
+  if (twice && event.has(TCPTRAIL_F_AGAIN)) {
     ++duplicates_;
     return;
   }
-  passed_[passed_next_++ % passed_.size()] = {{event.cookie(), event.boot_ns()}, event.old_state(), event.new_state()};
+  passed_[passed_next_++ % passed_.size()] = {event.cookie(), event.old_state(), event.new_state()};
   Conn view;
   view.tuple = tuple_of(event.base);
   view.netns = event.base.netns;

@@ -109,6 +109,7 @@ class Lifecycle {
   void on_transition(const Event& event);
   void on_listener_transition(const Event& event);
   bool is_duplicate(const Event& event, const Conn* conn) const;
+  void note_end(std::uint64_t cookie) { ended_[ended_next_++ % ended_.size()] = cookie; }
   void on_holder(const Event& event);
   void on_reset(const Event& event);
   void on_seen(const Event& event);
@@ -169,16 +170,12 @@ class Lifecycle {
   std::uint64_t incomplete_ = 0;
   std::uint64_t evicted_ = 0;
   std::uint64_t duplicates_ = 0;
-  // The last connections that ended, for a duplicate of their CLOSE.
-  struct Ended {
-    std::uint64_t cookie = 0;
-    std::uint64_t boot_ns = 0;
-  };
-  std::array<Ended, 64> ended_{};
+  // The last sockets that closed, for a duplicate of their CLOSE: more than one interrupt can bring to an end.
+  std::array<std::uint64_t, 256> ended_{};
   std::size_t ended_next_ = 0;
   // The last transitions that a full table passed by, for their duplicates.
   struct Passed {
-    Ended at;
+    std::uint64_t cookie = 0;
     TcpState old_state{};
     TcpState new_state{};
   };

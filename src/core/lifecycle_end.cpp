@@ -57,7 +57,7 @@ void Lifecycle::give_up(std::uint64_t cookie, std::uint64_t boot_ns) {
 }
 
 void Lifecycle::end(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end) {
-  ended_[ended_next_++ % ended_.size()] = {cookie, end.base.ts_boot_ns};
+  note_end(cookie);
   if ((end.facts & TCPTRAIL_END_DEAD) == 0) remember_generation(cookie, conn.generation);
   if (options_.observer != nullptr && TcpState{end.base.old_state} == kLastAck && end.error == 0 && (end.facts & TCPTRAIL_END_ALL_ACKED) != 0)
     options_.observer->fin_acknowledged(conn, end.base.ts_boot_ns);

@@ -176,15 +176,43 @@ TEST(Lifecycle, AGapInTheChainIsMarkedAndTheCloserIsStillWhatTheStatesProve) {
   EXPECT_EQ(model.lifecycle.incomplete(), 1U);
 }
 
-TEST(Lifecycle, WhatTheSecondProgramSawAsWellIsDroppedAndCounted) {
+// As the second copy of the program tells it.
+Event again(Event event) {
+  event.base.flags |= TCPTRAIL_F_AGAIN;
+  return event;
+}
+
+TEST(Lifecycle, WhatBothCopiesToldIsDroppedAndCounted) {
   Connections model;
-  model.feed({by(10, ev(1, 1, kClose, kSynSent)), by(10, ev(1, 2, kClose, kSynSent)), ev(1, 3, kSynSent, kEstablished),
-              ev(1, 4, kSynSent, kEstablished), ev(1, 5, kEstablished, kCloseWait), ev(1, 6, kEstablished, kCloseWait),
-              closing(ev(1, 7, kCloseWait, kClose), TCPTRAIL_END_DONE, EPIPE),
-              closing(ev(1, 8, kCloseWait, kClose), TCPTRAIL_END_DONE, EPIPE)});
+  const auto open = [](std::uint64_t at) { return by(10, ev(1, at, kClose, kSynSent)); };
+  const auto close = [](std::uint64_t at) { return closing(ev(1, at, kCloseWait, kClose), TCPTRAIL_END_DONE, EPIPE); };
+  // The CPU may have been away for long between the two.
+  model.feed({open(1), again(open(2)), ev(1, 3, kSynSent, kEstablished), again(ev(1, 90 * kMs, kSynSent, kEstablished)),
+              ev(1, 100 * kMs, kEstablished, kCloseWait), again(ev(1, 101 * kMs, kEstablished, kCloseWait)), close(110 * kMs)});
+  for (std::uint64_t other = 100; other < 300; ++other)
+    model.feed({by(10, ev(other, 120 * kMs, kClose, kSynSent)), closing(ev(other, 120 * kMs, kSynSent, kClose), 0, ECONNREFUSED)});
+  model.feed({again(close(130 * kMs))});
   EXPECT_EQ(model.lifecycle.duplicates(), 4U);
+  EXPECT_EQ(model.sink.transitions.size(), 4U + 400U);
+  ASSERT_EQ(model.sink.connections.size(), 1U + 200U);
+  EXPECT_TRUE(model.sink.connections[0].complete);
+}
+
+TEST(Lifecycle, AListenerOfWhichBothCopiesTold) {
+  Connections model;
+  const auto listen = [](std::uint64_t at) { return by(30, ev(5, at, kClose, kListen, {80, 0})); };
+  const auto close = [](std::uint64_t at) { return closing(by(30, ev(5, at, kListen, kClose, {80, 0})), TCPTRAIL_END_SHUT_RCV); };
+  model.feed({listen(1), again(listen(2)), close(3 * kMs), again(close(4 * kMs)), listen(5 * kMs), close(6 * kMs)});
+  EXPECT_EQ(model.lifecycle.duplicates(), 2U);
   EXPECT_EQ(model.sink.transitions.size(), 4U);
-  ASSERT_EQ(model.sink.connections.size(), 1U);
+}
+
+TEST(Lifecycle, WhatOnlyTheSecondCopyToldIsAsGood) {
+  Connections model;
+  model.feed({again(by(10, ev(1, 1, kClose, kSynSent))), again(ev(1, 2, kSynSent, kEstablished)), again(ev(1, 3, kEstablished, kCloseWait)),
+              again(closing(ev(1, 4, kCloseWait, kClose), TCPTRAIL_END_DONE, EPIPE))});
+  EXPECT_EQ(model.lifecycle.duplicates(), 0U);
+  EXPECT_EQ(model.sink.transitions.size(), 4U);
   EXPECT_TRUE(model.only().complete);
 }
 
