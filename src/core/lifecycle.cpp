@@ -505,4 +505,11 @@ std::uint64_t Lifecycle::open() const {
   return count;
 }
 
+void Lifecycle::sum_up(SummaryRecord& summary) const {
+  summary.transitions = transitions_;
+  summary.connections = connections_;
+  summary.open = open();
+  summary.incomplete = incomplete_;
+}
+
 }  // namespace tcptrail

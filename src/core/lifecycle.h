@@ -81,7 +81,8 @@ class Lifecycle {
   void finish(std::uint64_t boot_ns);
 
   [[nodiscard]] std::uint64_t transitions() const { return transitions_; }
-  [[nodiscard]] std::uint64_t connections() const { return connections_; }
+  // What the record at the end of a stream says of connections.
+  void sum_up(SummaryRecord& summary) const;
   [[nodiscard]] std::uint64_t incomplete() const { return incomplete_; }
   // Transitions that no record tells any more, because the table was full. They are in evicted() or in
   // transitions(), never in both.

@@ -24,12 +24,13 @@
 #include "kernel/session.h"
 #include "recording/recorder.h"
 #include "run/child.h"
-#include "util/clock.h"
 #include "run/model_options.h"
+#include "run/pace.h"
 #include "run/record_progress.h"
 #include "run/signals.h"
 #include "run/sinks.h"
 #include "run/startup.h"
+#include "util/clock.h"
 #include "util/message.h"
 #include "util/out_file.h"
 
@@ -48,33 +49,6 @@ constexpr std::uint64_t kClockCheckNs = 10'000 * kMs;
 constexpr std::uint64_t kRecordLookNs = 10'000 * kMs;
 constexpr std::uint64_t kCheckUpNs = 60'000 * kMs;
 constexpr std::size_t kDefaultRingBytes = 8U << 20;
-
-// When to look at the kernel's tables again: not before the asked time, and so that looking and what
-// follows from it take a tenth of a core at most; but never later than `longest_ns`.
-class Pace {
- public:
-  explicit Pace(std::uint64_t period_ns, std::uint64_t longest_ns = UINT64_MAX) : period_ns_(period_ns), longest_ns_(longest_ns) {}
-  [[nodiscard]] std::uint64_t next_ns() const { return next_ns_; }
-  // A look that began at `began_ns` has taken `cpu_ns`. One alone may have been dear because a hypervisor took the
-  // CPU away in the middle of it: what the last two have taken counts.
-  void looked(std::uint64_t began_ns, std::uint64_t cpu_ns) {
-    const std::uint64_t cost_ns = std::min(cpu_ns, std::exchange(last_cpu_ns_, cpu_ns));
-    interval_ns_ = std::min(std::max(period_ns_, cost_ns * 12), longest_ns_);
-    next_ns_ = began_ns + interval_ns_;
-  }
-  void not_before(std::uint64_t ns) { next_ns_ = std::max(next_ns_, ns); }
-  // Longer than asked for, or nullopt.
-  [[nodiscard]] std::optional<std::uint64_t> slowed_to_ns() const {
-    return interval_ns_ > period_ns_ ? std::optional(interval_ns_) : std::nullopt;
-  }
-
- private:
-  std::uint64_t period_ns_;
-  std::uint64_t longest_ns_;
-  std::uint64_t last_cpu_ns_ = UINT64_MAX;
-  std::uint64_t interval_ns_ = 0;
-  std::uint64_t next_ns_ = 0;
-};
 
 class LiveRun {
  public:
@@ -453,10 +427,7 @@ void LiveRun::finish() {
   SummaryRecord summary;
   summary.boot_ns = now;
   summary.events = events_;
-  summary.transitions = model_->connections().transitions();
-  summary.connections = model_->connections().connections();
-  summary.open = model_->connections().open();
-  summary.incomplete = model_->connections().incomplete();
+  model_->connections().sum_up(summary);
   summary.loss = loss_;
   summary.duration_ns = now - started_ns_;
   sink_->on(summary);

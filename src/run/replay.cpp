@@ -166,10 +166,7 @@ void Replay::look(std::uint64_t boot_ns) {
 void Replay::summarize() {
   SummaryRecord summary;
   summary.boot_ns = reader_->boot_ns();
-  summary.transitions = model_->connections().transitions();
-  summary.connections = model_->connections().connections();
-  summary.open = model_->connections().open();
-  summary.incomplete = model_->connections().incomplete();
+  model_->connections().sum_up(summary);
   summary.events = feed_->events();
   summary.loss = feed_->loss();
   const std::uint64_t began = reader_->header().startup.boot_ns;

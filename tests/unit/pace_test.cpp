@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// How often the kernel's tables are looked at: as asked, a tenth of a core at most, never later than promised.
+#include "run/pace.h"
+
+#include <gtest/gtest.h>
+
+namespace tcptrail {
+namespace {
+
+constexpr std::uint64_t kMs = 1'000'000;
+
+TEST(Pace, TheFirstLookIsDueAtOnceAndTheNextAfterThePeriod) {
+  Pace pace(1'000 * kMs);
+  EXPECT_EQ(pace.next_ns(), 0U);
+  pace.looked(5'000 * kMs, 3 * kMs);
+  EXPECT_EQ(pace.next_ns(), 6'000 * kMs);
+  EXPECT_FALSE(pace.slowed_to_ns());
+}
+
+TEST(Pace, DearLooksComeSoSeldomThatTheyTakeLessThanATenthOfACore) {
+  Pace pace(1'000 * kMs);
+  std::uint64_t now = 0, spent = 0;
+  for (int i = 0; i < 10; ++i) {
+    pace.looked(now, 500 * kMs);
+    spent += 500 * kMs;
+    now = pace.next_ns();
+  }
+  EXPECT_LT(spent * 10, now);
+  EXPECT_EQ(pace.slowed_to_ns(), 6'000 * kMs);
+}
+
+TEST(Pace, OneDearLookAloneSlowsNothing) {
+  Pace pace(1'000 * kMs);
+  pace.looked(0, 10 * kMs);
+  pace.looked(1'000 * kMs, 900 * kMs);
+  EXPECT_EQ(pace.next_ns(), 2'000 * kMs);
+  EXPECT_FALSE(pace.slowed_to_ns());
+}
+
+TEST(Pace, NeverLaterThanPromised) {
+  Pace pace(0, 200 * kMs);
+  pace.looked(0, 900 * kMs);
+  pace.looked(200 * kMs, 900 * kMs);
+  EXPECT_EQ(pace.next_ns(), 400 * kMs);
+}
+
+TEST(Pace, CanBePutOff) {
+  Pace pace(1'000 * kMs);
+  pace.looked(0, kMs);
+  pace.not_before(1'300 * kMs);
+  EXPECT_EQ(pace.next_ns(), 1'300 * kMs);
+  pace.not_before(10 * kMs);
+  EXPECT_EQ(pace.next_ns(), 1'300 * kMs);
+}
+
+}  // namespace
+}  // namespace tcptrail
