@@ -299,13 +299,14 @@ void Lifecycle::evict_oldest() {
 
 // A transition of a connection that the full table has pushed out, or never took.
 void Lifecycle::pass_by(const Event& event) {
-  const bool twice = std::any_of(passed_.begin(), passed_.end(), [&](const Passed& passed) {
+  const auto same = [&](const Passed& passed) {
     return passed.cookie == event.cookie() && passed.old_state == event.old_state() && passed.new_state == event.new_state();
-  });
-  if (twice && event.has(TCPTRAIL_F_AGAIN)) {
+  };
+  if (event.has(TCPTRAIL_F_AGAIN) && std::any_of(passed_.begin(), passed_.end(), same)) {
     ++duplicates_;
     return;
   }
+  passed_.resize(kPassedKept);
   passed_[passed_next_++ % passed_.size()] = {event.cookie(), event.old_state(), event.new_state()};
   Conn view;
   view.tuple = tuple_of(event.base);

@@ -171,8 +171,9 @@ class Lifecycle {
   std::uint64_t incomplete_ = 0;
   std::uint64_t evicted_ = 0;
   std::uint64_t duplicates_ = 0;
-  // The last sockets that closed, for a duplicate of their CLOSE: more than one interrupt can bring to an end.
-  std::array<std::uint64_t, 256> ended_{};
+  // The last sockets that closed, for a duplicate of their CLOSE: more than all CPUs bring to an end while the
+  // hypervisor has taken one away between the two copies of the program.
+  std::array<std::uint64_t, 4096> ended_{};
   std::size_t ended_next_ = 0;
   // The last transitions that a full table passed by, for their duplicates.
   struct Passed {
@@ -180,7 +181,8 @@ class Lifecycle {
     TcpState old_state{};
     TcpState new_state{};
   };
-  std::array<Passed, 64> passed_{};
+  static constexpr std::size_t kPassedKept = 16'384;
+  std::vector<Passed> passed_;
   std::size_t passed_next_ = 0;
   std::unordered_map<std::uint64_t, std::string> cgroup_names_;
 };

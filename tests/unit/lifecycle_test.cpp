@@ -189,12 +189,12 @@ TEST(Lifecycle, WhatBothCopiesToldIsDroppedAndCounted) {
   // The CPU may have been away for long between the two.
   model.feed({open(1), again(open(2)), ev(1, 3, kSynSent, kEstablished), again(ev(1, 90 * kMs, kSynSent, kEstablished)),
               ev(1, 100 * kMs, kEstablished, kCloseWait), again(ev(1, 101 * kMs, kEstablished, kCloseWait)), close(110 * kMs)});
-  for (std::uint64_t other = 100; other < 300; ++other)
+  for (std::uint64_t other = 100; other < 2'100; ++other)
     model.feed({by(10, ev(other, 120 * kMs, kClose, kSynSent)), closing(ev(other, 120 * kMs, kSynSent, kClose), 0, ECONNREFUSED)});
   model.feed({again(close(130 * kMs))});
   EXPECT_EQ(model.lifecycle.duplicates(), 4U);
-  EXPECT_EQ(model.sink.transitions.size(), 4U + 400U);
-  ASSERT_EQ(model.sink.connections.size(), 1U + 200U);
+  EXPECT_EQ(model.sink.transitions.size(), 4U + 4'000U);
+  ASSERT_EQ(model.sink.connections.size(), 1U + 2'000U);
   EXPECT_TRUE(model.sink.connections[0].complete);
 }
 
@@ -305,6 +305,19 @@ TEST(Lifecycle, WhatTraceHasPrintedOfAnEvictedConnectionIsNotLost) {
   EXPECT_EQ(model.lifecycle.evicted(), 0U);
   EXPECT_EQ(model.lifecycle.transitions(), 4U);
   EXPECT_EQ(model.sink.transitions.size(), 4U);
+}
+
+TEST(Lifecycle, WhatBothCopiesToldOfAnEvictedConnectionIsCountedOnce) {
+  LifecycleOptions options;
+  options.max_connections = 2;
+  Connections model(std::move(options));
+  for (std::uint64_t cookie = 1; cookie <= 3; ++cookie) model.feed({by(10, ev(cookie, cookie, kClose, kSynSent))});
+  const auto close = [](std::uint64_t cookie) { return closing(ev(cookie, 10, kSynSent, kClose), 0, ECONNREFUSED); };
+  model.feed({close(1)});
+  for (std::uint64_t other = 100; other < 5'100; ++other) model.feed({ev(other, 10, kEstablished, kCloseWait)});
+  model.feed({again(close(1))});
+  EXPECT_EQ(model.lifecycle.duplicates(), 1U);
+  EXPECT_EQ(model.lifecycle.transitions(), 5'004U);
 }
 
 // ---- older than the trace --------------------------------------------------------
