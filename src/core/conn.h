@@ -46,6 +46,7 @@ struct Conn {
   bool reset_received : 1 = false;
   bool missing : 1 = false;       // a snapshot did not show it; the next one, or the end of the run, decides
   bool met : 1 = false;           // its tuple is known and its peer was looked for
+  bool ambiguous : 1 = false;     // it waits for its peer, and another one has the same tuple: nobody is its peer
   bool entered_known : 1 = true;  // the time at which `state` was entered is an event's, not a sighting's
   std::uint32_t netns = 0;
   std::uint32_t generation = 0;

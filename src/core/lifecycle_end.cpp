@@ -51,12 +51,14 @@ void Lifecycle::finish(std::uint64_t boot_ns) {
   give_up_missing(boot_ns);
 }
 
-void Lifecycle::give_up(std::uint64_t cookie, std::uint64_t boot_ns) {
-  write_vanished(cookie, table_[table_.find(cookie)], boot_ns);
-  forget(cookie);
+void Lifecycle::give_up(std::uint32_t index, std::uint64_t boot_ns) {
+  write_vanished(table_.key(index), table_[index], boot_ns);
+  forget(index);
 }
 
-void Lifecycle::end(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end) {
+void Lifecycle::end(std::uint32_t index, const tcptrail_end_record& end) {
+  const std::uint64_t cookie = table_.key(index);
+  Conn& conn = table_[index];
   ended_[ended_next_++ % ended_.size()] = {cookie, end.base.ts_boot_ns};
   if ((end.facts & TCPTRAIL_END_DEAD) == 0) remember_generation(cookie, conn.generation);
   if (options_.observer != nullptr && TcpState{end.base.old_state} == kLastAck && end.error == 0 && (end.facts & TCPTRAIL_END_ALL_ACKED) != 0)
@@ -65,7 +67,7 @@ void Lifecycle::end(std::uint64_t cookie, Conn& conn, const tcptrail_end_record&
     name_unaccepted(conn, end);
     write(cookie, conn, end, options_.resets_traced ? ResetAfter::kNotYet : ResetAfter::kUntraced);
   }
-  forget(cookie);
+  forget(index);
 }
 
 // A child that ends in the accept queue was never anybody's: what is known is whose listener it came through.
@@ -79,10 +81,7 @@ void Lifecycle::name_unaccepted(Conn& conn, const tcptrail_end_record& end) {
     conn.owner = listener->owner;
     conn.owner_source = OwnerSource::kListen;
   }
-  if (listener->closed != 0 && conn.local_close.pid == 0 && end.error == 0) {
-    conn.local_close = listener->owner;
-    tell_peer(conn);
-  }
+  if (listener->closed != 0 && conn.local_close.pid == 0 && end.error == 0) closed_by(conn, listener->owner);
 }
 
 void Lifecycle::write(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end, ResetAfter reset_after) {
@@ -113,7 +112,10 @@ void Lifecycle::write(std::uint64_t cookie, Conn& conn, const tcptrail_end_recor
   switch (verdict.closer) {
     case Closer::kLocal: record.closer_process = conn.local_close; break;
     case Closer::kRemote: record.closer_process = conn.remote_close; break;
-    case Closer::kBoth: record.closer_process = conn.local_close.pid != 0 ? conn.local_close : conn.remote_close; break;
+    case Closer::kBoth:
+      record.closer_process = conn.local_close;
+      if (record.closer_process.pid == 0) record.closer_process = conn.remote_close;
+      break;
     default: break;
   }
   record.counters = Counters{.tx_bytes = end.tx_bytes,
