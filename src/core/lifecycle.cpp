@@ -109,7 +109,7 @@ void Lifecycle::on_transition(const Event& event) {
     if (conn->state != old)
       repair_gap(*conn, event);
     else if (conn->entered_known && conn->steps > 0)
-      in_old_ns = event.boot_ns() - conn->path[conn->steps - 1U].boot_ns();
+      in_old_ns = event.boot_ns() - endings_.step(*conn, conn->steps - 1U).boot_ns();
   } else {
     if (index != table_.kNone) {  // its CLOSE was lost
       give_up(index, event.boot_ns());
@@ -128,7 +128,7 @@ void Lifecycle::on_transition(const Event& event) {
   const Closer closer = fin_closer_from(old, next, event.has(TCPTRAIL_F_FIN_SENT));
   if (conn->fin_closer == Closer::kUnknown) conn->fin_closer = closer;
   if (next != old) {
-    conn->enter(next, event.boot_ns());
+    endings_.enter(*conn, next, event.boot_ns());
     conn->entered_known = true;
   }
   conn->last_ns = event.boot_ns();
@@ -156,7 +156,7 @@ void Lifecycle::on_transition(const Event& event) {
 bool Lifecycle::is_duplicate(const Event& event, const Conn* conn) const {
   const auto just_now = [&](std::uint64_t then) { return event.boot_ns() - then < kDuplicateWindowNs; };
   if (conn != nullptr)
-    return conn->state == event.new_state() && conn->steps >= 2 && conn->path[conn->steps - 2U].state() == event.old_state() &&
+    return conn->state == event.new_state() && conn->steps >= 2 && endings_.step(*conn, conn->steps - 2U).state() == event.old_state() &&
            event.old_state() != event.new_state() && just_now(conn->last_ns);
   return event.new_state() == kClose && std::any_of(ended_.begin(), ended_.end(), [&](const Ended& ended) {
            return ended.cookie == event.cookie() && just_now(ended.boot_ns);
@@ -328,7 +328,7 @@ std::uint32_t Lifecycle::begin_active(const Event& event) {
   const std::uint32_t index = create(event);
   Conn& conn = table_[index];
   conn.role = Role::kActive;
-  conn.enter(kClose, event.boot_ns());
+  endings_.enter(conn, kClose, event.boot_ns());
   return index;
 }
 
@@ -336,7 +336,7 @@ std::uint32_t Lifecycle::begin_passive(const Event& event) {
   const std::uint32_t index = create(event);
   Conn& conn = table_[index];
   conn.role = Role::kPassive;
-  conn.enter(kListen, event.boot_ns());
+  endings_.enter(conn, kListen, event.boot_ns());
   return index;
 }
 
@@ -348,8 +348,8 @@ std::uint32_t Lifecycle::begin_in_the_middle(const Event& event) {
   if (event.old_state() == kSynRecv && early_child_ns_ != 0) {
     // Before Linux 6.14 this is where a child gets its identity.
     conn.role = Role::kPassive;
-    conn.enter(kListen, early_child_ns_);
-    conn.enter(kSynRecv, early_child_ns_);
+    endings_.enter(conn, kListen, early_child_ns_);
+    endings_.enter(conn, kSynRecv, early_child_ns_);
     return index;
   }
   if (event.old_state() == kSynSent) conn.role = Role::kActive;
@@ -359,7 +359,7 @@ std::uint32_t Lifecycle::begin_in_the_middle(const Event& event) {
     conn.complete = false;
     wants_snapshot_ = true;
   }
-  conn.enter(event.old_state(), event.boot_ns());
+  endings_.enter(conn, event.old_state(), event.boot_ns());
   conn.entered_known = false;
   conn.fin_closer = fin_closer_in(event.old_state());
   return index;
@@ -370,7 +370,7 @@ std::uint32_t Lifecycle::begin_in_the_middle(const Event& event) {
 void Lifecycle::repair_gap(Conn& conn, const Event& event) {
   conn.complete = false;
   wants_snapshot_ = true;
-  conn.enter(event.old_state(), event.boot_ns());
+  endings_.enter(conn, event.old_state(), event.boot_ns());
   conn.entered_known = false;
   if (conn.fin_closer == Closer::kUnknown) conn.fin_closer = fin_closer_in(event.old_state());
 }
@@ -392,6 +392,7 @@ void Lifecycle::remember_generation(std::uint64_t cookie, std::uint32_t generati
 void Lifecycle::forget(std::uint32_t index) {
   Conn& conn = table_[index];
   if (conn.met && conn.peer_cookie == 0) peers_.leave(index);
+  endings_.drop(conn);
   if (!held_.empty()) held_.erase(table_.key(index));
   table_.erase(index);
 }
@@ -441,15 +442,15 @@ void Lifecycle::learn_closing_process(Conn& conn, const Event& event) {
   const TcpState old = event.old_state();
   const TcpState next = event.new_state();
   if (next != kFinWait1 && next != kLastAck && !(next == kClose && is_closing_call(old, next))) return;
-  if (conn.local_close.pid != 0) return;
+  if (endings_.local_close(conn).pid != 0) return;
   closed_by(conn, process_of(event));
 }
 
 void Lifecycle::closed_by(Conn& conn, const Process& process) {
-  conn.local_close = process;
+  endings_.set_local_close(conn, process);
   if (conn.peer_cookie == 0) return;
   const std::uint32_t index = table_.find(conn.peer_cookie);
-  if (index != table_.kNone) table_[index].remote_close = process;
+  if (index != table_.kNone) endings_.set_remote_close(table_[index], process);
 }
 
 void Lifecycle::link_peer(std::uint32_t index) {
@@ -460,8 +461,8 @@ void Lifecycle::link_peer(std::uint32_t index) {
   Conn& other = table_[other_index];
   conn.peer_cookie = table_.key(other_index);
   other.peer_cookie = table_.key(index);
-  conn.remote_close = other.local_close;
-  other.remote_close = conn.local_close;
+  if (const Process closer = endings_.local_close(other); closer.pid != 0) endings_.set_remote_close(conn, closer);
+  if (const Process closer = endings_.local_close(conn); closer.pid != 0) endings_.set_remote_close(other, closer);
 }
 
 void Lifecycle::on_holder(const Event& event) {
@@ -494,6 +495,12 @@ void Lifecycle::on_holder(const Event& event) {
 const Conn* Lifecycle::find(std::uint64_t cookie) const {
   const std::uint32_t index = table_.find(cookie);
   return index != table_.kNone ? &table_[index] : nullptr;
+}
+
+std::optional<std::uint64_t> Lifecycle::in_state_since(std::uint64_t cookie) const {
+  const Conn* conn = find(cookie);
+  if (conn == nullptr || !conn->entered_known || conn->steps == 0) return std::nullopt;
+  return endings_.step(*conn, conn->steps - 1U).boot_ns();
 }
 
 std::uint64_t Lifecycle::open() const {

@@ -22,6 +22,7 @@
 #include "core/closer.h"
 #include "core/conn.h"
 #include "core/cookie_table.h"
+#include "core/endings.h"
 #include "core/event.h"
 #include "core/filter.h"
 #include "core/listeners.h"
@@ -98,6 +99,8 @@ class Lifecycle {
   [[nodiscard]] bool wants_snapshot() const { return wants_snapshot_; }
   // nullptr = not followed.
   [[nodiscard]] const Conn* find(std::uint64_t cookie) const;
+  // Since when it is in its state; nullopt = not followed, or in it before it was.
+  [[nodiscard]] std::optional<std::uint64_t> in_state_since(std::uint64_t cookie) const;
 
  private:
   // An ended connection whose verdict needs a RST that may still come.
@@ -154,6 +157,7 @@ class Lifecycle {
   bool no_filter_;
 
   CookieTable<Conn> table_;
+  Endings endings_;
   Listeners listeners_;
   Peers peers_{table_};
   std::deque<Waiting> waiting_;

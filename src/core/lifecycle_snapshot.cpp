@@ -23,7 +23,7 @@ std::uint32_t Lifecycle::begin_seen(const Event& event) {
   else
     conn.complete = false;
   if (event.new_state() == kSynSent) conn.role = Role::kActive;
-  conn.enter(event.new_state(), event.boot_ns());
+  endings_.enter(conn, event.new_state(), event.boot_ns());
   conn.entered_known = false;
   conn.fin_closer = fin_closer_in(event.new_state());
   conn.cgroup_id = event.owned.cgroup_id;
@@ -46,19 +46,17 @@ void Lifecycle::on_seen(const Event& event) {
   if (index == table_.kNone) {
     const std::uint32_t begun = begin_seen(event);
     Conn& conn = table_[begun];
-    conn.seen_in_snapshot = snapshot_number_;
     conn.last_ns = event.boot_ns();
     // Only what is decided for good may go; an owner is learned from the holders that follow.
     if (judge(event.cookie(), conn, false) == Verdict::kNo) forget(begun);
     return;
   }
   Conn& conn = table_[index];
-  conn.seen_in_snapshot = snapshot_number_;
   conn.missing = false;
   conn.last_ns = event.boot_ns();
   if (conn.state == state) return;
   conn.complete = false;
-  conn.enter(state, event.boot_ns());
+  endings_.enter(conn, state, event.boot_ns());
   conn.entered_known = false;
   if (conn.fin_closer == Closer::kUnknown) conn.fin_closer = fin_closer_in(state);
 }
@@ -74,7 +72,7 @@ void Lifecycle::end_snapshot(std::uint64_t boot_ns, std::span<const std::uint32_
   for (std::uint32_t index = table_.first(); index != table_.kNone; index = next) {
     next = table_.next(index);
     Conn& conn = table_[index];
-    if (conn.seen_in_snapshot == snapshot_number_ || conn.last_ns >= snapshot_began_ns_) continue;
+    if (conn.last_ns >= snapshot_began_ns_) continue;
     if (!std::binary_search(netns_read.begin(), netns_read.end(), conn.netns)) continue;
     if (conn.missing) {
       give_up(index, boot_ns);
@@ -100,7 +98,7 @@ void Lifecycle::give_up_missing(std::uint64_t boot_ns) {
 void Lifecycle::infer_roles() {
   for (std::uint32_t index = table_.first(); index != table_.kNone; index = table_.next(index)) {
     Conn& conn = table_[index];
-    if (conn.role == Role::kUnknown && listeners_.of_connection(conn.netns, conn.tuple, conn.path[0].boot_ns()) != nullptr)
+    if (conn.role == Role::kUnknown && listeners_.of_connection(conn.netns, conn.tuple, endings_.step(conn, 0).boot_ns()) != nullptr)
       conn.role = Role::kPassive;
   }
   for (std::uint32_t index = table_.first(); index != table_.kNone; index = table_.next(index)) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the model keeps its millions in: slabs and the set of indices.
+// What the model keeps its millions in: slabs, the set of indices, the part of a
+// connection that only a closing one has.
 #include <gtest/gtest.h>
 
 #include <random>
@@ -7,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/endings.h"
 #include "core/index_set.h"
 #include "core/slab.h"
 #include "allocations.h"
@@ -139,6 +141,60 @@ TEST_F(IndexSetTest, AnIndexThatASlotCannotHoldIsRefused) {
   const std::uint32_t largest = (1U << 26) - 3;
   set.insert(1, largest, [](std::uint32_t) { return 1U; });
   EXPECT_EQ(set.find(1, [](std::uint32_t) { return true; }), largest);
+}
+
+TEST(Endings, AnOpenConnectionHasNone) {
+  Endings endings;
+  Conn conn;
+  endings.enter(conn, TcpState::kListen, 1);
+  endings.enter(conn, TcpState::kSynRecv, 2);
+  endings.enter(conn, TcpState::kEstablished, 3);
+  EXPECT_EQ(endings.size(), 0U);
+  EXPECT_EQ(endings.local_close(conn).pid, 0U);
+  EXPECT_EQ(endings.remote_close(conn).pid, 0U);
+}
+
+TEST(Endings, ThePathGoesOnWhereTheConnectionHasNoRoom) {
+  Endings endings;
+  Conn conn;
+  for (std::uint8_t i = 0; i < kMaxSteps; ++i) endings.enter(conn, TcpState{static_cast<std::uint8_t>(i + 1)}, 100U + i);
+  EXPECT_TRUE(conn.complete);
+  for (std::uint8_t i = 0; i < kMaxSteps; ++i) {
+    EXPECT_EQ(endings.step(conn, i).state(), TcpState{static_cast<std::uint8_t>(i + 1)});
+    EXPECT_EQ(endings.step(conn, i).boot_ns(), 100U + i);
+  }
+  endings.enter(conn, TcpState::kClosing, 200);
+  EXPECT_FALSE(conn.complete) << "there is no room for a ninth";
+  EXPECT_EQ(conn.state, TcpState::kClosing);
+  EXPECT_EQ(conn.steps, kMaxSteps);
+}
+
+TEST(Endings, OneThatIsGivenBackServesTheNextConnection) {
+  Endings endings;
+  Conn first;
+  endings.set_local_close(first, {7, {}});
+  endings.set_remote_close(first, {8, {}});
+  EXPECT_EQ(endings.local_close(first).pid, 7U);
+  EXPECT_EQ(endings.remote_close(first).pid, 8U);
+  endings.drop(first);
+  EXPECT_EQ(endings.size(), 0U);
+  EXPECT_EQ(endings.local_close(first).pid, 0U);
+  Conn second;
+  endings.set_remote_close(second, {9, {}});
+  EXPECT_EQ(endings.local_close(second).pid, 0U) << "nothing of the first is left";
+  EXPECT_EQ(endings.size(), 1U);
+}
+
+TEST(Endings, ACopyThatLivesOnTakesItAlong) {
+  Endings endings;
+  Conn conn;
+  endings.set_local_close(conn, {7, {}});
+  Conn copy = conn;
+  Endings::hand_over(conn, copy);
+  endings.drop(conn);
+  EXPECT_EQ(endings.local_close(copy).pid, 7U);
+  endings.drop(copy);
+  EXPECT_EQ(endings.size(), 0U);
 }
 
 }  // namespace
