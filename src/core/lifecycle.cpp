@@ -68,7 +68,7 @@ void Lifecycle::apply(const Event& event) {
       break;
     case TCPTRAIL_DESTROY: {
       // The address may belong to another socket from here on.
-      if (table_.find(event.cookie()) != table_.kNone) give_up(event.cookie(), event.boot_ns());
+      if (const std::uint32_t index = table_.find(event.cookie()); index != table_.kNone) give_up(index, event.boot_ns());
       if (const std::uint32_t old = ended_generations_.find(event.cookie()); old != ended_generations_.kNone)
         ended_generations_.erase(old);
       break;
@@ -96,7 +96,7 @@ void Lifecycle::on_transition(const Event& event) {
   }
 
   const std::uint64_t cookie = event.cookie();
-  const std::uint32_t index = table_.find(cookie);
+  std::uint32_t index = table_.find(cookie);
   Conn* conn = index != table_.kNone ? &table_[index] : nullptr;
   if (is_duplicate(event, conn)) {
     ++duplicates_;
@@ -107,18 +107,17 @@ void Lifecycle::on_transition(const Event& event) {
     if (conn->state != old)
       repair_gap(*conn, event);
     else if (conn->entered_known && conn->steps > 0)
-      in_old_ns = event.boot_ns() - conn->path[conn->steps - 1U].boot_ns();
+      in_old_ns = event.boot_ns() - endings_.step(*conn, conn->steps - 1U).boot_ns();
   } else {
     if (index != table_.kNone) {  // its CLOSE was lost
-      give_up(cookie, event.boot_ns());
+      give_up(index, event.boot_ns());
       wants_snapshot_ = true;
     }
     // Followed from here on it would push out one that is known from its beginning.
     if (!begins_connection(old, next) && !(old == kSynRecv && early_child_ns_ != 0) && table_.size() >= options_.max_connections)
       return pass_by(event);
-    conn = next == kSynSent     ? &begin_active(event)
-           : old == kListen     ? &begin_passive(event)
-                                : &begin_in_the_middle(event);
+    index = next == kSynSent ? begin_active(event) : old == kListen ? begin_passive(event) : begin_in_the_middle(event);
+    conn = &table_[index];
   }
 
   // No call site reports such a pair: whatever happened, the history is not whole.
@@ -127,7 +126,7 @@ void Lifecycle::on_transition(const Event& event) {
   const Closer closer = fin_closer_from(old, next, event.has(TCPTRAIL_F_FIN_SENT));
   if (conn->fin_closer == Closer::kUnknown) conn->fin_closer = closer;
   if (next != old) {
-    conn->enter(next, event.boot_ns());
+    endings_.enter(*conn, next, event.boot_ns());
     conn->entered_known = true;
   }
   conn->last_ns = event.boot_ns();
@@ -138,17 +137,17 @@ void Lifecycle::on_transition(const Event& event) {
   // CLOSE->SYN_SENT of a bound socket has its port, and may be refused it.
   const bool settled = old == kSynSent ? next != kClose || (event.end.facts & TCPTRAIL_END_NO_SEGS_OUT) == 0
                                        : !conn->met && next != kClose && next != kSynSent;
-  if (!conn->met && next != kClose && has_ports) link_peer(cookie, *conn);
+  if (!conn->met && next != kClose && has_ports) link_peer(index);
   if (settled && has_ports && options_.observer != nullptr) options_.observer->got_tuple(cookie, *conn, event.boot_ns());
 
   const Verdict verdict = judge(cookie, *conn, next == kClose);
   if (verdict != Verdict::kNo) put_transition(cookie, *conn, event, in_old_ns);
 
   if (next == kClose) {
-    end(cookie, *conn, event.end);
+    end(index, event.end);
   } else if (verdict == Verdict::kNo && (!options_.filters.lports.empty() || options_.filters.uid)) {
     // The programs drop the rest of this connection: nothing would end it here.
-    forget(cookie);
+    forget(index);
   }
 }
 
@@ -156,7 +155,7 @@ void Lifecycle::on_transition(const Event& event) {
 bool Lifecycle::is_duplicate(const Event& event, const Conn* conn) const {
   if (!event.has(TCPTRAIL_F_AGAIN)) return false;
   if (conn != nullptr)
-    return conn->state == event.new_state() && conn->steps >= 2 && conn->path[conn->steps - 2U].state() == event.old_state() &&
+    return conn->state == event.new_state() && conn->steps >= 2 && endings_.step(*conn, conn->steps - 2U).state() == event.old_state() &&
            event.old_state() != event.new_state();
   return event.new_state() == kClose && std::find(ended_.begin(), ended_.end(), event.cookie()) != ended_.end();
 }
@@ -287,14 +286,13 @@ void Lifecycle::settle(std::uint64_t cookie, const Conn& conn) {
 // A transition is counted once: as seen where a record tells it, else as lost. What `life` has seen of a connection
 // that it pushes out is told by nothing; `trace` has printed it.
 void Lifecycle::evict_oldest() {
-  const std::uint64_t cookie = table_.key(table_.first());
-  Conn& victim = table_[table_.first()];
+  const Conn& victim = table_[table_.first()];
   if (victim.verdict == Verdict::kYes && !options_.want_transitions) {
     transitions_ -= victim.transitions;
     evicted_ += victim.transitions;
   }
   if (victim.verdict == Verdict::kUndecided) evicted_ += victim.transitions;
-  forget(cookie);
+  forget(table_.first());
 }
 
 // A transition of a connection that the full table has pushed out, or never took.
@@ -319,39 +317,43 @@ void Lifecycle::pass_by(const Event& event) {
     ++evicted_;
 }
 
-Conn& Lifecycle::create(std::uint64_t cookie, const Event& event) {
+std::uint32_t Lifecycle::create(const Event& event) {
   if (table_.size() >= options_.max_connections) evict_oldest();
-  Conn& conn = table_[table_.insert(cookie)];
+  const std::uint32_t index = table_.insert(event.cookie());
+  Conn& conn = table_[index];
   conn.tuple = tuple_of(event.base);
   conn.netns = event.base.netns;
-  conn.generation = take_generation(cookie);
-  return conn;
+  conn.generation = take_generation(event.cookie());
+  return index;
 }
 
-Conn& Lifecycle::begin_active(const Event& event) {
-  Conn& conn = create(event.cookie(), event);
+std::uint32_t Lifecycle::begin_active(const Event& event) {
+  const std::uint32_t index = create(event);
+  Conn& conn = table_[index];
   conn.role = Role::kActive;
-  conn.enter(kClose, event.boot_ns());
-  return conn;
+  endings_.enter(conn, kClose, event.boot_ns());
+  return index;
 }
 
-Conn& Lifecycle::begin_passive(const Event& event) {
-  Conn& conn = create(event.cookie(), event);
+std::uint32_t Lifecycle::begin_passive(const Event& event) {
+  const std::uint32_t index = create(event);
+  Conn& conn = table_[index];
   conn.role = Role::kPassive;
-  conn.enter(kListen, event.boot_ns());
-  return conn;
+  endings_.enter(conn, kListen, event.boot_ns());
+  return index;
 }
 
 // The first event of a socket is not its first transition: it is older than the
 // trace, or events were lost.
-Conn& Lifecycle::begin_in_the_middle(const Event& event) {
-  Conn& conn = create(event.cookie(), event);
+std::uint32_t Lifecycle::begin_in_the_middle(const Event& event) {
+  const std::uint32_t index = create(event);
+  Conn& conn = table_[index];
   if (event.old_state() == kSynRecv && early_child_ns_ != 0) {
     // Before Linux 6.14 this is where a child gets its identity.
     conn.role = Role::kPassive;
-    conn.enter(kListen, early_child_ns_);
-    conn.enter(kSynRecv, early_child_ns_);
-    return conn;
+    endings_.enter(conn, kListen, early_child_ns_);
+    endings_.enter(conn, kSynRecv, early_child_ns_);
+    return index;
   }
   if (event.old_state() == kSynSent) conn.role = Role::kActive;
   if (older_sockets_possible_ || std::binary_search(netns_refused_.begin(), netns_refused_.end(), event.base.netns)) {
@@ -360,10 +362,10 @@ Conn& Lifecycle::begin_in_the_middle(const Event& event) {
     conn.complete = false;
     wants_snapshot_ = true;
   }
-  conn.enter(event.old_state(), event.boot_ns());
+  endings_.enter(conn, event.old_state(), event.boot_ns());
   conn.entered_known = false;
   conn.fin_closer = fin_closer_in(event.old_state());
-  return conn;
+  return index;
 }
 
 // The state that the event leaves is not the one that the last event entered.
@@ -371,7 +373,7 @@ Conn& Lifecycle::begin_in_the_middle(const Event& event) {
 void Lifecycle::repair_gap(Conn& conn, const Event& event) {
   conn.complete = false;
   wants_snapshot_ = true;
-  conn.enter(event.old_state(), event.boot_ns());
+  endings_.enter(conn, event.old_state(), event.boot_ns());
   conn.entered_known = false;
   if (conn.fin_closer == Closer::kUnknown) conn.fin_closer = fin_closer_in(event.old_state());
 }
@@ -390,11 +392,11 @@ void Lifecycle::remember_generation(std::uint64_t cookie, std::uint32_t generati
   ended_generations_[ended_generations_.insert(cookie)] = generation;
 }
 
-void Lifecycle::forget(std::uint64_t cookie) {
-  const std::uint32_t index = table_.find(cookie);
+void Lifecycle::forget(std::uint32_t index) {
   Conn& conn = table_[index];
-  if (conn.met && conn.peer_cookie == 0) peers_.leave(cookie, conn.netns, conn.tuple);
-  if (!held_.empty()) held_.erase(cookie);
+  if (conn.met && conn.peer_cookie == 0) peers_.leave(index);
+  endings_.drop(conn);
+  if (!held_.empty()) held_.erase(table_.key(index));
   table_.erase(index);
 }
 
@@ -439,32 +441,31 @@ void Lifecycle::learn_owner(Conn& conn, const Event& event) {
 }
 
 void Lifecycle::learn_closing_process(Conn& conn, const Event& event) {
-  if (conn.local_close.pid != 0 || !event.has(TCPTRAIL_F_OWN | TCPTRAIL_F_KILLER)) return;
+  if (!event.has(TCPTRAIL_F_OWN | TCPTRAIL_F_KILLER)) return;
   const TcpState old = event.old_state();
   const TcpState next = event.new_state();
   if (next != kFinWait1 && next != kLastAck && !(next == kClose && is_closing_call(old, next))) return;
-  conn.local_close = process_of(event);
-  tell_peer(conn);
+  if (endings_.local_close(conn).pid != 0) return;
+  closed_by(conn, process_of(event));
 }
 
-void Lifecycle::tell_peer(const Conn& conn) {
+void Lifecycle::closed_by(Conn& conn, const Process& process) {
+  endings_.set_local_close(conn, process);
   if (conn.peer_cookie == 0) return;
   const std::uint32_t index = table_.find(conn.peer_cookie);
-  if (index != table_.kNone) table_[index].remote_close = conn.local_close;
+  if (index != table_.kNone) endings_.set_remote_close(table_[index], process);
 }
 
-void Lifecycle::link_peer(std::uint64_t cookie, Conn& conn) {
+void Lifecycle::link_peer(std::uint32_t index) {
+  Conn& conn = table_[index];
   conn.met = true;
-  const std::uint64_t other_cookie = peers_.meet(cookie, conn.netns, conn.tuple);
-  if (other_cookie == 0) return;
-  const std::uint32_t index = table_.find(other_cookie);
-  if (index == table_.kNone) return;
-  Conn& other = table_[index];
-  if (other.tuple != conn.tuple.reversed()) return;  // one hash, two connections
-  conn.peer_cookie = other_cookie;
-  other.peer_cookie = cookie;
-  conn.remote_close = other.local_close;
-  other.remote_close = conn.local_close;
+  const std::uint32_t other_index = peers_.meet(index);
+  if (other_index == Peers::kNone) return;
+  Conn& other = table_[other_index];
+  conn.peer_cookie = table_.key(other_index);
+  other.peer_cookie = table_.key(index);
+  if (const Process closer = endings_.local_close(other); closer.pid != 0) endings_.set_remote_close(conn, closer);
+  if (const Process closer = endings_.local_close(conn); closer.pid != 0) endings_.set_remote_close(other, closer);
 }
 
 void Lifecycle::on_holder(const Event& event) {
@@ -497,6 +498,12 @@ void Lifecycle::on_holder(const Event& event) {
 const Conn* Lifecycle::find(std::uint64_t cookie) const {
   const std::uint32_t index = table_.find(cookie);
   return index != table_.kNone ? &table_[index] : nullptr;
+}
+
+std::optional<std::uint64_t> Lifecycle::in_state_since(std::uint64_t cookie) const {
+  const Conn* conn = find(cookie);
+  if (conn == nullptr || !conn->entered_known || conn->steps == 0) return std::nullopt;
+  return endings_.step(*conn, conn->steps - 1U).boot_ns();
 }
 
 std::uint64_t Lifecycle::open() const {

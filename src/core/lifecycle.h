@@ -22,6 +22,7 @@
 #include "core/closer.h"
 #include "core/conn.h"
 #include "core/cookie_table.h"
+#include "core/endings.h"
 #include "core/event.h"
 #include "core/filter.h"
 #include "core/listeners.h"
@@ -61,6 +62,8 @@ struct LifecycleOptions {
 class Lifecycle {
  public:
   Lifecycle(LifecycleOptions options, RecordSink& sink);
+  Lifecycle(const Lifecycle&) = delete;  // its parts know each other
+  Lifecycle& operator=(const Lifecycle&) = delete;
 
   void apply(const Event& event);
 
@@ -97,6 +100,8 @@ class Lifecycle {
   [[nodiscard]] bool wants_snapshot() const { return wants_snapshot_; }
   // nullptr = not followed.
   [[nodiscard]] const Conn* find(std::uint64_t cookie) const;
+  // Since when it is in its state; nullopt = not followed, or in it before it was.
+  [[nodiscard]] std::optional<std::uint64_t> in_state_since(std::uint64_t cookie) const;
 
  private:
   // An ended connection whose verdict needs a RST that may still come.
@@ -117,32 +122,34 @@ class Lifecycle {
 
   void pass_by(const Event& event);
   void evict_oldest();
-  Conn& create(std::uint64_t cookie, const Event& event);
-  Conn& begin_active(const Event& event);
-  Conn& begin_passive(const Event& event);
-  Conn& begin_seen(const Event& event);
-  Conn& begin_in_the_middle(const Event& event);
+  // These give the index of the new entry.
+  std::uint32_t create(const Event& event);
+  std::uint32_t begin_active(const Event& event);
+  std::uint32_t begin_passive(const Event& event);
+  std::uint32_t begin_seen(const Event& event);
+  std::uint32_t begin_in_the_middle(const Event& event);
   void repair_gap(Conn& conn, const Event& event);
   void learn(Conn& conn, const Event& event);
   void learn_owner(Conn& conn, const Event& event);
   void learn_closing_process(Conn& conn, const Event& event);
-  void tell_peer(const Conn& conn);
-  void link_peer(std::uint64_t cookie, Conn& conn);
+  // The first FIN or RST of this end: the other end is told.
+  void closed_by(Conn& conn, const Process& process);
+  void link_peer(std::uint32_t index);
 
   void put_transition(std::uint64_t cookie, Conn& conn, const Event& event, std::optional<std::uint64_t> in_old_ns);
   Verdict judge(std::uint64_t cookie, Conn& conn, bool ended);
   void settle(std::uint64_t cookie, const Conn& conn);
 
-  void end(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end);
+  void end(std::uint32_t index, const tcptrail_end_record& end);
   void write(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end, ResetAfter reset_after);
-  void give_up(std::uint64_t cookie, std::uint64_t boot_ns);
+  void give_up(std::uint32_t index, std::uint64_t boot_ns);
   void give_up_missing(std::uint64_t boot_ns);
   void write_waiting(Waiting& waiting, ResetAfter reset_after);
   void write_vanished(std::uint64_t cookie, Conn& conn, std::uint64_t boot_ns);
   void put_connection(std::uint64_t cookie, Conn& conn, ConnectionRecord& record);
   void name_unaccepted(Conn& conn, const tcptrail_end_record& end);
   void infer_roles();
-  void forget(std::uint64_t cookie);
+  void forget(std::uint32_t index);
   std::uint32_t take_generation(std::uint64_t cookie);
   void remember_generation(std::uint64_t cookie, std::uint32_t generation);
 
@@ -152,8 +159,9 @@ class Lifecycle {
   bool no_filter_;
 
   CookieTable<Conn> table_;
+  Endings endings_;
   Listeners listeners_;
-  Peers peers_;
+  Peers peers_{table_};
   std::deque<Waiting> waiting_;
   // Transitions of connections that the filter cannot judge yet.
   std::unordered_map<std::uint64_t, std::vector<TransitionRecord>> held_;

@@ -37,6 +37,7 @@ void Lifecycle::on_reset(const Event& event) {
 void Lifecycle::write_waiting(Waiting& waiting, ResetAfter reset_after) {
   if (!waiting.held.empty()) held_[waiting.cookie] = std::move(waiting.held);
   write(waiting.cookie, waiting.conn, waiting.end, reset_after);
+  endings_.drop(waiting.conn);
 }
 
 void Lifecycle::advance_to(std::uint64_t boot_ns) {
@@ -51,12 +52,14 @@ void Lifecycle::finish(std::uint64_t boot_ns) {
   give_up_missing(boot_ns);
 }
 
-void Lifecycle::give_up(std::uint64_t cookie, std::uint64_t boot_ns) {
-  write_vanished(cookie, table_[table_.find(cookie)], boot_ns);
-  forget(cookie);
+void Lifecycle::give_up(std::uint32_t index, std::uint64_t boot_ns) {
+  write_vanished(table_.key(index), table_[index], boot_ns);
+  forget(index);
 }
 
-void Lifecycle::end(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end) {
+void Lifecycle::end(std::uint32_t index, const tcptrail_end_record& end) {
+  const std::uint64_t cookie = table_.key(index);
+  Conn& conn = table_[index];
   note_end(cookie);
   if ((end.facts & TCPTRAIL_END_DEAD) == 0) remember_generation(cookie, conn.generation);
   if (options_.observer != nullptr && TcpState{end.base.old_state} == kLastAck && end.error == 0 && (end.facts & TCPTRAIL_END_ALL_ACKED) != 0)
@@ -65,24 +68,21 @@ void Lifecycle::end(std::uint64_t cookie, Conn& conn, const tcptrail_end_record&
     name_unaccepted(conn, end);
     write(cookie, conn, end, options_.resets_traced ? ResetAfter::kNotYet : ResetAfter::kUntraced);
   }
-  forget(cookie);
+  forget(index);
 }
 
 // A child that ends in the accept queue was never anybody's: what is known is whose listener it came through.
 void Lifecycle::name_unaccepted(Conn& conn, const tcptrail_end_record& end) {
   const bool accepted = (end.facts & TCPTRAIL_END_NO_SOCKET) == 0 || (end.facts & TCPTRAIL_END_DEAD) != 0;
   if (conn.role != Role::kPassive || accepted) return;
-  const Listener* listener = listeners_.of_connection(conn.netns, conn.tuple, conn.path[0].boot_ns());
+  const Listener* listener = listeners_.of_connection(conn.netns, conn.tuple, endings_.step(conn, 0).boot_ns());
   if (conn.has_listener_uid) conn.has_uid = true;  // and there it stays
   if (listener == nullptr || listener->owner.pid == 0) return;
   if (conn.owner.pid == 0) {
     conn.owner = listener->owner;
     conn.owner_source = OwnerSource::kListen;
   }
-  if (listener->closed != 0 && conn.local_close.pid == 0 && end.error == 0) {
-    conn.local_close = listener->owner;
-    tell_peer(conn);
-  }
+  if (listener->closed != 0 && endings_.local_close(conn).pid == 0 && end.error == 0) closed_by(conn, listener->owner);
 }
 
 void Lifecycle::write(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end, ResetAfter reset_after) {
@@ -98,6 +98,7 @@ void Lifecycle::write(std::uint64_t cookie, Conn& conn, const tcptrail_end_recor
                                               .reset_after = reset_after});
   if (verdict.wait_for_reset) {
     Waiting waiting{conn, cookie, end, {}};
+    Endings::hand_over(conn, waiting.conn);
     if (const auto held = held_.find(cookie); held != held_.end()) waiting.held = std::move(held->second);
     waiting_.push_back(std::move(waiting));
     return;
@@ -111,9 +112,12 @@ void Lifecycle::write(std::uint64_t cookie, Conn& conn, const tcptrail_end_recor
   record.error = verdict.error;
   record.evidence = verdict.evidence;
   switch (verdict.closer) {
-    case Closer::kLocal: record.closer_process = conn.local_close; break;
-    case Closer::kRemote: record.closer_process = conn.remote_close; break;
-    case Closer::kBoth: record.closer_process = conn.local_close.pid != 0 ? conn.local_close : conn.remote_close; break;
+    case Closer::kLocal: record.closer_process = endings_.local_close(conn); break;
+    case Closer::kRemote: record.closer_process = endings_.remote_close(conn); break;
+    case Closer::kBoth:
+      record.closer_process = endings_.local_close(conn);
+      if (record.closer_process.pid == 0) record.closer_process = endings_.remote_close(conn);
+      break;
     default: break;
   }
   record.counters = Counters{.tx_bytes = end.tx_bytes,
@@ -125,7 +129,7 @@ void Lifecycle::write(std::uint64_t cookie, Conn& conn, const tcptrail_end_recor
                              .min_rtt_us = end.min_rtt_us == UINT32_MAX ? std::nullopt : std::optional(end.min_rtt_us),
                              .mss = end.mss};
   record.time_wait = time_wait_outcome(verdict, end);
-  if (record.time_wait.phase == TimeWaitPhase::kTimeWait) conn.path[conn.steps - 1U] = Step(end.base.ts_boot_ns, kTimeWait);
+  if (record.time_wait.phase == TimeWaitPhase::kTimeWait) endings_.replace_last_step(conn, Step(end.base.ts_boot_ns, kTimeWait));
   put_connection(cookie, conn, record);
   if (options_.observer == nullptr || conn.verdict != Verdict::kYes) return;
   if (record.time_wait.phase != TimeWaitPhase::kNone) options_.observer->left_minisocket(cookie, record, end);
@@ -148,12 +152,13 @@ void Lifecycle::put_connection(std::uint64_t cookie, Conn& conn, ConnectionRecor
   std::array<StateSpan, kMaxSteps> states;
   std::size_t spans = 0;
   for (std::size_t i = 0; i < conn.steps; ++i) {
-    path[i] = conn.path[i].state();
+    const Step step = endings_.step(conn, i);
+    path[i] = step.state();
     const bool was_left = i + 1 < conn.steps;
     const bool origin = i == 0 && (path[i] == kClose || path[i] == kListen);
-    if (was_left && !origin) states[spans++] = {path[i], conn.path[i + 1].boot_ns() - conn.path[i].boot_ns()};
+    if (was_left && !origin) states[spans++] = {path[i], endings_.step(conn, i + 1).boot_ns() - step.boot_ns()};
     if (path[i] == kEstablished && i > 0 && path[i - 1] == kSynSent && conn.role == Role::kActive)
-      record.connect_ns = conn.path[i].boot_ns() - conn.path[i - 1].boot_ns();
+      record.connect_ns = step.boot_ns() - endings_.step(conn, i - 1).boot_ns();
   }
   record.cookie = options_.cookie_is_address ? 0 : cookie;
   record.peer_cookie = options_.cookie_is_address ? 0 : conn.peer_cookie;
@@ -172,7 +177,7 @@ void Lifecycle::put_connection(std::uint64_t cookie, Conn& conn, ConnectionRecor
     record.cgroup = it->second;
   }
   record.began = conn.began;
-  record.start = conn.steps > 0 ? conn.path[0].boot_ns() : record.boot_ns;
+  record.start = conn.steps > 0 ? endings_.step(conn, 0).boot_ns() : record.boot_ns;
   if (record.end) record.duration_ns = *record.end - record.start;
   record.states = {states.data(), spans};
   record.path = {path.data(), conn.steps};

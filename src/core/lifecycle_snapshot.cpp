@@ -15,21 +15,22 @@ void Lifecycle::begin_snapshot(std::uint64_t boot_ns) {
   wants_snapshot_ = false;
 }
 
-Conn& Lifecycle::begin_seen(const Event& event) {
-  Conn& conn = create(event.cookie(), event);
+std::uint32_t Lifecycle::begin_seen(const Event& event) {
+  const std::uint32_t index = create(event);
+  Conn& conn = table_[index];
   if (older_sockets_possible_)
     conn.began = Began::kBeforeTrace;
   else
     conn.complete = false;
   if (event.new_state() == kSynSent) conn.role = Role::kActive;
-  conn.enter(event.new_state(), event.boot_ns());
+  endings_.enter(conn, event.new_state(), event.boot_ns());
   conn.entered_known = false;
   conn.fin_closer = fin_closer_in(event.new_state());
   conn.cgroup_id = event.owned.cgroup_id;
   conn.uid = event.owned.uid;
   conn.has_uid = event.owned.has_socket != 0;
-  if (conn.tuple.lport != 0 && conn.tuple.rport != 0) link_peer(event.cookie(), conn);
-  return conn;
+  if (conn.tuple.lport != 0 && conn.tuple.rport != 0) link_peer(index);
+  return index;
 }
 
 void Lifecycle::on_seen(const Event& event) {
@@ -43,20 +44,19 @@ void Lifecycle::on_seen(const Event& event) {
   }
   const std::uint32_t index = table_.find(event.cookie());
   if (index == table_.kNone) {
-    Conn& conn = begin_seen(event);
-    conn.seen_in_snapshot = snapshot_number_;
+    const std::uint32_t begun = begin_seen(event);
+    Conn& conn = table_[begun];
     conn.last_ns = event.boot_ns();
     // Only what is decided for good may go; an owner is learned from the holders that follow.
-    if (judge(event.cookie(), conn, false) == Verdict::kNo) forget(event.cookie());
+    if (judge(event.cookie(), conn, false) == Verdict::kNo) forget(begun);
     return;
   }
   Conn& conn = table_[index];
-  conn.seen_in_snapshot = snapshot_number_;
   conn.missing = false;
   conn.last_ns = event.boot_ns();
   if (conn.state == state) return;
   conn.complete = false;
-  conn.enter(state, event.boot_ns());
+  endings_.enter(conn, state, event.boot_ns());
   conn.entered_known = false;
   if (conn.fin_closer == Closer::kUnknown) conn.fin_closer = fin_closer_in(state);
 }
@@ -72,10 +72,10 @@ void Lifecycle::end_snapshot(std::uint64_t boot_ns, std::span<const std::uint32_
   for (std::uint32_t index = table_.first(); index != table_.kNone; index = next) {
     next = table_.next(index);
     Conn& conn = table_[index];
-    if (conn.seen_in_snapshot == snapshot_number_ || conn.last_ns >= snapshot_began_ns_) continue;
+    if (conn.last_ns >= snapshot_began_ns_) continue;
     if (!std::binary_search(netns_read.begin(), netns_read.end(), conn.netns)) continue;
     if (conn.missing) {
-      give_up(table_.key(index), boot_ns);
+      give_up(index, boot_ns);
     } else {
       conn.missing = true;
       wants_snapshot_ = true;
@@ -89,7 +89,7 @@ void Lifecycle::give_up_missing(std::uint64_t boot_ns) {
   std::uint32_t next = CookieTable<Conn>::kNone;
   for (std::uint32_t index = table_.first(); index != table_.kNone; index = next) {
     next = table_.next(index);
-    if (table_[index].missing) give_up(table_.key(index), boot_ns);
+    if (table_[index].missing) give_up(index, boot_ns);
   }
 }
 
@@ -98,7 +98,7 @@ void Lifecycle::give_up_missing(std::uint64_t boot_ns) {
 void Lifecycle::infer_roles() {
   for (std::uint32_t index = table_.first(); index != table_.kNone; index = table_.next(index)) {
     Conn& conn = table_[index];
-    if (conn.role == Role::kUnknown && listeners_.of_connection(conn.netns, conn.tuple, conn.path[0].boot_ns()) != nullptr)
+    if (conn.role == Role::kUnknown && listeners_.of_connection(conn.netns, conn.tuple, endings_.step(conn, 0).boot_ns()) != nullptr)
       conn.role = Role::kPassive;
   }
   for (std::uint32_t index = table_.first(); index != table_.kNone; index = table_.next(index)) {

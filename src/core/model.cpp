@@ -83,7 +83,7 @@ void Model::begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) {
     if (std::any_of(port_snapshots_.begin(), port_snapshots_.end(), [&](const PortSnapshot& s) { return s.netns() == netns; })) continue;
     port_snapshots_.emplace_back(netns);
     port_snapshots_.back().set_past_owner([this, netns](const PortSocket& socket) { return past_owner(netns, socket); });
-    port_snapshots_.back().set_in_state_since([this](std::uint64_t cookie) { return in_state_since(cookie); });
+    port_snapshots_.back().set_in_state_since([this](std::uint64_t cookie) { return lifecycle_.in_state_since(cookie); });
   }
   std::sort(port_snapshots_.begin(), port_snapshots_.end(), [](const PortSnapshot& a, const PortSnapshot& b) { return a.netns() < b.netns(); });
 }
@@ -121,12 +121,6 @@ void Model::round(std::uint64_t boot_ns) {
   alive_.clear();
   for (PortSnapshot& snapshot : port_snapshots_) snapshot.drop_gone(boot_ns);
   watch_.show(boot_ns, port_snapshots_);
-}
-
-std::optional<std::uint64_t> Model::in_state_since(std::uint64_t cookie) const {
-  const Conn* conn = lifecycle_.find(cookie);
-  if (conn == nullptr || !conn->entered_known || conn->steps == 0) return std::nullopt;
-  return conn->path[conn->steps - 1U].boot_ns();
 }
 
 void Model::finish(std::uint64_t boot_ns) {

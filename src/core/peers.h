@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Finds the other end of a connection when both are on this host: a table of
-// the ends that have not found theirs yet, keyed by the 4-tuple without its
+// Finds the other end of a connection when both are on this host: a set of the
+// ends that have not found theirs yet, hashed by the 4-tuple without its
 // direction. Loopback never leaves its namespace; other addresses may cross
 // namespaces, and where two connections at once have the same 4-tuple no end is
 // named rather than a wrong one.
@@ -8,28 +8,29 @@
 
 #include <cstdint>
 
-#include "core/address.h"
+#include "core/conn.h"
 #include "core/cookie_table.h"
+#include "core/index_set.h"
 
 namespace tcptrail {
 
 class Peers {
  public:
-  struct End {
-    std::uint64_t cookie = 0;
-    bool lower = false;  // which of the two ends of the tuple
-    bool ambiguous = false;
-  };
+  static constexpr std::uint32_t kNone = UINT32_MAX;
 
-  // Registers an end. Returns the cookie of the other one when it was waiting
-  // (both are then forgotten here), 0 otherwise. The tuple itself is not kept: that it is the
-  // reverse is for the caller to check, who has it.
-  std::uint64_t meet(std::uint64_t cookie, std::uint32_t netns, const Tuple& tuple);
+  // The ends are entries of `conns`, given by their index there. Tuple and namespace of
+  // one that has been here may not change, nor may it be erased, before leave().
+  explicit Peers(CookieTable<Conn>& conns) : conns_(conns) {}
+
+  // Registers an end. Returns the other one when it was waiting (both are then
+  // forgotten here), kNone otherwise.
+  std::uint32_t meet(std::uint32_t end);
   // The end has closed: nobody shall find it any more.
-  void leave(std::uint64_t cookie, std::uint32_t netns, const Tuple& tuple);
+  void leave(std::uint32_t end);
 
  private:
-  CookieTable<End> waiting_;
+  CookieTable<Conn>& conns_;
+  IndexSet waiting_;
 };
 
 }  // namespace tcptrail

@@ -20,6 +20,7 @@ constexpr std::uint64_t kRememberNs = 5'000 * kMs;
 constexpr std::uint64_t kTimeWaitNs = 60'000 * kMs;
 
 std::uint64_t tuple_key(std::uint32_t netns, const Tuple& tuple) { return TupleHash()(tuple) ^ netns * 0x9E3779B97F4A7C15ULL; }
+std::uint64_t key_of(const TimeWait& entry) { return tuple_key(entry.netns, entry.tuple); }
 
 LeaveReason reason_of(std::uint8_t cause) {
   switch (cause) {
@@ -61,15 +62,16 @@ LeaveReason taken_by(const TimeWait& entry, Role role, std::uint64_t boot_ns) {
 }  // namespace
 
 std::uint32_t TimeWaits::find(std::uint32_t netns, const Tuple& tuple) const {
-  const std::uint32_t index = table_.find(tuple_key(netns, tuple));
-  if (index == table_.kNone || table_[index].netns != netns || table_[index].tuple != tuple) return table_.kNone;
-  return index;
+  return by_tuple_.find(tuple_key(netns, tuple), [&](std::uint32_t index) {
+    const TimeWait& entry = entries_[index];
+    return entry.netns == netns && entry.tuple == tuple;
+  });
 }
 
 const TimeWait* TimeWaits::find(std::uint32_t netns, const Tuple& tuple, std::uint64_t cookie) const {
   const std::uint32_t index = find(netns, tuple);
-  if (index == table_.kNone) return nullptr;
-  const TimeWait& entry = table_[index];
+  if (index == kNone) return nullptr;
+  const TimeWait& entry = entries_[index];
   return entry.cookie == 0 || cookie == 0 || entry.cookie == cookie ? &entry : nullptr;
 }
 
@@ -81,21 +83,21 @@ std::vector<std::uint32_t> TimeWaits::namespaces() const {
 
 // The tuple must not be here.
 std::uint32_t TimeWaits::insert(const TimeWait& entry) {
-  const std::uint64_t key = tuple_key(entry.netns, entry.tuple);
-  if (const std::uint32_t same_hash = table_.find(key); same_hash != table_.kNone) erase(same_hash);
-  if (table_.size() >= options_.max_entries) {
-    erase(table_.first());
+  if (entries_.size() >= options_.max_entries) {
+    erase(entries_.first());
     ++evicted_;
   }
-  const std::uint32_t index = table_.insert(key);
-  table_[index] = entry;
+  const std::uint32_t index = entries_.insert();
+  entries_[index] = entry;
+  by_tuple_.insert(key_of(entry), index, [this](std::uint32_t i) { return key_of(entries_[i]); });
   ++per_netns_[entry.netns];
   return index;
 }
 
 void TimeWaits::erase(std::uint32_t index) {
-  if (const auto here = per_netns_.find(table_[index].netns); --here->second == 0) per_netns_.erase(here);
-  table_.erase(index);
+  if (const auto here = per_netns_.find(entries_[index].netns); --here->second == 0) per_netns_.erase(here);
+  by_tuple_.erase(key_of(entries_[index]), index, [this](std::uint32_t i) { return key_of(entries_[i]); });
+  entries_.erase(index);
 }
 
 void TimeWaits::put(TimeWaitEvent event, const TimeWait& entry, std::uint64_t boot_ns, LeaveReason reason, std::uint64_t successor) {
@@ -122,7 +124,7 @@ void TimeWaits::put(TimeWaitEvent event, const TimeWait& entry, std::uint64_t bo
 }
 
 void TimeWaits::leave(std::uint32_t index, LeaveReason reason, std::uint64_t boot_ns, std::uint64_t successor) {
-  if (options_.follow && table_[index].announced) put(TimeWaitEvent::kLeave, table_[index], boot_ns, reason, successor);
+  if (options_.follow && entries_[index].announced) put(TimeWaitEvent::kLeave, entries_[index], boot_ns, reason, successor);
   erase(index);
 }
 
@@ -131,13 +133,13 @@ void TimeWaits::enter(std::uint64_t cookie, Role role, const TimeWait& born) {
   TimeWait entry = born;
   entry.cookie = options_.cookie_is_address ? 0 : cookie;
   entry.seen_in_scan = scan_;
-  if (const std::uint32_t known = find(born.netns, born.tuple); known != table_.kNone) {
+  if (const std::uint32_t known = find(born.netns, born.tuple); known != kNone) {
     // The scan may have seen it before its CLOSE event was written.
-    const bool same = !table_[known].announced || (entry.cookie != 0 && table_[known].cookie == entry.cookie);
+    const bool same = !entries_[known].announced || (entry.cookie != 0 && entries_[known].cookie == entry.cookie);
     if (same)
       erase(known);
     else  // this end's connection has taken its place, unheard of
-      leave(known, taken_by(table_[known], role, born.since_ns), born.since_ns, cookie);
+      leave(known, taken_by(entries_[known], role, born.since_ns), born.since_ns, cookie);
   }
   insert(entry);
   put(TimeWaitEvent::kEnter, entry, born.since_ns);
@@ -146,9 +148,9 @@ void TimeWaits::enter(std::uint64_t cookie, Role role, const TimeWait& born) {
 // Nobody looks after them: those whose timer must have fired go, oldest first.
 void TimeWaits::drop_expired(std::uint64_t boot_ns) {
   for (int i = 0; i < 2; ++i) {
-    const std::uint32_t oldest = table_.first();
-    if (oldest == table_.kNone) return;
-    const TimeWait& entry = table_[oldest];
+    const std::uint32_t oldest = entries_.first();
+    if (oldest == kNone) return;
+    const TimeWait& entry = entries_[oldest];
     const std::uint64_t expires_ns = entry.expires_ns != 0 ? entry.expires_ns : entry.since_ns + kTimeWaitNs;
     if (expires_ns + entry.step_ns() + kRememberNs > boot_ns) return;
     erase(oldest);
@@ -207,21 +209,21 @@ const TimeWait* TimeWaits::seen(const Event& event, const Conn* connection) {
   if (options_.cookie_is_address) cookie = 0;
 
   std::uint32_t index = find(now.netns, now.tuple);
-  if (index != table_.kNone && cookie != 0 && table_[index].cookie != 0 && table_[index].cookie != cookie) {
+  if (index != kNone && cookie != 0 && entries_[index].cookie != 0 && entries_[index].cookie != cookie) {
     leave(index, LeaveReason::kUnknown, event.boot_ns());
-    index = table_.kNone;
+    index = kNone;
   }
-  if (index == table_.kNone) {
+  if (index == kNone) {
     if (!options_.scanned) return nullptr;
     if (connection != nullptr) now.owner = connection->owner;
     if (!wanted(now, connection)) return nullptr;
     now.cookie = cookie;
     now.announced = older_possible_ || contains(netns_refused_, now.netns);
     index = insert(now);
-    table_[index].seen_in_scan = scan_;
-    return now.announced ? &table_[index] : nullptr;
+    entries_[index].seen_in_scan = scan_;
+    return now.announced ? &entries_[index] : nullptr;
   }
-  TimeWait& entry = table_[index];
+  TimeWait& entry = entries_[index];
   // Whoever has asked for its cookie since (ss -e) has given it one.
   if (entry.cookie == 0) entry.cookie = cookie;
   const bool entered_time_wait = entry.phase == TimeWaitPhase::kFinWait2 && now.phase == TimeWaitPhase::kTimeWait;
@@ -242,16 +244,16 @@ const TimeWait* TimeWaits::seen(const Event& event, const Conn* connection) {
 }
 
 void TimeWaits::taken_over(std::uint32_t netns, const Tuple& tuple, std::uint64_t by_cookie, Role role, std::uint64_t boot_ns) {
-  if (table_.size() == 0) return;
+  if (entries_.size() == 0) return;
   const std::uint32_t index = find(netns, tuple);
-  if (index != table_.kNone) leave(index, taken_by(table_[index], role, boot_ns), boot_ns, by_cookie);
+  if (index != kNone) leave(index, taken_by(entries_[index], role, boot_ns), boot_ns, by_cookie);
 }
 
 void TimeWaits::got_fin(std::uint32_t netns, const Tuple& tuple, std::uint64_t boot_ns) {
-  if (table_.size() == 0) return;
+  if (entries_.size() == 0) return;
   const std::uint32_t index = find(netns, tuple);
-  if (index == table_.kNone || table_[index].phase != TimeWaitPhase::kFinWait2) return;
-  TimeWait& entry = table_[index];
+  if (index == kNone || entries_[index].phase != TimeWaitPhase::kFinWait2) return;
+  TimeWait& entry = entries_[index];
   entry.phase = TimeWaitPhase::kTimeWait;
   entry.expires_ns = boot_ns + kTimeWaitNs;
   if (options_.follow && entry.announced) put(TimeWaitEvent::kEnter, entry, boot_ns);
@@ -259,8 +261,8 @@ void TimeWaits::got_fin(std::uint32_t netns, const Tuple& tuple, std::uint64_t b
 
 void TimeWaits::ended(const Event& event) {
   const std::uint32_t index = find(event.base.netns, tuple_of(event.base));
-  if (index == table_.kNone) return;
-  if (table_[index].cookie != 0 && event.cookie() != 0 && table_[index].cookie != event.cookie()) return;
+  if (index == kNone) return;
+  if (entries_[index].cookie != 0 && event.cookie() != 0 && entries_[index].cookie != event.cookie()) return;
   leave(index, reason_of(event.base.new_state), event.boot_ns());
 }
 
@@ -271,10 +273,10 @@ void TimeWaits::begin_scan(std::uint64_t boot_ns) {
 
 void TimeWaits::end_scan(std::uint64_t boot_ns, const SnapshotScope& scope) {
   if (std::exchange(older_possible_, false)) netns_refused_ = scope.netns_refused;
-  std::uint32_t next = CookieTable<TimeWait>::kNone;
-  for (std::uint32_t index = table_.first(); index != table_.kNone; index = next) {
-    next = table_.next(index);
-    TimeWait& entry = table_[index];
+  std::uint32_t next = kNone;
+  for (std::uint32_t index = entries_.first(); index != kNone; index = next) {
+    next = entries_.next(index);
+    TimeWait& entry = entries_[index];
     if (entry.seen_in_scan == scan_ || entry.missing || entry.since_ns >= scan_began_ns_) continue;
     if (contains(scope.netns_gone, entry.netns)) {
       leave(index, LeaveReason::kNetnsExit, boot_ns);
@@ -283,7 +285,7 @@ void TimeWaits::end_scan(std::uint64_t boot_ns, const SnapshotScope& scope) {
         leave(index, LeaveReason::kExpired, std::min(boot_ns, std::max(entry.expires_ns, entry.since_ns) + entry.step_ns()));
       } else if (options_.scanned) {
         entry.missing = true;
-        missing_.push_back({table_.key(index), scan_, scan_began_ns_, scan_began_ns_ + kDecideAfterNs});
+        missing_.push_back({key_of(entry), scan_, scan_began_ns_, scan_began_ns_ + kDecideAfterNs});
       }
     }
   }
@@ -293,9 +295,12 @@ void TimeWaits::advance_to(std::uint64_t boot_ns) {
   while (!missing_.empty() && missing_.front().decide_ns <= boot_ns) {
     const Missing missing = missing_.front();
     missing_.pop_front();
-    const std::uint32_t index = table_.find(missing.key);
     // It may have been seen since, or another one has its tuple.
-    if (index != table_.kNone && table_[index].missing && table_[index].seen_in_scan < missing.scan) leave(index, LeaveReason::kUnknown, missing.since_ns);
+    const std::uint32_t index = by_tuple_.find(missing.key, [&](std::uint32_t i) {
+      const TimeWait& entry = entries_[i];
+      return key_of(entry) == missing.key && entry.missing && entry.seen_in_scan < missing.scan;
+    });
+    if (index != kNone) leave(index, LeaveReason::kUnknown, missing.since_ns);
   }
 }
 

@@ -16,14 +16,16 @@
 #include <vector>
 
 #include "core/conn.h"
-#include "core/cookie_table.h"
 #include "core/event.h"
 #include "core/feed.h"
 #include "core/filter.h"
+#include "core/index_set.h"
 #include "core/record.h"
+#include "core/slab.h"
 
 namespace tcptrail {
 
+// A machine has as many as connections, or more: in order of alignment, without holes.
 struct TimeWait {
   Tuple tuple;
   std::uint8_t step_32ms = 0;    // how much later the timer wheel may fire, in units of 32 ms
@@ -41,6 +43,7 @@ struct TimeWait {
 
   [[nodiscard]] std::uint64_t step_ns() const { return step_32ms * 32'000'000ULL; }
 };
+static_assert(sizeof(TimeWait) == 96, "docs/performance.md says what a TIME_WAIT takes");
 
 struct TimeWaitsOptions {
   Filters filters{};
@@ -80,14 +83,14 @@ class TimeWaits {
 
   // nullptr = not here, or another one than that with this cookie (0 = unknown).
   [[nodiscard]] const TimeWait* find(std::uint32_t netns, const Tuple& tuple, std::uint64_t cookie) const;
-  [[nodiscard]] std::size_t size() const { return table_.size(); }
+  [[nodiscard]] std::size_t size() const { return entries_.size(); }
   // Where they are: sorted inode numbers.
   [[nodiscard]] std::vector<std::uint32_t> namespaces() const;
   [[nodiscard]] std::uint64_t evicted() const { return evicted_; }
 
  private:
   struct Missing {
-    std::uint64_t key;
+    std::uint64_t key;   // of netns and tuple
     std::uint32_t scan;  // the first that did not show it
     std::uint64_t since_ns;
     std::uint64_t decide_ns;
@@ -101,11 +104,14 @@ class TimeWaits {
   [[nodiscard]] bool wanted(const TimeWait& entry, const Conn* connection) const;
   [[nodiscard]] std::uint32_t find(std::uint32_t netns, const Tuple& tuple) const;
 
+  static constexpr std::uint32_t kNone = UINT32_MAX;
+
   TimeWaitsOptions options_;
   RecordSink& sink_;
-  // By a hash of netns and tuple: of minisockets, only one at a time has a tuple, but not all of them
+  OrderedSlab<TimeWait> entries_;
+  // By netns and tuple: of minisockets, only one at a time has a tuple, but not all of them
   // have a cookie, and a socket that connected twice leaves two with one cookie.
-  CookieTable<TimeWait> table_;
+  IndexSet by_tuple_;
   std::map<std::uint32_t, std::size_t> per_netns_;
   std::deque<Missing> missing_;
   bool older_possible_ = true;                // until the first scan has ended ...

@@ -86,36 +86,64 @@ Tuple loopback(std::uint16_t lport, std::uint16_t rport) {
   return t;
 }
 
-TEST(Peers, TheSecondEndFindsTheFirst) {
-  Peers peers;
-  EXPECT_EQ(peers.meet(1, 5, loopback(40000, 80)), 0U);
-  EXPECT_EQ(peers.meet(2, 5, loopback(80, 40000)), 1U);
+// Connections that look for their other ends, known by their index as in the lifecycle.
+struct PeersTest : testing::Test {
+  std::uint32_t end(std::uint32_t netns, const Tuple& tuple) {
+    const std::uint32_t index = conns.insert(conns.size() + 1);
+    conns[index].netns = netns;
+    conns[index].tuple = tuple;
+    return index;
+  }
+  std::uint32_t meet(std::uint32_t netns, const Tuple& tuple) { return peers.meet(end(netns, tuple)); }
+  CookieTable<Conn> conns;
+  Peers peers{conns};
+};
+
+TEST_F(PeersTest, TheSecondEndFindsTheFirst) {
+  const std::uint32_t first = end(5, loopback(40000, 80));
+  EXPECT_EQ(peers.meet(first), Peers::kNone);
+  EXPECT_EQ(meet(5, loopback(80, 40000)), first);
 }
 
-TEST(Peers, LoopbackDoesNotLeaveItsNamespace) {
-  Peers peers;
-  peers.meet(1, 5, loopback(40000, 80));
-  EXPECT_EQ(peers.meet(2, 6, loopback(80, 40000)), 0U);
+TEST_F(PeersTest, LoopbackDoesNotLeaveItsNamespace) {
+  meet(5, loopback(40000, 80));
+  EXPECT_EQ(meet(6, loopback(80, 40000)), Peers::kNone);
 }
 
-TEST(Peers, OtherAddressesMeetAcrossNamespaces) {
-  Peers peers;
-  peers.meet(1, 5, tuple(1, 40000, 2, 80));
-  EXPECT_EQ(peers.meet(2, 6, tuple(2, 80, 1, 40000)), 1U);
+TEST_F(PeersTest, OtherAddressesMeetAcrossNamespaces) {
+  const std::uint32_t first = end(5, tuple(1, 40000, 2, 80));
+  peers.meet(first);
+  EXPECT_EQ(meet(6, tuple(2, 80, 1, 40000)), first);
 }
 
-TEST(Peers, TwoConnectionsWithOneTupleNameNobody) {
-  Peers peers;
-  peers.meet(1, 5, tuple(1, 40000, 2, 80));
-  peers.meet(3, 7, tuple(1, 40000, 2, 80));
-  EXPECT_EQ(peers.meet(2, 6, tuple(2, 80, 1, 40000)), 0U);
+TEST_F(PeersTest, TwoConnectionsWithOneTupleNameNobody) {
+  meet(5, tuple(1, 40000, 2, 80));
+  meet(7, tuple(1, 40000, 2, 80));
+  EXPECT_EQ(meet(6, tuple(2, 80, 1, 40000)), Peers::kNone);
 }
 
-TEST(Peers, AnEndThatHasLeftIsNotFound) {
-  Peers peers;
-  peers.meet(1, 5, loopback(40000, 80));
-  peers.leave(1, 5, loopback(40000, 80));
-  EXPECT_EQ(peers.meet(2, 5, loopback(80, 40000)), 0U);
+TEST_F(PeersTest, TheSecondOfTwoWithOneTupleLeavesBoth) {
+  meet(5, tuple(1, 40000, 2, 80));
+  const std::uint32_t second = end(7, tuple(1, 40000, 2, 80));
+  peers.meet(second);
+  peers.leave(second);
+  conns.erase(second);
+  const std::uint32_t third = end(6, tuple(2, 80, 1, 40000));
+  EXPECT_EQ(peers.meet(third), Peers::kNone);
+  EXPECT_EQ(meet(8, tuple(1, 40000, 2, 80)), third);
+}
+
+TEST_F(PeersTest, ASocketConnectedToItselfIsNobodysPeer) {
+  meet(5, loopback(40000, 40000));
+  EXPECT_EQ(meet(5, loopback(40000, 40000)), Peers::kNone);
+}
+
+TEST_F(PeersTest, AnEndThatHasLeftIsNotFound) {
+  const std::uint32_t first = end(5, loopback(40000, 80));
+  peers.meet(first);
+  peers.leave(first);
+  conns.erase(first);
+  EXPECT_EQ(meet(5, loopback(80, 40000)), Peers::kNone);
 }
 
 TEST(Listeners, TheExactAddressGoesBeforeTheWildcard) {
