@@ -78,7 +78,12 @@ static __always_inline void tcptrail_leader_comm(char (*comm)[TCPTRAIL_COMM_LEN]
 
 static __always_inline bool in_tree(__u32 pid)
 {
-	return trace_tree && bpf_map_lookup_elem(&tree, &pid);
+	__u32 key;
+
+	if (!trace_tree)
+		return false;
+	key = pid; /* on the stack only here: the verifier keeps ways apart whose stacks differ */
+	return bpf_map_lookup_elem(&tree, &key);
 }
 
 /* The same of another task. */

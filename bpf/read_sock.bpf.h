@@ -148,6 +148,21 @@ static __always_inline void tcptrail_find_birth(struct tcptrail_end_record *r)
 }
 
 /*
+ * A cookie is one socket's and its minisocket's, and fill_base() has seen to it that there is one. Without
+ * the helper it is 0 in both, or what somebody else has asked for.
+ */
+static __always_inline bool tcptrail_took_place(struct inet_timewait_sock *tw, const struct tcptrail_end_record *r,
+						__u64 cookie, __u32 hash)
+{
+	if (BPF_CORE_READ(tw, __tw_common.skc_cookie.counter) != (__s64)cookie)
+		return false;
+	return have_cookie || (BPF_CORE_READ(tw, __tw_common.skc_state) == TCP_TIME_WAIT &&
+			       BPF_CORE_READ(tw, __tw_common.skc_hash) == hash &&
+			       BPF_CORE_READ(tw, __tw_common.skc_num) == r->base.lport &&
+			       bpf_ntohs(BPF_CORE_READ(tw, __tw_common.skc_dport)) == r->base.rport);
+}
+
+/*
  * tcp_time_wait() hashes the minisocket and arms its timer before tcp_done()
  * reports CLOSE, so when this runs it stands in sk's chain (since 6.9 even in
  * sk's own place). No lock is needed: we are inside the call that put it there.
@@ -193,24 +208,23 @@ static __always_inline void tcptrail_find_timewait(struct tcptrail_end_record *r
 	buckets += hash & GET(hashinfo, ehash_mask);
 	node = BPF_CORE_READ(buckets, chain.first);
 
+	/* The verifier walks through this 64 times, by every way that leads to the next round: one only. */
 	for (i = 0; i < 64; i++) {
 		if (!node || ((unsigned long)node & 1)) { /* the end of the chain */
 			r->tw = TCPTRAIL_TW_NONE;
 			return;
 		}
 		tw = (void *)node - bpf_core_field_offset(struct sock_common, skc_nulls_node);
-		/* A cookie is one socket's and its minisocket's. Without cookies it is 0 in both. */
-		if (BPF_CORE_READ(tw, __tw_common.skc_cookie.counter) == (__s64)cookie &&
-		    BPF_CORE_READ(tw, __tw_common.skc_state) == TCP_TIME_WAIT &&
-		    (cookie || (BPF_CORE_READ(tw, __tw_common.skc_hash) == hash &&
-				BPF_CORE_READ(tw, __tw_common.skc_num) == r->base.lport &&
-				bpf_ntohs(BPF_CORE_READ(tw, __tw_common.skc_dport)) == r->base.rport)))
-			break;
+		if (tcptrail_took_place(tw, r, cookie, hash))
+			goto found;
 		node = BPF_CORE_READ(node, next);
 	}
-	if (i == 64)
-		return;
+	return;
 
+found:
+	/* The socket itself has left the chain: nothing else has its cookie. */
+	if (BPF_CORE_READ(tw, __tw_common.skc_state) != TCP_TIME_WAIT)
+		return;
 	r->tw = BPF_CORE_READ(tw, tw_substate) == TCP_TIME_WAIT ? TCPTRAIL_TW_TIME_WAIT :
 								  TCPTRAIL_TW_FIN_WAIT2;
 	/* tcp_time_wait() copies both from the socket. */

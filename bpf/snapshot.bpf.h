@@ -139,7 +139,7 @@ static __always_inline int show_timewait(struct tcp_timewait_sock *tcptw, struct
 	__builtin_memset(r, 0, sizeof(*r));
 	r->base.kind = TCPTRAIL_SEEN_SOCKET;
 	r->base.old_state = r->base.new_state = TCP_TIME_WAIT;
-	r->base.netns = skc->skc_net.net->ns.inum;
+	r->base.netns = timewait_netns(tw);
 	r->base.cookie = timewait_cookie(skc);
 	r->base.lport = skc->skc_num;
 	r->base.rport = bpf_ntohs(skc->skc_dport);

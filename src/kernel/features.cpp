@@ -2,17 +2,12 @@
 #include "kernel/features.h"
 
 #include <bpf/bpf.h>
-#include <fcntl.h>
 #include <linux/bpf.h>
-#include <linux/btf.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <iterator>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +15,7 @@
 #include "kernel/handles.h"
 #include "kernel/machine.h"
 #include "kernel/tracefs.h"
+#include "kernel/vmlinux_btf.h"
 
 namespace tcptrail {
 namespace {
@@ -50,97 +46,6 @@ constexpr bool kArgumentsAreKnown = true;
 #else
 constexpr bool kArgumentsAreKnown = false;
 #endif
-
-// Names occur in the string section of BTF between two NULs. Searching the bytes
-// takes a few ms less than parsing the types, and libbpf parses them anyway.
-class BtfNames {
- public:
-  BtfNames() {
-    const Fd fd(::open(std::string(kBtfPath).c_str(), O_RDONLY | O_CLOEXEC));
-    struct stat info {};
-    if (!fd || ::fstat(fd.get(), &info) != 0 || info.st_size <= 0) return;
-    bytes_.resize(static_cast<std::size_t>(info.st_size));
-    std::size_t filled = 0;
-    while (filled < bytes_.size()) {
-      const ssize_t n = ::read(fd.get(), bytes_.data() + filled, bytes_.size() - filled);
-      if (n <= 0) break;
-      filled += static_cast<std::size_t>(n);
-    }
-    bytes_.resize(filled);
-    // struct btf_header: magic u16, version u8, flags u8, hdr_len, type_off, type_len, str_off, str_len
-    std::uint32_t header[6];
-    if (filled < sizeof header) return;
-    std::memcpy(header, bytes_.data(), sizeof header);
-    const std::size_t start = std::size_t{header[1]} + header[4];
-    if (start + header[5] <= filled) strings_ = std::string_view(bytes_).substr(start, header[5]);
-    const std::size_t types = std::size_t{header[1]} + header[2];
-    if (types + header[3] <= filled) types_ = std::string_view(bytes_).substr(types, header[3]);
-  }
-  [[nodiscard]] bool any() const { return !strings_.empty(); }
-  [[nodiscard]] bool has(std::string_view name) const { return offset_of(name) != 0; }
-  // The type ids of these functions, 0 for one that is not there.
-  template <std::size_t N>
-  [[nodiscard]] std::array<std::uint32_t, N> functions(const std::array<const char*, N>& names) const {
-    std::array<std::uint32_t, N> offsets{};
-    std::array<std::uint32_t, N> ids{};
-    for (std::size_t i = 0; i < N; ++i) offsets[i] = offset_of(names[i]);
-    std::uint32_t id = 0;
-    for (std::size_t at = 0; at + sizeof(btf_type) <= types_.size();) {
-      btf_type type{};
-      std::memcpy(&type, types_.data() + at, sizeof type);
-      ++id;
-      if (BTF_INFO_KIND(type.info) == BTF_KIND_FUNC)
-        for (std::size_t i = 0; i < N; ++i)
-          if (offsets[i] != 0 && offsets[i] == type.name_off) ids[i] = id;
-      const std::optional<std::size_t> more = bytes_after(type.info);
-      if (!more) break;
-      at += sizeof type + *more;
-    }
-    return ids;
-  }
-
- private:
-  // Of a name in the string section; 0, which is the empty name's, when it is not there.
-  [[nodiscard]] std::uint32_t offset_of(std::string_view name) const {
-    std::string needle;
-    needle.reserve(name.size() + 2);
-    needle.append(1, '\0').append(name).append(1, '\0');
-    const void* found = ::memmem(strings_.data(), strings_.size(), needle.data(), needle.size());
-    return found == nullptr ? 0 : static_cast<std::uint32_t>(static_cast<const char*>(found) - strings_.data() + 1);
-  }
-
-  // What follows the common part of a type; nullopt for a kind of a later kernel.
-  static std::optional<std::size_t> bytes_after(std::uint32_t info) {
-    const std::size_t members = BTF_INFO_VLEN(info);
-    switch (BTF_INFO_KIND(info)) {
-      case BTF_KIND_INT: return 4;
-      case BTF_KIND_ARRAY: return 12;
-      case BTF_KIND_STRUCT:
-      case BTF_KIND_UNION:
-      case BTF_KIND_DATASEC: return 12 * members;
-      case BTF_KIND_ENUM:
-      case BTF_KIND_FUNC_PROTO: return 8 * members;
-      case BTF_KIND_VAR:
-      case BTF_KIND_DECL_TAG: return 4;
-      case kBtfKindEnum64: return 12 * members;
-      case BTF_KIND_PTR:
-      case BTF_KIND_FWD:
-      case BTF_KIND_TYPEDEF:
-      case BTF_KIND_VOLATILE:
-      case BTF_KIND_CONST:
-      case BTF_KIND_RESTRICT:
-      case BTF_KIND_FUNC:
-      case BTF_KIND_FLOAT:
-      case BTF_KIND_TYPE_TAG: return 0;
-      default: return std::nullopt;
-    }
-  }
-  static constexpr std::uint32_t kBtfKindEnum64 = 19;  // headers before 6.0 lack it
-
-  std::string bytes_;
-  std::string_view strings_;
-  std::string_view types_;
-};
 
 // securityfs, which would name the lockdown mode, is not mounted everywhere: ask the verifier.
 bool may_probe_memory() {
@@ -201,7 +106,7 @@ Features probe_features(std::span<const std::string> denied) {
     if (std::find(denied.begin(), denied.end(), kNames[i]) != denied.end())
       features.turn_off(static_cast<Feature>(i), "--deny-feature " + std::string(kNames[i]));
 
-  const BtfNames btf;
+  const VmlinuxBtf btf;
   const std::string old_kernel = "this kernel does not have ";
   need(Feature::kTpBtf, btf.has("btf_trace_inet_sock_set_state"), old_kernel + "a typed sock:inet_sock_set_state");
   need(Feature::kCookie, btf.has("bpf_get_socket_ptr_cookie"), old_kernel + "bpf_get_socket_cookie() for tracing programs (5.12)");
@@ -218,7 +123,8 @@ Features probe_features(std::span<const std::string> denied) {
       need(f, false, "needs tp_btf");
   need(Feature::kTimeWaitHooks, features.on(Feature::kCookie), "needs cookie: nothing else names a minisocket");
   if (features.on(Feature::kTimeWaitHooks) || features.on(Feature::kSocketHooks)) {
-    const HookIds ids = btf.functions(kHookedFunctions);
+    HookIds ids{};
+    btf.functions(kHookedFunctions, ids);
     for (const Hooks& hooks : kHooks) {
       if (!features.on(hooks.feature)) continue;
       if (std::string why = why_no_hooks(hooks, ids); !why.empty()) features.turn_off(hooks.feature, std::move(why));

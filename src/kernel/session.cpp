@@ -13,6 +13,7 @@
 #include <system_error>
 #include <thread>
 
+#include "kernel/core_btf.h"
 #include "kernel/diagnose.h"
 #include "kernel/machine.h"
 #include "kernel/netns.h"
@@ -69,17 +70,21 @@ class Session::Programs {
   }
 
   explicit Programs(bool typed) {
+    LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = core_btf_.path());
     if (typed)
-      typed_.reset(tcptrail_typed__open());
+      typed_.reset(tcptrail_typed__open_opts(&options));
     else
-      classic_.reset(tcptrail_classic__open());
+      classic_.reset(tcptrail_classic__open_opts(&options));
   }
   [[nodiscard]] bool opened() const { return typed_ != nullptr || classic_ != nullptr; }
   [[nodiscard]] bpf_object* object() const { return typed_ ? typed_->obj : classic_->obj; }
   // Not bpf_object__load(): only the skeleton maps .bss to the kernel's memory.
   // libbpf that takes the kernel for one without global data loads, and maps nothing.
   [[nodiscard]] bool mapped() const { return typed_ ? typed_->bss != nullptr : classic_->bss != nullptr; }
-  int load() { return typed_ ? tcptrail_typed__load(typed_.get()) : tcptrail_classic__load(classic_.get()); }
+  int load() {
+    if (!core_btf_.fill(object())) return -errno;
+    return typed_ ? tcptrail_typed__load(typed_.get()) : tcptrail_classic__load(classic_.get());
+  }
   [[nodiscard]] bpf_program* program(std::string_view name) const {
     return bpf_object__find_program_by_name(object(), std::string(name).c_str());
   }
@@ -125,7 +130,9 @@ class Session::Programs {
     const auto failure = [](int error, const std::string& what) {
       return Error{what, std::strerror(error) + (g_last_libbpf_line.empty() ? "" : "; " + g_last_libbpf_line)};
     };
-    Hooks hooks(tcptrail_timewait__open());
+    const CoreBtf core_btf;
+    LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = core_btf.path());
+    Hooks hooks(tcptrail_timewait__open_opts(&options));
     if (!hooks) return failure(errno, "cannot open");
     set(*hooks->rodata);
     // Where it is missing, tw_rearm sees as much.
@@ -140,6 +147,7 @@ class Session::Programs {
         error = bpf_map__reuse_fd(find_ring(hooks->obj, n), bpf_map__fd(ring(n)));
     }
     if (error == 0) error = bpf_map__reuse_fd(hooks->maps.data_shared, bpf_map__fd(typed_->maps.data_shared));
+    if (error == 0 && !core_btf.fill(hooks->obj)) error = -errno;
     if (error == 0) error = tcptrail_timewait__load(hooks.get());
     if (error != 0) return failure(-error, "cannot load");
     std::vector<BpfLink> links;
@@ -155,6 +163,7 @@ class Session::Programs {
   }
 
  private:
+  CoreBtf core_btf_;
   Typed typed_;
   Classic classic_;
   Hooks hooks_;
