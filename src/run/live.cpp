@@ -322,7 +322,7 @@ void LiveRun::disown(Event& event) const {
 void LiveRun::drain() {
   const std::uint64_t complete_until = boot_now_ns() - kRingDelayNs;
   Event event{};
-  const std::size_t n = session_->ring().drain([&](std::span<const std::byte> bytes) {
+  const auto take = [&](std::span<const std::byte> bytes) {
     ++events_;
     if (decode(bytes, event)) {
       disown(event);
@@ -331,8 +331,14 @@ void LiveRun::drain() {
       ++malformed_;
     }
     return !counting_->full();
-  });
-  drained_ += n;
+  };
+  const auto soon = [&](std::span<const std::byte> bytes) {
+    tcptrail_record record;
+    if (bytes.size() < sizeof record) return;
+    std::memcpy(&record, bytes.data(), sizeof record);
+    model_->expect(record);
+  };
+  drained_ += session_->ring().drain(take, soon);
   // Nothing that is older can still come, so verdicts that waited for it are due.
   if (model_->due(complete_until)) feed_->advance_to(complete_until);
 }
