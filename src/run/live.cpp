@@ -40,6 +40,9 @@ constexpr std::uint64_t kMs = 1'000'000;
 // Records are drained in batches while there is work: one wakeup then serves
 // thousands of events, and a record still reaches stdout within tens of ms.
 constexpr std::uint64_t kBatchNs = 5 * kMs;
+// The first batches after a sleep are shorter, each twice as long as the one before: what is left of a burst
+// (a connection that ends has three or four more transitions to make) does not wait for traffic that never comes.
+constexpr std::uint64_t kFirstBatchNs = kMs / 4;
 // A record older than this is in the ring already, whatever CPU wrote it.
 constexpr std::uint64_t kRingDelayNs = 100'000;
 constexpr std::uint64_t kLossCheckNs = 100 * kMs;
@@ -136,6 +139,7 @@ class LiveRun {
   std::uint64_t next_loss_check_ns_ = 0;
   std::uint64_t next_clock_check_ns_ = 0;
   std::size_t drained_ = 0;
+  std::uint64_t batch_ns_ = kFirstBatchNs;
   // Connections whose end was lost are found by looking at what still exists: soon after a gap in some
   // chain, and now and then without one, so that a loss that nothing counts is found too.
   Pace repairs_{1'000 * kMs};
@@ -351,7 +355,8 @@ bool LiveRun::wait() {
   const auto decision = model_->wakes_at();
   if (decision && *decision != 0) wake = std::min(wake, *decision + kRingDelayNs);
   const bool idle = drained_ == 0 && !(decision && *decision == 0) && session_->ring().prepare_to_sleep();
-  if (!idle) wake = std::min(wake, now + kBatchNs);
+  if (!idle) wake = std::min(wake, now + batch_ns_);
+  batch_ns_ = idle ? kFirstBatchNs : std::min(2 * batch_ns_, kBatchNs);
   drained_ = 0;
 
   // `record` writes nothing to stdout, whoever reads there.
