@@ -142,6 +142,7 @@ class Tracing:
         if not self._argv:
             return
         self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(signal.SIGCONT)  # an error may have left it stopped
         ended = []
 
         def reaped():
