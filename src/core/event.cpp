@@ -39,7 +39,9 @@ bool decode(std::span<const std::byte> bytes, Event& event) {
   return true;
 }
 
-Tuple tuple_of(const tcptrail_record& record) {
+namespace {
+template <class Record>
+Tuple tuple_in(const Record& record) {
   Tuple tuple;
   std::memcpy(tuple.laddr.bytes.data(), record.laddr, sizeof record.laddr);
   std::memcpy(tuple.raddr.bytes.data(), record.raddr, sizeof record.raddr);
@@ -48,6 +50,10 @@ Tuple tuple_of(const tcptrail_record& record) {
   tuple.family = (record.flags & TCPTRAIL_F_IPV4) != 0 ? Family::kIpv4 : Family::kIpv6;
   return tuple;
 }
+}  // namespace
+
+Tuple tuple_of(const tcptrail_record& record) { return tuple_in(record); }
+Tuple tuple_of(const tcptrail_timewait_record& record) { return tuple_in(record); }
 
 Comm comm_of(const char (&bytes)[TCPTRAIL_COMM_LEN]) {
   Comm comm;

@@ -40,6 +40,7 @@ std::size_t size_of_kind(std::uint8_t kind);
 bool decode(std::span<const std::byte> bytes, Event& event);
 
 Tuple tuple_of(const tcptrail_record& record);
+Tuple tuple_of(const tcptrail_timewait_record& record);
 Comm comm_of(const char (&bytes)[TCPTRAIL_COMM_LEN]);
 
 }  // namespace tcptrail

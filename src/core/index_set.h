@@ -36,6 +36,15 @@ class IndexSet {
     return index != kNone || old_.empty() ? index : probe(old_, hash, same);
   }
 
+  // find(key) will follow soon: its cache misses then overlap other work. First the slot; when that has had time to
+  // come, the index that is probably found, or kNone.
+  void prefetch(std::uint64_t key) const { __builtin_prefetch(&slots_[hash_of(key) & slots_.mask()]); }
+  [[nodiscard]] std::uint32_t guess(std::uint64_t key) const {
+    const std::uint64_t hash = hash_of(key);
+    const Slot slot = slots_[hash & slots_.mask()];
+    return is_entry(slot) && ((slot ^ slot_of(hash, 0)) & ~kEntry) == 0 ? index_of(slot) : kNone;
+  }
+
   // The index must not be present.
   template <class KeyOf>
   void insert(std::uint64_t key, std::uint32_t index, KeyOf key_of) {

@@ -2,6 +2,7 @@
 #include "core/model.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace tcptrail {
 
@@ -64,6 +65,32 @@ void Model::event(const Event& event) {
       return;
     default:
       lifecycle_.apply(event);
+  }
+}
+
+// Of a storm's lookups, those in the ledger miss every cache: it has an entry for each connection of the last minute.
+void Model::expect(const tcptrail_record& record) {
+  using enum TcpState;
+  const TcpState old{record.old_state};
+  const TcpState next{record.new_state};
+  switch (record.kind) {
+    case TCPTRAIL_TRANSITION:
+    case TCPTRAIL_TRANSITION_OWNED:  // got_tuple()
+      if ((old == kListen && next == kSynRecv) || (old == kSynSent && next == kEstablished)) time_waits_.expect(record.netns, tuple_of(record));
+      break;
+    case TCPTRAIL_TRANSITION_END:
+      if (old == kFinWait2 || old == kClosing) time_waits_.expect(record.netns, tuple_of(record));  // left_minisocket()
+      if (old == kLastAck) time_waits_.expect(record.netns, tuple_of(record).reversed());          // fin_acknowledged()
+      break;
+    case TCPTRAIL_SEEN_TIMEWAIT: {
+      tcptrail_timewait_record minisocket;
+      static_assert(sizeof minisocket == sizeof record);
+      std::memcpy(&minisocket, &record, sizeof minisocket);
+      time_waits_.expect(minisocket.netns, tuple_of(minisocket));
+      break;
+    }
+    default:
+      break;
   }
 }
 

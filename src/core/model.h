@@ -45,6 +45,9 @@ class Model final : public Feed, private ConnectionObserver {
   Model(const ModelOptions& options, MachineFacts& facts, RecordSink& sink);
 
   void event(const Event& event) override;
+  // This record comes soon: fetches what event() will look up. It may not be finished yet, so nothing of it is
+  // believed.
+  void expect(const tcptrail_record& record);
   void begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) override;
   void end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) override;
   void advance_to(std::uint64_t boot_ns) override;

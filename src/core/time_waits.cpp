@@ -75,6 +75,12 @@ const TimeWait* TimeWaits::find(std::uint32_t netns, const Tuple& tuple, std::ui
   return entry.cookie == 0 || cookie == 0 || entry.cookie == cookie ? &entry : nullptr;
 }
 
+void TimeWaits::expect(std::uint32_t netns, const Tuple& tuple) {
+  if (const std::uint32_t index = by_tuple_.guess(expected_); index != IndexSet::kNone) entries_.prefetch(index);
+  expected_ = tuple_key(netns, tuple);
+  by_tuple_.prefetch(expected_);
+}
+
 std::vector<std::uint32_t> TimeWaits::namespaces() const {
   std::vector<std::uint32_t> all;
   for (const auto& [netns, count] : per_netns_) all.push_back(netns);
@@ -184,11 +190,7 @@ const TimeWait* TimeWaits::seen(const Event& event, const Conn* connection) {
     const tcptrail_timewait_record& r = event.timewait;
     cookie = r.cookie;
     now.netns = r.netns;
-    std::memcpy(now.tuple.laddr.bytes.data(), r.laddr, sizeof r.laddr);
-    std::memcpy(now.tuple.raddr.bytes.data(), r.raddr, sizeof r.raddr);
-    now.tuple.lport = r.lport;
-    now.tuple.rport = r.rport;
-    now.tuple.family = (r.flags & TCPTRAIL_F_IPV4) != 0 ? Family::kIpv4 : Family::kIpv6;
+    now.tuple = tuple_of(r);
     now.expires_ns = r.ts_boot_ns + r.expires_ms * kMs;
     now.step_32ms = r.step_32ms;
     tw = r.tw;

@@ -83,6 +83,8 @@ class TimeWaits {
 
   // nullptr = not here, or another one than that with this cookie (0 = unknown).
   [[nodiscard]] const TimeWait* find(std::uint32_t netns, const Tuple& tuple, std::uint64_t cookie) const;
+  // This tuple will be looked for soon.
+  void expect(std::uint32_t netns, const Tuple& tuple);
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
   // Where they are: sorted inode numbers.
   [[nodiscard]] std::vector<std::uint32_t> namespaces() const;
@@ -112,6 +114,7 @@ class TimeWaits {
   // By netns and tuple: of minisockets, only one at a time has a tuple, but not all of them
   // have a cookie, and a socket that connected twice leaves two with one cookie.
   IndexSet by_tuple_;
+  std::uint64_t expected_ = 0;  // the key whose slot was fetched last
   std::map<std::uint32_t, std::size_t> per_netns_;
   std::deque<Missing> missing_;
   bool older_possible_ = true;                // until the first scan has ended ...

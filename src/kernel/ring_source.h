@@ -56,6 +56,20 @@ class Ring {
     position_ += room(record_.size());
     find();
   }
+  // Shows what lies behind the next record to `soon`, each once, and whether or not it is finished.
+  template <class Soon>
+  void look_ahead(Soon& soon) {
+    if (ahead_ < position_) ahead_ = position_;
+    const std::uint64_t until = std::min(end_, position_ + kAhead);
+    while (ahead_ < until) {
+      const std::uint32_t size = length(ahead_) & ~(kBusyBit | kDiscardBit);
+      soon(std::span(data_ + (ahead_ & mask_) + kHeaderSize, size));
+      ahead_ += room(size);
+      // The ring itself was written by another CPU.
+      __builtin_prefetch(data_ + ((ahead_ + kAhead) & mask_));
+      __builtin_prefetch(data_ + ((ahead_ + kAhead) & mask_) + 64);
+    }
+  }
   // Gives back the room of what was handed out.
   void release() { consumer_->store(position_, std::memory_order_release); }
 
@@ -63,6 +77,7 @@ class Ring {
   static constexpr std::uint32_t kBusyBit = 1U << 31;     // BPF_RINGBUF_BUSY_BIT
   static constexpr std::uint32_t kDiscardBit = 1U << 30;  // BPF_RINGBUF_DISCARD_BIT
   static constexpr std::size_t kHeaderSize = 8;           // BPF_RINGBUF_HDR_SZ
+  static constexpr std::uint64_t kAhead = 512;            // some five records: as long as a fetch from memory takes
 
   Ring(std::size_t size, void* consumer, void* producer);
 
@@ -101,6 +116,7 @@ class Ring {
   const std::atomic<std::uint64_t>* producer_;
   const std::byte* data_;
   std::uint64_t position_ = 0;
+  std::uint64_t ahead_ = 0;
   std::uint64_t end_ = 0;
   std::uint64_t mark_ = 0;
   std::uint64_t time_ = kNone;
@@ -115,11 +131,17 @@ class RingSource {
   // Hands each finished record but those of the last 10 us to `take(std::span<const
   // std::byte>)`, until there are no more, one is still being written, or `take` returns
   // false. Returns how many there were: 0 only when there is none, or one being written.
+  // `soon(std::span<const std::byte>)` sees each record a little earlier, perhaps unfinished.
+  template <class Take, class Soon>
+  std::size_t drain(Take&& take, Soon&& soon) {
+    std::size_t count = hand_out(take, soon);
+    for (const std::uint64_t now = boot_now_ns(); count == 0 && too_young_ && complete_until() <= now;) count = hand_out(take, soon);
+    return count;
+  }
+
   template <class Take>
   std::size_t drain(Take&& take) {
-    std::size_t count = hand_out(take);
-    for (const std::uint64_t now = boot_now_ns(); count == 0 && too_young_ && complete_until() <= now;) count = hand_out(take);
-    return count;
+    return drain(take, [](std::span<const std::byte>) {});
   }
 
   // Calls `drain`, which calls drain(), until all that is in the rings now has been read. A record
@@ -144,8 +166,8 @@ class RingSource {
   RingSource(std::vector<Ring> rings, volatile std::uint32_t* sleeping) : rings_(std::move(rings)), sleeping_(sleeping) {}
   [[nodiscard]] std::uint64_t complete_until() const;
 
-  template <class Take>
-  std::size_t hand_out(Take& take) {
+  template <class Take, class Soon>
+  std::size_t hand_out(Take& take, Soon& soon) {
     const std::uint64_t complete_until = this->complete_until();
     for (Ring& ring : rings_) ring.look();
     std::size_t count = 0;
@@ -162,6 +184,7 @@ class RingSource {
       do {
         more = take(first->record());
         first->next();
+        first->look_ahead(soon);
         // Room is given back in steps: each store takes the line away from the producers.
         if ((++count & 63) == 0) first->release();
       } while (more && first->time() != Ring::kBusy && first->time() < until);

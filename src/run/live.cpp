@@ -41,6 +41,9 @@ constexpr std::uint64_t kMs = 1'000'000;
 // Records are drained in batches while there is work: one wakeup then serves
 // thousands of events, and a record still reaches stdout within tens of ms.
 constexpr std::uint64_t kBatchNs = 5 * kMs;
+// The first batches after a sleep are shorter, each twice as long as the one before: what is left of a burst
+// (a connection that ends has three or four more transitions to make) does not wait for traffic that never comes.
+constexpr std::uint64_t kFirstBatchNs = kMs / 4;
 // A record older than this is in the ring already, whatever CPU wrote it.
 constexpr std::uint64_t kRingDelayNs = 100'000;
 constexpr std::uint64_t kLossCheckNs = 100 * kMs;
@@ -110,6 +113,7 @@ class LiveRun {
   std::uint64_t next_loss_check_ns_ = 0;
   std::uint64_t next_clock_check_ns_ = 0;
   std::size_t drained_ = 0;
+  std::uint64_t batch_ns_ = kFirstBatchNs;
   // Connections whose end was lost are found by looking at what still exists: soon after a gap in some
   // chain, and now and then without one, so that a loss that nothing counts is found too.
   Pace repairs_{1'000 * kMs};
@@ -296,7 +300,7 @@ void LiveRun::disown(Event& event) const {
 void LiveRun::drain() {
   const std::uint64_t complete_until = boot_now_ns() - kRingDelayNs;
   Event event{};
-  const std::size_t n = session_->ring().drain([&](std::span<const std::byte> bytes) {
+  const auto take = [&](std::span<const std::byte> bytes) {
     ++events_;
     if (decode(bytes, event)) {
       disown(event);
@@ -305,8 +309,14 @@ void LiveRun::drain() {
       ++malformed_;
     }
     return !counting_->full();
-  });
-  drained_ += n;
+  };
+  const auto soon = [&](std::span<const std::byte> bytes) {
+    tcptrail_record record;
+    if (bytes.size() < sizeof record) return;
+    std::memcpy(&record, bytes.data(), sizeof record);
+    model_->expect(record);
+  };
+  drained_ += session_->ring().drain(take, soon);
   // Nothing that is older can still come, so verdicts that waited for it are due.
   if (model_->due(complete_until)) feed_->advance_to(complete_until);
 }
@@ -319,7 +329,8 @@ bool LiveRun::wait() {
   const auto decision = model_->wakes_at();
   if (decision && *decision != 0) wake = std::min(wake, *decision + kRingDelayNs);
   const bool idle = drained_ == 0 && !(decision && *decision == 0) && session_->ring().prepare_to_sleep();
-  if (!idle) wake = std::min(wake, now + kBatchNs);
+  if (!idle) wake = std::min(wake, now + batch_ns_);
+  batch_ns_ = idle ? kFirstBatchNs : std::min(2 * batch_ns_, kBatchNs);
   drained_ = 0;
 
   // `record` writes nothing to stdout, whoever reads there.

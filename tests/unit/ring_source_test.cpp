@@ -8,6 +8,7 @@
 
 #include <cstring>
 #include <deque>
+#include <numeric>
 #include <vector>
 
 #include "kernel/handles.h"
@@ -95,6 +96,25 @@ TEST_F(Rings, SeveralAreMergedByTime) {
   write(2, 5);
   drain(source);
   EXPECT_EQ(read_, (Times{1, 2, 3, 4, 5, 6, 7, 8}));
+}
+
+// So that what it needs can be fetched: once, and whether or not it is finished.
+TEST_F(Rings, ARecordIsShownOnceBeforeItsTurn) {
+  RingSource source = open(1);
+  for (std::uint64_t time = 1; time <= 200; ++time) write(0, time);
+  write(0, 201, kBusy);
+  Times shown;
+  const auto take = [&](std::span<const std::byte> bytes) {
+    std::memcpy(&read_.emplace_back(), bytes.data(), sizeof(std::uint64_t));
+    EXPECT_TRUE(read_.size() == 1 || shown.size() >= read_.size());
+    return true;
+  };
+  const auto soon = [&](std::span<const std::byte> bytes) { std::memcpy(&shown.emplace_back(), bytes.data(), sizeof(std::uint64_t)); };
+  source.drain(take, soon);
+  Times all(200);
+  std::iota(all.begin(), all.end(), 2);
+  EXPECT_EQ(shown, all);
+  EXPECT_EQ(read_.size(), 200U);
 }
 
 // A program was interrupted between its reservation and its clock: what the interrupts wrote is older than its record.
