@@ -319,6 +319,8 @@ void Lifecycle::pass_by(const Event& event) {
 
 std::uint32_t Lifecycle::create(const Event& event) {
   if (table_.size() >= options_.max_connections) evict_oldest();
+  // Under this name another socket sends its RSTs from here on.
+  if (options_.cookie_is_address) decide(event.cookie(), ResetAfter::kNo);
   const std::uint32_t index = table_.insert(event.cookie());
   Conn& conn = table_[index];
   conn.tuple = tuple_of(event.base);

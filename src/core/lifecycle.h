@@ -145,6 +145,8 @@ class Lifecycle {
   void give_up(std::uint32_t index, std::uint64_t boot_ns);
   void give_up_missing(std::uint64_t boot_ns);
   void write_waiting(Waiting& waiting, ResetAfter reset_after);
+  // The verdict on this one, if it waits.
+  void decide(std::uint64_t cookie, ResetAfter reset_after);
   void write_vanished(std::uint64_t cookie, Conn& conn, std::uint64_t boot_ns);
   void put_connection(std::uint64_t cookie, Conn& conn, ConnectionRecord& record);
   void name_unaccepted(Conn& conn, const tcptrail_end_record& end);

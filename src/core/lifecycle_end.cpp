@@ -27,10 +27,13 @@ void Lifecycle::on_reset(const Event& event) {
     table_[index].reset_sent = true;
     return;
   }
-  const auto it = std::find_if(waiting_.begin(), waiting_.end(),
-                               [&](const Waiting& w) { return w.cookie == event.cookie(); });
+  decide(event.cookie(), ResetAfter::kYes);
+}
+
+void Lifecycle::decide(std::uint64_t cookie, ResetAfter reset_after) {
+  const auto it = std::find_if(waiting_.begin(), waiting_.end(), [&](const Waiting& w) { return w.cookie == cookie; });
   if (it == waiting_.end()) return;
-  write_waiting(*it, ResetAfter::kYes);
+  write_waiting(*it, reset_after);
   waiting_.erase(it);
 }
 

@@ -469,5 +469,15 @@ TEST(Lifecycle, AnAddressIsNoCookieAndIsNotPrinted) {
   EXPECT_EQ(model.only().cookie, 0U);
 }
 
+// The address of a socket that has closed is given to the next one within microseconds.
+TEST(Lifecycle, TheResetOfAnotherSocketAtTheAddressDecidesNothing) {
+  Connections model({.resets_traced = true, .cookie_is_address = true});
+  close_with_data_after(model);
+  model.feed({by(11, ev(1, 6, kClose, kSynSent)), closing(by(11, ev(1, 7, kSynSent, kClose)), TCPTRAIL_END_LINGER0),
+              reset(1, 8, TCPTRAIL_RESET_SENT)});
+  ASSERT_EQ(model.sink.connections.size(), 2U);
+  EXPECT_EQ(model.sink.connections[0].how, How::kRstReceived);
+}
+
 }  // namespace
 }  // namespace tcptrail::test
