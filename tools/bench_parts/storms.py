@@ -12,14 +12,22 @@ ENOUGH = 60_000  # connections/s; below, a tracer's cost drowns in the storm's o
 CONNTRACK = ["nft", "add table t; add chain t c { type filter hook input priority 0; }; add rule t c ct state new accept"]
 
 
+def of_tracefs(name, **options):
+    """A contender that attaches by tracefs; where it is not mounted, it gets a mount of its own."""
+    contender = Contender(name, [name], **options)
+    if not pathlib.Path("/sys/kernel/tracing/events").exists():
+        contender.argv = ["unshare", "--mount", "sh", "-c", 'mount -t tracefs tracefs /sys/kernel/tracing && exec "$@"', "sh", name]
+    return contender
+
+
 def contenders():
     return [
         UNTRACED,
         our("life"),
         our("life --json"),
         our("trace --json"),
-        Contender("tcplife", ["tcplife"], lines_per_connection=2),
-        Contender("tcpstates", ["tcpstates"], lines_per_connection=TRANSITIONS),
+        of_tracefs("tcplife", lines_per_connection=2),
+        of_tracefs("tcpstates", lines_per_connection=TRANSITIONS),
         Contender("ss -E", ["ss", "-HtE"], lines_per_connection=2, inside=True),
         # One line for each connection, of both ends. Without a rule nothing is tracked.
         Contender("conntrack -E", ["conntrack", "-E", "-e", "NEW", "-p", "tcp"], lines_per_connection=1, inside=True, before=CONNTRACK),

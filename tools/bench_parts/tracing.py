@@ -141,8 +141,9 @@ class Tracing:
     def __exit__(self, *_):
         if not self._argv:
             return
-        self.process.send_signal(signal.SIGINT)
-        self.process.send_signal(signal.SIGCONT)  # an error may have left it stopped
+        # Not Popen.send_signal(): it would reap what has ended, and its usage with it.
+        os.kill(self.pid, signal.SIGINT)
+        os.kill(self.pid, signal.SIGCONT)  # an error may have left it stopped
         ended = []
 
         def reaped():
