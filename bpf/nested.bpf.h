@@ -25,7 +25,7 @@ struct tcptrail_marker {
 	__u64 pad[6]; /* a cache line each */
 };
 
-static struct tcptrail_marker markers[MARKERS] = {};
+static struct tcptrail_marker markers[MARKERS] __attribute__((aligned(64))) = {};
 
 static __always_inline struct tcptrail_marker *tcptrail_marker(void)
 {

@@ -149,17 +149,17 @@ static __always_inline void tcptrail_find_birth(struct tcptrail_end_record *r)
 
 /*
  * A cookie is one socket's and its minisocket's, and fill_base() has seen to it that there is one. Without
- * the helper it is 0 in both, or what somebody else has asked for.
+ * the helper each has the one that somebody else has asked for, ss for instance, or none.
  */
 static __always_inline bool tcptrail_took_place(struct inet_timewait_sock *tw, const struct tcptrail_end_record *r,
 						__u64 cookie, __u32 hash)
 {
-	if (BPF_CORE_READ(tw, __tw_common.skc_cookie.counter) != (__s64)cookie)
-		return false;
-	return have_cookie || (BPF_CORE_READ(tw, __tw_common.skc_state) == TCP_TIME_WAIT &&
-			       BPF_CORE_READ(tw, __tw_common.skc_hash) == hash &&
-			       BPF_CORE_READ(tw, __tw_common.skc_num) == r->base.lport &&
-			       bpf_ntohs(BPF_CORE_READ(tw, __tw_common.skc_dport)) == r->base.rport);
+	if (have_cookie)
+		return BPF_CORE_READ(tw, __tw_common.skc_cookie.counter) == (__s64)cookie;
+	return BPF_CORE_READ(tw, __tw_common.skc_state) == TCP_TIME_WAIT &&
+	       BPF_CORE_READ(tw, __tw_common.skc_hash) == hash &&
+	       BPF_CORE_READ(tw, __tw_common.skc_num) == r->base.lport &&
+	       bpf_ntohs(BPF_CORE_READ(tw, __tw_common.skc_dport)) == r->base.rport;
 }
 
 /*
