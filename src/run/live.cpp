@@ -261,9 +261,10 @@ void LiveRun::look_around() {
     if (const auto slow = rounds_.slowed_to_ns(); slow && !std::exchange(told_slow_rounds_, true))
       print_error(warning_text({"the view is refreshed every " + std::to_string(*slow / kMs) + " ms only",
                                 "a look at this many sockets more often would take more than a tenth of a core", "choose with -L, -D or --netns"}));
-    scans_.looked(now, 0);
-    // A round that comes a little late is soon enough: the end of a TIME_WAIT is to be told within 1.5 s.
-    if (rounds_.next_ns() <= now + 1'400 * kMs) scans_.not_before(rounds_.next_ns());
+    // A round is a scan. One that comes a little late is soon enough: the end of a TIME_WAIT is to be told within 1.5 s.
+    // One that comes late because looking is dear is not made dearer.
+    const bool serves = rounds_.slowed_to_ns() || rounds_.next_ns() <= now + 1'400 * kMs;
+    scans_.not_before(serves ? rounds_.next_ns() : now + 1'000 * kMs);
   }
   if (now >= answers_.next_ns())
     if (const std::vector<std::uint32_t> netns = model_->wants_look(); !netns.empty()) answers_.looked(now, look({.netns = netns}));

@@ -4,9 +4,11 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <utility>
+#include <span>
 
 namespace tcptrail {
 
@@ -16,11 +18,15 @@ class Pace {
 
   [[nodiscard]] std::uint64_t next_ns() const { return next_ns_; }
 
-  // A look that began at `began_ns` has taken `cpu_ns`. One alone may have been dear because a hypervisor took the
-  // CPU away in the middle of it: what the cheaper of the last two has taken counts.
+  // A look that began at `began_ns` has taken `cpu_ns`. What the last four have taken on average counts; but one alone
+  // may have been dear because a hypervisor took the CPU away in the middle of it, and counts as twice the cheapest.
   void looked(std::uint64_t began_ns, std::uint64_t cpu_ns) {
-    const std::uint64_t cost_ns = std::min(cpu_ns, std::exchange(last_cpu_ns_, cpu_ns));
-    interval_ns_ = std::min(std::max(period_ns_, cost_ns * kRestPerLook), longest_ns_);
+    costs_ns_[looks_++ % costs_ns_.size()] = cpu_ns;
+    const std::span known(costs_ns_.data(), std::min(looks_, costs_ns_.size()));
+    const std::uint64_t most_ns = 2 * *std::min_element(known.begin(), known.end());
+    std::uint64_t sum_ns = 0;
+    for (const std::uint64_t cost_ns : known) sum_ns += std::min(cost_ns, most_ns);
+    interval_ns_ = std::min(std::max(period_ns_, sum_ns * kRestPerLook / known.size()), longest_ns_);
     next_ns_ = began_ns + interval_ns_;
   }
   void not_before(std::uint64_t ns) { next_ns_ = std::max(next_ns_, ns); }
@@ -36,7 +42,8 @@ class Pace {
 
   std::uint64_t period_ns_;
   std::uint64_t longest_ns_;
-  std::uint64_t last_cpu_ns_ = UINT64_MAX;
+  std::array<std::uint64_t, 4> costs_ns_{};
+  std::size_t looks_ = 0;
   std::uint64_t interval_ns_ = 0;
   std::uint64_t next_ns_ = 0;
 };

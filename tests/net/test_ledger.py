@@ -77,7 +77,8 @@ class Load:
     def until(self, word):
         for line in self.process.stdout:
             if line == word + "\n":
-                wait_for(lambda: self.ns.call(settled), "the connections to be closed")
+                # A segment that loopback drops is sent again after longer and longer waits.
+                wait_for(lambda: self.ns.call(settled), f"{self.ns.name}'s connections to be closed", 70)
                 return
             end = json.loads(line)
             self.ends[tuple_of(end)] = end

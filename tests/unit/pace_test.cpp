@@ -37,6 +37,18 @@ TEST(Pace, OneDearLookAloneSlowsNothing) {
   EXPECT_FALSE(pace.slowed_to_ns());
 }
 
+TEST(Pace, WhatLooksTakeOnAverageCountsWhereTheyDiffer) {
+  Pace pace(1'000 * kMs);
+  std::uint64_t now = 0, spent = 0;
+  for (int i = 0; i < 40; ++i) {
+    const std::uint64_t cost = i % 2 == 0 ? 100 * kMs : 180 * kMs;
+    pace.looked(now, cost);
+    spent += cost;
+    now = pace.next_ns();
+  }
+  EXPECT_LT(spent * 100, now * 9);
+}
+
 TEST(Pace, NeverLaterThanPromised) {
   Pace pace(0, 200 * kMs);
   pace.looked(0, 900 * kMs);
