@@ -119,7 +119,8 @@ class LiveRun {
   Pace repairs_{1'000 * kMs};
   Pace check_ups_;
   Pace scans_{1'000 * kMs};    // for the ends of minisockets
-  Pace answers_{0, 200 * kMs};  // for who is in the way of a refused attempt: a record is 500 ms late at most
+  // For who is in the way of a refused attempt, before it has gone; a record is 500 ms late at most.
+  Pace answers_{0, 200 * kMs, 1'000 * kMs};
   Pace rounds_;                // ports --watch
   bool told_slow_scans_ = false;
   bool told_slow_rounds_ = false;

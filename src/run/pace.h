@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// When to look at the kernel's tables again: not before the asked time, and so
-// that looking takes less than a tenth of a core; but never later than `longest_ns`.
+// When to look at the kernel's tables again: not before the asked time, and so that
+// looking takes less than a tenth of a core; but never later than `longest_ns`. After
+// a time without looks some may follow each other at once, until they have used up
+// what would have rested for `burst_ns`.
 #pragma once
 
 #include <algorithm>
@@ -8,26 +10,27 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 
 namespace tcptrail {
 
 class Pace {
  public:
-  explicit Pace(std::uint64_t period_ns, std::uint64_t longest_ns = UINT64_MAX) : period_ns_(period_ns), longest_ns_(longest_ns) {}
+  explicit Pace(std::uint64_t period_ns, std::uint64_t longest_ns = UINT64_MAX, std::uint64_t burst_ns = 0)
+      : period_ns_(period_ns), longest_ns_(longest_ns), burst_ns_(burst_ns) {}
 
   [[nodiscard]] std::uint64_t next_ns() const { return next_ns_; }
 
-  // A look that began at `began_ns` has taken `cpu_ns`. What the last four have taken on average counts; but one alone
-  // may have been dear because a hypervisor took the CPU away in the middle of it, and counts as twice the cheapest.
+  // A look that began at `began_ns` has taken `cpu_ns`. One alone may have been dear because a hypervisor took the CPU
+  // away in the middle of it: no look counts for more than twice the cheapest of the last four.
   void looked(std::uint64_t began_ns, std::uint64_t cpu_ns) {
     costs_ns_[looks_++ % costs_ns_.size()] = cpu_ns;
-    const std::span known(costs_ns_.data(), std::min(looks_, costs_ns_.size()));
-    const std::uint64_t most_ns = 2 * *std::min_element(known.begin(), known.end());
-    std::uint64_t sum_ns = 0;
-    for (const std::uint64_t cost_ns : known) sum_ns += std::min(cost_ns, most_ns);
-    interval_ns_ = std::min(std::max(period_ns_, sum_ns * kRestPerLook / known.size()), longest_ns_);
+    const auto known = costs_ns_.begin() + static_cast<std::ptrdiff_t>(std::min(looks_, costs_ns_.size()));
+    const std::uint64_t cost_ns = std::min(cpu_ns, 2 * *std::min_element(costs_ns_.begin(), known));
+    rested_ns_ = std::max(rested_ns_, began_ns) + cost_ns * kRestPerLook;
+    const std::uint64_t rest_ns = rested_ns_ - began_ns;
+    interval_ns_ = std::min(std::max(period_ns_, rest_ns - std::min(rest_ns, burst_ns_)), longest_ns_);
     next_ns_ = began_ns + interval_ns_;
+    rested_ns_ = std::min(rested_ns_, next_ns_ + burst_ns_);
   }
   void not_before(std::uint64_t ns) { next_ns_ = std::max(next_ns_, ns); }
 
@@ -42,8 +45,10 @@ class Pace {
 
   std::uint64_t period_ns_;
   std::uint64_t longest_ns_;
+  std::uint64_t burst_ns_;
   std::array<std::uint64_t, 4> costs_ns_{};
   std::size_t looks_ = 0;
+  std::uint64_t rested_ns_ = 0;  // when all looks so far are a twelfth of the time
   std::uint64_t interval_ns_ = 0;
   std::uint64_t next_ns_ = 0;
 };

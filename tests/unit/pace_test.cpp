@@ -56,6 +56,22 @@ TEST(Pace, NeverLaterThanPromised) {
   EXPECT_EQ(pace.next_ns(), 400 * kMs);
 }
 
+TEST(Pace, AfterAPauseSomeFollowEachOtherAtOnceAndThenNoMore) {
+  Pace pace(0, 200 * kMs, 1'000 * kMs);
+  std::uint64_t now = 50'000 * kMs;
+  int at_once = 0;
+  for (; pace.next_ns() <= now; ++at_once) pace.looked(now, 10 * kMs);
+  EXPECT_EQ(at_once, 9);  // 8 rests of 120 ms, and the one that goes beyond
+  const std::uint64_t began = now;
+  std::uint64_t spent = 0;
+  for (int i = 0; i < 40; ++i, spent += 10 * kMs) {
+    now = pace.next_ns();
+    pace.looked(now, 10 * kMs);
+  }
+  EXPECT_LT(spent * 10, now - began);
+  EXPECT_LE(pace.next_ns(), now + 200 * kMs);
+}
+
 TEST(Pace, CanBePutOff) {
   Pace pace(1'000 * kMs);
   pace.looked(0, kMs);
