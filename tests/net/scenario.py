@@ -15,6 +15,11 @@ SPARE_MS = 1500  # `ss` shows whole seconds, and takes its time on a busy machin
 STEP_MS = 5200  # by which the timer wheel may fire late (docs/kernels.md)
 
 
+# Of a namespace whose TIME_WAITs must live to their end. Where the machine was away for some milliseconds, the last FIN
+# is sent again, the late answer to it meets a socket that is gone, and its RST would take the TIME_WAIT away (RFC 1337).
+KEPT = {"net_ipv4_tcp_rfc1337": 1}
+
+
 class Program:
     """One of scenario_programs.py, in a namespace; killed when the block ends."""
 

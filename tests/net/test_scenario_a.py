@@ -8,7 +8,7 @@ import time
 
 from contract import check_connection, check_shape
 from harness import Namespace, Tracer, run_tests, wait_for
-from scenario import SPARE_MS, STEP_MS, Program, ends_of, expiry_ms, kernel_timers
+from scenario import KEPT, SPARE_MS, STEP_MS, Program, ends_of, expiry_ms, kernel_timers
 from test_ports import only, ports
 
 TWO_PORTS = "40000 40001"
@@ -16,7 +16,7 @@ SERVER = 19999
 
 
 def third_connection(checks, timestamps):
-    with Namespace(net_ipv4_ip_local_port_range=TWO_PORTS, net_ipv4_tcp_timestamps=timestamps) as ns:
+    with Namespace(net_ipv4_ip_local_port_range=TWO_PORTS, net_ipv4_tcp_timestamps=timestamps, **KEPT) as ns:
         with Tracer(["trace", "--json", "--events", "all"], netns=ns) as tracer:
             with Program(ns, "date-server", SERVER) as server:
                 server.says("listening")
@@ -170,7 +170,7 @@ def the_client_closes_first(checks):
     cases = [(reuse, timestamps, age, "127.0.0.1") for reuse in (0, 1, 2) for timestamps in (1, 0) for age in (0, 1.2)]
     cases += [(reuse, 1, 1.2, "10.77.0.2") for reuse in (1, 2)]
     outcomes = {}
-    with Namespace(net_ipv4_ip_local_port_range=TWO_PORTS) as ns:
+    with Namespace(net_ipv4_ip_local_port_range=TWO_PORTS, **KEPT) as ns:
         ns.ip("address", "add", "10.77.0.2/32", "dev", "lo")
         with Tracer(["trace", "--json", "--events", "all"], netns=ns) as tracer:
             for number, case in enumerate(cases):

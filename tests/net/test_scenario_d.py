@@ -9,7 +9,7 @@ import socket
 
 from contract import check_shape
 from harness import Namespace, Tracer, run_tests
-from scenario import STEP_MS
+from scenario import KEPT, STEP_MS
 from test_ports import NOBODY, TCP_FIN_WAIT2, accepted, endpoint, fresh, only, ports, reach
 
 OPTIONS = {"none": (False, False), "P": (False, True), "R": (True, False), "RP": (True, True)}  # SO_REUSEADDR, SO_REUSEPORT
@@ -101,7 +101,7 @@ def the_table(checks):
     """Each line of the bind table: foretold by `ports --bind`, done by bind(), told by the live trace."""
     lines = table()
     keep, foretold, done = [], {}, {}
-    with Namespace() as ns:
+    with Namespace(**KEPT) as ns:
 
         def look():
             for number, line in enumerate(lines):
@@ -153,7 +153,7 @@ def the_table(checks):
 
 def others_in_the_way(checks):
     """Clients, listeners, sockets that are only bound, and a range that is full."""
-    with Namespace(net_ipv4_ip_local_port_range="30000 30001", net_ipv4_tcp_tw_reuse=0) as ns:
+    with Namespace(net_ipv4_ip_local_port_range="30000 30001", net_ipv4_tcp_tw_reuse=0, **KEPT) as ns:
         outcome = {}
 
         def look():

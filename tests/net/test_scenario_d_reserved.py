@@ -5,7 +5,7 @@ import collections
 
 from contract import check_shape
 from harness import Namespace, Tracer, run_tests, wait_for
-from scenario import STEP_MS, Program, arrives, ends_of
+from scenario import KEPT, STEP_MS, Program, arrives, ends_of
 from test_ports import only, ports
 
 SHELL = 514
@@ -14,7 +14,7 @@ LOW, HIGH = 1000, 1010
 
 def reserved_ports_run_out(checks):
     """The rsh pattern: every port below 1024 that the client takes ends in TIME_WAIT, until none is left."""
-    with Namespace() as ns:
+    with Namespace(**KEPT) as ns:
         with Tracer(["trace", "--json", "--events", "time_wait,blocked"], netns=ns) as tracer, \
                 Tracer(["ports", "--watch", "500ms", "--json", "-L", f"{LOW}-{HIGH}"], netns=ns) as watch:
             with Program(ns, "sink-server", SHELL) as server:
@@ -62,7 +62,7 @@ def rounds(watch):
 def the_last_peer_again(checks):
     """With SO_REUSEADDR the bind works; to the last peer only with timestamps, and then by taking the TIME_WAIT over."""
     for timestamps in (0, 1):
-        with Namespace(net_ipv4_tcp_timestamps=timestamps) as ns:
+        with Namespace(net_ipv4_tcp_timestamps=timestamps, **KEPT) as ns:
             with Tracer(["trace", "--json", "--events", "time_wait,blocked"], netns=ns) as tracer:
                 with Program(ns, "sink-server", SHELL, SHELL + 1) as server:
                     server.says(f"listening on 127.0.0.1:{SHELL + 1}")

@@ -8,7 +8,7 @@ import socket
 
 from contract import check_shape
 from harness import Namespace, Tracer, run_tests, wait_for
-from scenario import SPARE_MS, STEP_MS, Program, arrives, expiry_ms, kernel_timers
+from scenario import KEPT, SPARE_MS, STEP_MS, Program, arrives, expiry_ms, kernel_timers
 from test_ports import IP_BIND_ADDRESS_NO_PORT, fresh, only, ports
 
 LOW, HIGH = 30000, 30199
@@ -81,7 +81,7 @@ def from_another_address():
 
 def ports_run_out(checks):
     """25 connections a second fill 200 ports; other destinations and sources still work."""
-    with Namespace(net_ipv4_ip_local_port_range=f"{LOW} {HIGH}", net_ipv4_tcp_tw_reuse=0) as ns:
+    with Namespace(net_ipv4_ip_local_port_range=f"{LOW} {HIGH}", net_ipv4_tcp_tw_reuse=0, **KEPT) as ns:
         with Tracer(["ports", "--watch", "500ms", "--json"], netns=ns) as watch:
             with Program(ns, "sink-server", PORT, OTHER) as server:
                 server.says(f"127.0.0.1:{OTHER}")
