@@ -97,12 +97,17 @@ TEST(Lifecycle, TheTwoEndsOnOneHostNameEachOtherAndTheClosingProcess) {
   EXPECT_EQ(model.sink.connections[1].closer_process.pid, 10U) << "the client's call closed first";
 }
 
-TEST(Lifecycle, WhoClosesWithoutHavingAcceptedHasInheritedTheDescriptor) {
-  Connections model;
+// Process 20 accepts, `closer` closes.
+void accepted_and_closed(Connections& model, std::uint32_t closer) {
   const Ends server{80, 40000};
   model.feed({ev(2, 1, kListen, kSynRecv, server), ev(2, 2, kSynRecv, kEstablished, server), accept_of(2, 3, 20),
-              by(21, ev(2, 4, kEstablished, kFinWait1, server)), ev(2, 5, kFinWait1, kFinWait2, server),
+              by(closer, ev(2, 4, kEstablished, kFinWait1, server)), ev(2, 5, kFinWait1, kFinWait2, server),
               closing(ev(2, 6, kFinWait2, kClose, server), kOrderly, 0, TCPTRAIL_TW_TIME_WAIT)});
+}
+
+TEST(Lifecycle, WhoClosesWithoutHavingAcceptedHasInheritedTheDescriptor) {
+  Connections model;
+  accepted_and_closed(model, 21);
   EXPECT_EQ(model.only().owner.pid, 21U);
   EXPECT_EQ(model.only().owner_source, OwnerSource::kInherited);
 }
@@ -110,10 +115,7 @@ TEST(Lifecycle, WhoClosesWithoutHavingAcceptedHasInheritedTheDescriptor) {
 // The close() of a process that the tracer's look has finished: a call, but nobody's.
 TEST(Lifecycle, ACloseWithoutAProcessLeavesTheOwnerAsItWas) {
   Connections model;
-  const Ends server{80, 40000};
-  model.feed({ev(2, 1, kListen, kSynRecv, server), ev(2, 2, kSynRecv, kEstablished, server), accept_of(2, 3, 20),
-              by(0, ev(2, 4, kEstablished, kFinWait1, server)), ev(2, 5, kFinWait1, kFinWait2, server),
-              closing(ev(2, 6, kFinWait2, kClose, server), kOrderly, 0, TCPTRAIL_TW_TIME_WAIT)});
+  accepted_and_closed(model, 0);
   EXPECT_EQ(model.only().owner.pid, 20U);
   EXPECT_EQ(model.only().owner_source, OwnerSource::kAccept);
   EXPECT_EQ(model.only().closer, Closer::kLocal);
