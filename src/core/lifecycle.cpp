@@ -2,7 +2,6 @@
 #include "core/lifecycle.h"
 
 #include <algorithm>
-#include <array>
 
 namespace tcptrail {
 namespace {
@@ -157,14 +156,13 @@ bool Lifecycle::is_duplicate(const Event& event, const Conn* conn) const {
   if (conn != nullptr)
     return conn->state == event.new_state() && conn->steps >= 2 && endings_.step(*conn, conn->steps - 2U).state() == event.old_state() &&
            event.old_state() != event.new_state();
-  return event.new_state() == kClose && std::find(ended_.begin(), ended_.end(), event.cookie()) != ended_.end();
+  return event.new_state() == kClose && told_.has_closed(event.cookie());
 }
 
 void Lifecycle::on_listener_transition(const Event& event) {
   const std::uint64_t cookie = event.cookie();
   Listener* listener = listeners_.find(cookie);
-  const bool told = event.new_state() == kListen ? listener != nullptr && listener->since != 0 : is_duplicate(event, nullptr);
-  if (event.has(TCPTRAIL_F_AGAIN) && told) {
+  if (event.has(TCPTRAIL_F_AGAIN) && (event.new_state() == kListen ? listener != nullptr && listener->since != 0 : told_.has_closed(cookie))) {
     ++duplicates_;
     return;
   }
@@ -211,7 +209,7 @@ void Lifecycle::on_listener_transition(const Event& event) {
       if (listener != nullptr) listener->owner = view.owner;
     }
     listeners_.close(cookie, event.boot_ns());
-    note_end(cookie);
+    told_.closed(cookie);
   }
 
   const Facts facts{.tuple = view.tuple,
@@ -297,15 +295,11 @@ void Lifecycle::evict_oldest() {
 
 // A transition of a connection that the full table has pushed out, or never took.
 void Lifecycle::pass_by(const Event& event) {
-  const auto same = [&](const Passed& passed) {
-    return passed.cookie == event.cookie() && passed.old_state == event.old_state() && passed.new_state == event.new_state();
-  };
-  if (event.has(TCPTRAIL_F_AGAIN) && std::any_of(passed_.begin(), passed_.end(), same)) {
+  if (event.has(TCPTRAIL_F_AGAIN) && told_.has_passed(event)) {
     ++duplicates_;
     return;
   }
-  passed_.resize(kPassedKept);
-  passed_[passed_next_++ % passed_.size()] = {event.cookie(), event.old_state(), event.new_state()};
+  told_.passed(event);
   Conn view;
   view.tuple = tuple_of(event.base);
   view.netns = event.base.netns;

@@ -9,7 +9,6 @@
 // the stream has come, and what was lost.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -28,6 +27,7 @@
 #include "core/listeners.h"
 #include "core/peers.h"
 #include "core/record.h"
+#include "core/told.h"
 
 namespace tcptrail {
 
@@ -115,7 +115,6 @@ class Lifecycle {
   void on_transition(const Event& event);
   void on_listener_transition(const Event& event);
   bool is_duplicate(const Event& event, const Conn* conn) const;
-  void note_end(std::uint64_t cookie) { ended_[ended_next_++ % ended_.size()] = cookie; }
   void on_holder(const Event& event);
   void on_reset(const Event& event);
   void on_seen(const Event& event);
@@ -181,19 +180,7 @@ class Lifecycle {
   std::uint64_t incomplete_ = 0;
   std::uint64_t evicted_ = 0;
   std::uint64_t duplicates_ = 0;
-  // The last sockets that closed, for a duplicate of their CLOSE: more than all CPUs bring to an end while the
-  // hypervisor has taken one away between the two copies of the program.
-  std::array<std::uint64_t, 4096> ended_{};
-  std::size_t ended_next_ = 0;
-  // The last transitions that a full table passed by, for their duplicates.
-  struct Passed {
-    std::uint64_t cookie = 0;
-    TcpState old_state{};
-    TcpState new_state{};
-  };
-  static constexpr std::size_t kPassedKept = 16'384;
-  std::vector<Passed> passed_;
-  std::size_t passed_next_ = 0;
+  Told told_;
   std::unordered_map<std::uint64_t, std::string> cgroup_names_;
 };
 

@@ -63,7 +63,7 @@ void Lifecycle::give_up(std::uint32_t index, std::uint64_t boot_ns) {
 void Lifecycle::end(std::uint32_t index, const tcptrail_end_record& end) {
   const std::uint64_t cookie = table_.key(index);
   Conn& conn = table_[index];
-  note_end(cookie);
+  told_.closed(cookie);
   if ((end.facts & TCPTRAIL_END_DEAD) == 0) remember_generation(cookie, conn.generation);
   if (options_.observer != nullptr && TcpState{end.base.old_state} == kLastAck && end.error == 0 && (end.facts & TCPTRAIL_END_ALL_ACKED) != 0)
     options_.observer->fin_acknowledged(conn, end.base.ts_boot_ns);

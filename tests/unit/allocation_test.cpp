@@ -121,20 +121,20 @@ TEST(Allocation, TheModelDoesNotAllocatePerConnection) {
   model.begin_snapshot(1, false);
   model.end_snapshot(2, {});
   std::uint64_t at = 1'000'000'000;
+  const auto each = [](std::uint64_t first_cookie, auto&& act) {
+    for (std::uint16_t i = 0; i < 5'000; ++i) {
+      const std::uint16_t port = 20'000 + i;
+      act(first_cookie + 2U * i, Ends{port, 443}, Ends{443, port});
+    }
+  };
   const auto lives = [&](std::uint64_t first_cookie) {
-    for (std::uint64_t i = 0; i < 5'000; ++i) {
-      const std::uint64_t here = first_cookie + 2 * i;
-      const Ends ends{static_cast<std::uint16_t>(20'000 + i), 443};
-      const Ends reverse{443, static_cast<std::uint16_t>(20'000 + i)};
+    each(first_cookie, [&](std::uint64_t here, const Ends& ends, const Ends& reverse) {
       model.event(by(10, ev(here, at += 1000, kClose, kSynSent, ends)));
       model.event(ev(here + 1, at += 1000, kListen, kSynRecv, reverse));
       model.event(ev(here, at += 1000, kSynSent, kEstablished, ends));
       model.event(ev(here + 1, at += 1000, kSynRecv, kEstablished, reverse));
-    }
-    for (std::uint64_t i = 0; i < 5'000; ++i) {
-      const std::uint64_t here = first_cookie + 2 * i;
-      const Ends ends{static_cast<std::uint16_t>(20'000 + i), 443};
-      const Ends reverse{443, static_cast<std::uint16_t>(20'000 + i)};
+    });
+    each(first_cookie, [&](std::uint64_t here, const Ends& ends, const Ends& reverse) {
       model.event(by(10, ev(here, at += 1000, kEstablished, kFinWait1, ends)));
       model.event(ev(here + 1, at += 1000, kEstablished, kCloseWait, reverse));
       model.event(ev(here, at += 1000, kFinWait1, kFinWait2, ends));
@@ -142,7 +142,7 @@ TEST(Allocation, TheModelDoesNotAllocatePerConnection) {
       constexpr auto done = TCPTRAIL_END_DONE | TCPTRAIL_END_DEAD | TCPTRAIL_END_ALL_ACKED;
       model.event(closing(ev(here, at += 1000, kFinWait2, kClose, ends), done, 0, TCPTRAIL_TW_TIME_WAIT));
       model.event(closing(ev(here + 1, at += 1000, kLastAck, kClose, reverse), done));
-    }
+    });
   };
   lives(1);
   lives(20'001);
