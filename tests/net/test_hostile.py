@@ -267,8 +267,7 @@ def time_namespace(checks):
     """in a time namespace with another boot clock: times are right, and it stops in time"""
     probe = subprocess.run(["unshare", "--time", "--boottime", "100000", "true"], capture_output=True)
     if probe.returncode != 0:
-        print("  skipped: no time namespaces here")
-        return
+        return checks.skip("no time namespaces here")
     with Namespace() as ns:
         with Tracer(["life", "--json", "--for", "3s"], netns=ns, wrap=["unshare", "--time", "--boottime", "100000"]) as tracer:
             now = time.time()
@@ -287,8 +286,7 @@ def fewer_cpus(checks):
     """a CPU that goes away and comes back: only where TCPTRAIL_TEST_CPU_OFFLINE is set, because it is the machine's"""
     switch = pathlib.Path("/sys/devices/system/cpu/cpu1/online")
     if not switch.exists() or "TCPTRAIL_TEST_CPU_OFFLINE" not in os.environ:
-        print("  skipped: " + ("TCPTRAIL_TEST_CPU_OFFLINE is not set" if switch.exists() else f"no {switch}"))
-        return
+        return checks.skip("TCPTRAIL_TEST_CPU_OFFLINE is not set" if switch.exists() else f"no {switch}")
     with Namespace() as ns, Tracer(["life", "--json"], netns=ns) as tracer:
         try:
             switch.write_text("0")

@@ -9,6 +9,16 @@ namespace {
 
 constexpr std::uint64_t kMs = 1'000'000;
 
+// Looks that cost one and the other in turn, each as soon as it is due: from the first to when the next one is due.
+std::uint64_t time_of(Pace& pace, int looks, std::uint64_t one, std::uint64_t other) {
+  std::uint64_t now = 0;
+  for (int i = 0; i < looks; ++i) {
+    pace.looked(now, i % 2 == 0 ? one : other);
+    now = pace.next_ns();
+  }
+  return now;
+}
+
 TEST(Pace, TheFirstLookIsDueAtOnceAndTheNextAfterThePeriod) {
   Pace pace(1'000 * kMs);
   EXPECT_EQ(pace.next_ns(), 0U);
@@ -19,13 +29,7 @@ TEST(Pace, TheFirstLookIsDueAtOnceAndTheNextAfterThePeriod) {
 
 TEST(Pace, DearLooksComeSoSeldomThatTheyTakeLessThanATenthOfACore) {
   Pace pace(1'000 * kMs);
-  std::uint64_t now = 0, spent = 0;
-  for (int i = 0; i < 10; ++i) {
-    pace.looked(now, 500 * kMs);
-    spent += 500 * kMs;
-    now = pace.next_ns();
-  }
-  EXPECT_LT(spent * 10, now);
+  EXPECT_LT(10 * 500 * kMs * 10, time_of(pace, 10, 500 * kMs, 500 * kMs));
   EXPECT_EQ(pace.slowed_to_ns(), 6'000 * kMs);
 }
 
@@ -39,14 +43,7 @@ TEST(Pace, OneDearLookAloneSlowsNothing) {
 
 TEST(Pace, WhatLooksTakeOnAverageCountsWhereTheyDiffer) {
   Pace pace(1'000 * kMs);
-  std::uint64_t now = 0, spent = 0;
-  for (int i = 0; i < 40; ++i) {
-    const std::uint64_t cost = i % 2 == 0 ? 100 * kMs : 180 * kMs;
-    pace.looked(now, cost);
-    spent += cost;
-    now = pace.next_ns();
-  }
-  EXPECT_LT(spent * 100, now * 9);
+  EXPECT_LT(40 * 140 * kMs * 10, time_of(pace, 40, 100 * kMs, 180 * kMs));
 }
 
 TEST(Pace, NeverLaterThanPromised) {
