@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "cli/parse.h"
-#include "core/filter.h"
+#include "tcp/filter.h"
 #include "output/columns.h"
 #include "util/result.h"
 

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/filter.h"
+#include "tcp/filter.h"
 #include "util/result.h"
 
 namespace tcptrail {

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <map>
 
-#include "core/machine_facts.h"
+#include "tcp/machine_facts.h"
 #include "kernel/cgroup.h"
 #include "kernel/netns.h"
 

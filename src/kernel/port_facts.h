@@ -5,8 +5,8 @@
 
 #include <optional>
 
-#include "core/address.h"
-#include "core/port_rules.h"
+#include "tcp/address.h"
+#include "ports/port_rules.h"
 
 namespace tcptrail {
 

@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "core/feed.h"
-#include "core/filter.h"
+#include "tcp/feed.h"
+#include "tcp/filter.h"
 #include "kernel/features.h"
 #include "kernel/handles.h"
 #include "kernel/netns.h"

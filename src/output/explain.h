@@ -9,8 +9,8 @@
 #include <string>
 #include <string_view>
 
-#include "core/narrator.h"
-#include "core/record.h"
+#include "explain/narrator.h"
+#include "tcp/record.h"
 #include "output/json.h"
 #include "output/loss_reporter.h"
 #include "output/row_limit.h"

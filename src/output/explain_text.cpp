@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "core/phrase.h"
+#include "tcp/phrase.h"
 #include "output/columns.h"
 #include "output/explain.h"
 #include "output/put.h"

@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/filter.h"
-#include "core/record.h"
+#include "tcp/filter.h"
+#include "tcp/record.h"
 #include "output/ports_json.h"
 #include "output/wall_clock.h"
 #include "util/out_file.h"

@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-#include "core/record.h"
+#include "tcp/record.h"
 #include "output/put.h"
 #include "output/wall_clock.h"
 #include "util/escape.h"

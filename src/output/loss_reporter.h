@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "core/record.h"
+#include "tcp/record.h"
 
 namespace tcptrail {
 

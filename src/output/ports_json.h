@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "core/record.h"
+#include "tcp/record.h"
 #include "output/wall_clock.h"
 #include "util/out_file.h"
 

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "core/record.h"
+#include "tcp/record.h"
 #include "output/loss_reporter.h"
 #include "output/ports_text.h"
 #include "output/wall_clock.h"

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/port_report.h"
+#include "ports/port_report.h"
 #include "util/out_file.h"
 
 namespace tcptrail {

@@ -10,8 +10,8 @@
 #include <string>
 #include <string_view>
 
-#include "core/record.h"
-#include "core/stats.h"
+#include "tcp/record.h"
+#include "stats/stats.h"
 #include "output/json.h"
 #include "output/loss_reporter.h"
 #include "output/wall_clock.h"

@@ -10,7 +10,7 @@
 #include <map>
 #include <tuple>
 
-#include "core/phrase.h"
+#include "tcp/phrase.h"
 #include "output/blocks.h"
 #include "output/columns.h"
 #include "output/put.h"

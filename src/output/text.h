@@ -11,8 +11,8 @@
 #include <string_view>
 #include <vector>
 
-#include "core/filter.h"
-#include "core/record.h"
+#include "tcp/filter.h"
+#include "tcp/record.h"
 #include "output/columns.h"
 #include "output/json.h"
 #include "output/loss_reporter.h"

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "core/machine_facts.h"
+#include "tcp/machine_facts.h"
 
 namespace tcptrail {
 

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/record.h"
+#include "tcp/record.h"
 #include "util/result.h"
 
 namespace tcptrail {

@@ -13,8 +13,8 @@
 #include <string_view>
 #include <vector>
 
-#include "core/feed.h"
-#include "core/machine_facts.h"
+#include "tcp/feed.h"
+#include "tcp/machine_facts.h"
 #include "recording/answers.h"
 
 namespace tcptrail {

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <span>
 
-#include "core/event.h"
+#include "tcp/event.h"
 
 namespace tcptrail {
 

@@ -6,8 +6,8 @@
 // items for the RecordingWriter. Called by src/run.
 #pragma once
 
-#include "core/feed.h"
-#include "core/machine_facts.h"
+#include "tcp/feed.h"
+#include "tcp/machine_facts.h"
 #include "recording/writer.h"
 
 namespace tcptrail {

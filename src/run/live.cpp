@@ -12,8 +12,8 @@
 #include <memory>
 #include <optional>
 
-#include "core/event.h"
-#include "core/model.h"
+#include "tcp/event.h"
+#include "model/model.h"
 #include "kernel/cgroup.h"
 #include "kernel/diagnose.h"
 #include "kernel/live_facts.h"

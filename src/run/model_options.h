@@ -5,7 +5,7 @@
 #pragma once
 
 #include "cli/options.h"
-#include "core/model.h"
+#include "model/model.h"
 #include "recording/header.h"
 
 namespace tcptrail {

@@ -8,8 +8,8 @@
 #include <memory>
 #include <optional>
 
-#include "core/event.h"
-#include "core/port_report.h"
+#include "tcp/event.h"
+#include "ports/port_report.h"
 #include "kernel/diagnose.h"
 #include "kernel/machine.h"
 #include "kernel/netns.h"

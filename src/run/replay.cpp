@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "cli/version.h"
-#include "core/port_report.h"
+#include "ports/port_report.h"
 #include "recording/reader.h"
 #include "run/model_options.h"
 #include "run/replay_filters.h"

@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "core/null_sink.h"
+#include "tcp/null_sink.h"
 #include "output/blocks.h"
 #include "output/csv.h"
 #include "output/explain.h"

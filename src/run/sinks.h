@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "cli/options.h"
-#include "core/record.h"
+#include "tcp/record.h"
 #include "output/wall_clock.h"
 #include "util/out_file.h"
 #include "util/result.h"

@@ -15,8 +15,8 @@
 #include <string>
 #include <vector>
 
-#include "core/model.h"
-#include "core/null_sink.h"
+#include "model/model.h"
+#include "tcp/null_sink.h"
 #include "events.h"
 #include "machine_stub.h"
 

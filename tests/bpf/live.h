@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "core/event.h"
+#include "tcp/event.h"
 #include "kernel/diagnose.h"
 #include "kernel/features.h"
 #include "kernel/handles.h"

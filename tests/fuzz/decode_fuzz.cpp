@@ -3,7 +3,7 @@
 // decode(), then the model.
 #include <algorithm>
 
-#include "core/event.h"
+#include "tcp/event.h"
 #include "targets.h"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

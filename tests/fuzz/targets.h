@@ -6,8 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/model.h"
-#include "core/null_sink.h"
+#include "model/model.h"
+#include "tcp/null_sink.h"
 #include "recording/answers.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Address text against inet_ntop(3), and prefixes.
-#include "core/address.h"
+#include "tcp/address.h"
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>

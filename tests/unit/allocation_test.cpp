@@ -7,9 +7,9 @@
 #include <cstdlib>
 #include <new>
 
-#include "core/model.h"
-#include "core/null_sink.h"
-#include "core/stats.h"
+#include "model/model.h"
+#include "tcp/null_sink.h"
+#include "stats/stats.h"
 #include "output/csv.h"
 #include "output/json.h"
 #include "output/text.h"

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <numeric>
 
-#include "core/model.h"
+#include "model/model.h"
 #include "events.h"
 #include "machine_stub.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The close paths of the kernel, row by row (docs/kernels.md): each fingerprint
 // was seen on live kernels and must give the answer of docs/json.md.
-#include "core/closer.h"
+#include "connections/closer.h"
 
 #include <gtest/gtest.h>
 

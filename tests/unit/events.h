@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "core/event.h"
-#include "core/lifecycle.h"
+#include "tcp/event.h"
+#include "connections/lifecycle.h"
 
 namespace tcptrail::test {
 

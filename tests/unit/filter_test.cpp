@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The user-space filter: what is decided, and what has to wait.
-#include "core/filter.h"
+#include "tcp/filter.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The log-linear histogram against exact quantiles of the same values.
-#include "core/histogram.h"
+#include "stats/histogram.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The model, event by event.
-#include "core/lifecycle.h"
+#include "connections/lifecycle.h"
 
 #include <gtest/gtest.h>
 

@@ -4,7 +4,7 @@
 
 #include <map>
 
-#include "core/machine_facts.h"
+#include "tcp/machine_facts.h"
 
 namespace tcptrail::test {
 

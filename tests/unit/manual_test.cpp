@@ -9,7 +9,7 @@
 
 #include "cli/help.h"
 #include "cli/options.h"
-#include "core/record.h"
+#include "tcp/record.h"
 #include "kernel/features.h"
 #include "output/columns.h"
 #include "schema_check.h"

@@ -5,10 +5,10 @@
 #include <random>
 #include <unordered_map>
 
-#include "core/cookie_table.h"
-#include "core/event.h"
-#include "core/listeners.h"
-#include "core/peers.h"
+#include "util/cookie_table.h"
+#include "tcp/event.h"
+#include "connections/listeners.h"
+#include "connections/peers.h"
 #include "events.h"
 
 namespace tcptrail::test {

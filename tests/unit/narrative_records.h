@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/closer.h"
-#include "core/narrative.h"
+#include "connections/closer.h"
+#include "explain/narrative.h"
 #include "sample_records.h"
 
 namespace tcptrail::test {

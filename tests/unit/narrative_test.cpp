@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What the narrative says of each kind of connection, and what it must never say.
-#include "core/narrative.h"
+#include "explain/narrative.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <set>
 
-#include "core/phrase.h"
+#include "tcp/phrase.h"
 #include "narrative_records.h"
 
 namespace tcptrail {

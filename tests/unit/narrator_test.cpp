@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What the narratives of a run know of each other.
-#include "core/narrator.h"
+#include "explain/narrator.h"
 
 #include <gtest/gtest.h>
 

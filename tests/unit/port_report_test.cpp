@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // From records of the snapshot to what `ports` says: records, remedies, JSON, text.
-#include "core/port_report.h"
+#include "ports/port_report.h"
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "core/port_remedies.h"
+#include "ports/port_remedies.h"
 #include "memory_output.h"
 #include "output/json.h"
 #include "output/ports_json.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The rules of the kernel for ports, line by line: each row was seen with real
 // sockets on 5.10 ... 7.2 (docs/kernels.md), tests/net/test_ports.py repeats them live.
-#include "core/port_rules.h"
+#include "ports/port_rules.h"
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>

@@ -4,9 +4,9 @@
 
 #include <cmath>
 
-#include "core/exhaustion.h"
-#include "core/model.h"
-#include "core/null_sink.h"
+#include "ports/exhaustion.h"
+#include "model/model.h"
+#include "tcp/null_sink.h"
 #include "events.h"
 #include "machine_stub.h"
 

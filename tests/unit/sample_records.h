@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/record.h"
+#include "tcp/record.h"
 
 namespace tcptrail::test {
 

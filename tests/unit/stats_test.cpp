@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What stats adds up: nothing twice, nothing left out, intervals by the stream's time.
-#include "core/stats.h"
+#include "stats/stats.h"
 
 #include <gtest/gtest.h>
 

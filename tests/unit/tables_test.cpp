@@ -8,9 +8,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "core/endings.h"
-#include "core/index_set.h"
-#include "core/slab.h"
+#include "connections/endings.h"
+#include "util/index_set.h"
+#include "util/slab.h"
 #include "allocations.h"
 
 namespace tcptrail::test {

@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "core/model.h"
+#include "model/model.h"
 #include "events.h"
 #include "machine_stub.h"
 

@@ -2,8 +2,8 @@
 // State names, the legal pairs, and the words of the event stream.
 #include <gtest/gtest.h>
 
-#include "core/record.h"
-#include "core/tcp_state.h"
+#include "tcp/record.h"
+#include "tcp/tcp_state.h"
 
 namespace tcptrail {
 namespace {

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "connections/closer.h"
+
+#include <cerrno>
+
+namespace tcptrail {
+namespace {
+
+using enum TcpState;
+
+bool has(const CloseFacts& f, std::uint16_t bit) { return (f.facts & bit) != 0; }
+
+Closer known_or(Closer known, Closer otherwise) { return known == Closer::kUnknown ? otherwise : known; }
+
+bool synchronized_with_fin_queued(TcpState state) { return state == kFinWait1 || state == kFinWait2; }
+
+// A FIN that is only queued when the socket dies was never seen by anybody.
+Closer fin_closer(const CloseFacts& f) {
+  if (f.fin_closer != Closer::kUnknown) return f.fin_closer;
+  return f.old_state == kFinWait1 && f.fin_sent ? Closer::kLocal : Closer::kUnknown;
+}
+
+CloseVerdict fin(const CloseFacts& f, std::string_view evidence) {
+  return {.closer = fin_closer(f), .how = How::kFin, .evidence = evidence};
+}
+
+std::string_view fin_evidence(Closer closer) {
+  switch (closer) {
+    case Closer::kLocal: return "our FIN went out before any FIN arrived";
+    case Closer::kRemote: return "the peer's FIN arrived before ours went out";
+    case Closer::kBoth: return "the FINs crossed: the peer's arrived while ours was not acknowledged";
+    default: return "a FIN exchange whose beginning was not seen";
+  }
+}
+
+CloseVerdict end_of_connecting(const CloseFacts& f) {
+  switch (f.error) {
+    case ECONNREFUSED:
+      return {.closer = Closer::kNone,
+              .how = How::kRefused,
+              .evidence = f.reset_received ? evidence::kRefusedByReset
+                                           : "the SYN was answered by an ICMP error: refused"};
+    case ETIMEDOUT:
+      return {.closer = Closer::kNone, .how = How::kTimeout, .evidence = "no answer to the SYN and its retransmissions"};
+    case 0:
+      break;
+    case ECONNRESET:
+      return {.closer = Closer::kRemote, .how = How::kRstReceived, .evidence = "a RST arrived during the handshake"};
+    default:
+      return {.closer = Closer::kNone, .how = How::kUnreachable, .evidence = "an ICMP error answered the SYN"};
+  }
+  if (!f.own && f.reset_received)
+    return {.closer = Closer::kNone, .how = How::kRefused, .error = ECONNREFUSED, .evidence = evidence::kRefusedByReset};
+  if (!f.own)
+    return {.closer = Closer::kUnknown, .how = How::kUnknown, .evidence = "left SYN_SENT without an error"};
+  if (has(f, TCPTRAIL_END_NO_SEGS_OUT) && !has(f, TCPTRAIL_END_SHUT_RCV | TCPTRAIL_END_SHUT_SEND))
+    return {.closer = Closer::kNone,
+            .how = How::kNoPort,
+            .error = EADDRNOTAVAIL,
+            .evidence = "connect() returned before any SYN was sent: no local port was free for this destination"};
+  return {.closer = Closer::kLocal, .how = How::kAborted, .evidence = evidence::kGaveUpConnecting};
+}
+
+CloseVerdict reset_or_data_after_close(const CloseFacts& f) {
+  // tcp_rcv_state_process() calls tcp_reset() for data that arrives after RCV_SHUTDOWN in these two states.
+  const bool ambiguous = f.error == ECONNRESET && synchronized_with_fin_queued(f.old_state) &&
+                         has(f, TCPTRAIL_END_SHUT_RCV);
+  const Closer first = fin_closer(f);
+  if (ambiguous) {
+    if (f.reset_after == ResetAfter::kNotYet) return {.wait_for_reset = true};
+    if (f.reset_after == ResetAfter::kUntraced)
+      return {.closer = first, .how = How::kUnknown, .evidence = "a RST was received, or data after close() was answered by one"};
+    if (f.reset_after == ResetAfter::kYes)
+      return {.closer = known_or(first, Closer::kLocal),
+              .how = How::kRstSent,
+              .evidence = evidence::kDataAfterClose};
+  }
+  return {.closer = known_or(first, Closer::kRemote),
+          .how = How::kRstReceived,
+          .evidence = f.reset_received ? "a RST was received" : "the socket's error says that a RST was received"};
+}
+
+CloseVerdict abort_by_this_end(const CloseFacts& f) {
+  CloseVerdict v{.closer = known_or(fin_closer(f), Closer::kLocal), .how = How::kRstSent};
+  if (has(f, TCPTRAIL_END_REPAIR))
+    return {.closer = Closer::kLocal, .how = How::kAborted, .evidence = evidence::kRepair};
+  if (has(f, TCPTRAIL_END_NO_SOCKET) && !has(f, TCPTRAIL_END_DEAD))
+    v.evidence = evidence::kNotAccepted;
+  else if (has(f, TCPTRAIL_END_UNREAD))
+    v.evidence = evidence::kUnread;
+  else if (has(f, TCPTRAIL_END_LINGER0))
+    v.evidence = evidence::kLinger0;
+  else if (!has(f, TCPTRAIL_END_SHUT_RCV | TCPTRAIL_END_SHUT_SEND))
+    v.evidence = evidence::kDisconnected;
+  else
+    v.evidence = "aborted by its owner: RST sent";
+  return v;
+}
+
+// close() with the peer's FIN outstanding leaves a FIN_WAIT2 minisocket. Without one the orphan
+// was reset, or tcp_max_tw_buckets was reached and nothing at all was sent.
+CloseVerdict orphan_in_fin_wait2(const CloseFacts& f) {
+  if (f.reset_sent || f.reset_after == ResetAfter::kYes)
+    return {.closer = known_or(fin_closer(f), Closer::kLocal),
+            .how = How::kRstSent,
+            .evidence = evidence::kOrphanReset};
+  if (f.reset_after == ResetAfter::kNotYet) return {.wait_for_reset = true};
+  const bool walked = (f.tw & TCPTRAIL_TW_PHASE) != TCPTRAIL_TW_UNKNOWN;
+  if (f.reset_after == ResetAfter::kUntraced && walked)
+    return {.closer = fin_closer(f), .how = How::kUnknown, .evidence = "an orphan that was reset, or found tcp_max_tw_buckets reached"};
+  return fin(f, walked ? evidence::kNoMinisocket : fin_evidence(fin_closer(f)));
+}
+
+// No error, no minisocket: what is left is told apart by the state and the SOCK_DONE, SOCK_DEAD flags.
+CloseVerdict end_without_error(const CloseFacts& f) {
+  const bool dead = has(f, TCPTRAIL_END_DEAD);
+  switch (f.old_state) {
+    case kLastAck:
+      if (has(f, TCPTRAIL_END_ALL_ACKED)) return fin(f, fin_evidence(Closer::kRemote));
+      return {.closer = Closer::kRemote, .how = How::kRstSent, .evidence = "the kernel dropped the socket before its FIN was acknowledged"};
+    case kClosing:
+    case kFinWait2:
+      if (has(f, TCPTRAIL_END_DONE)) {
+        if ((f.tw & TCPTRAIL_TW_PHASE) == TCPTRAIL_TW_UNKNOWN) return fin(f, fin_evidence(fin_closer(f)));
+        return fin(f, evidence::kNoTimeWait);
+      }
+      if (dead && f.old_state == kFinWait2) return orphan_in_fin_wait2(f);
+      break;
+    case kSynRecv:
+      if (f.own || has(f, TCPTRAIL_END_NO_SOCKET)) break;
+      return {.closer = Closer::kNone, .how = How::kHalfOpen, .evidence = "the handshake was never completed"};
+    default:
+      break;
+  }
+  if (f.own && !dead) return abort_by_this_end(f);
+  if (has(f, TCPTRAIL_END_NO_SOCKET) && !dead) return abort_by_this_end(f);
+  if (dead && f.old_state == kFinWait1)
+    return {.closer = known_or(fin_closer(f), Closer::kLocal),
+            .how = How::kRstSent,
+            .evidence = evidence::kOrphanReset};
+  if (dead) return abort_by_this_end(f);
+  // The error of a RST is set before the CLOSE and without the owner's lock: a getsockopt(SO_ERROR) or
+  // poll() and read() on another CPU may have taken it already.
+  if (f.reset_received)
+    return {.closer = known_or(fin_closer(f), Closer::kRemote),
+            .how = How::kRstReceived,
+            .error = static_cast<std::uint16_t>(f.old_state == kCloseWait ? EPIPE : ECONNRESET),
+            .evidence = "a RST was received"};
+  return {.closer = fin_closer(f), .how = How::kUnknown, .evidence = "ended without an error, a FIN or a RST that was seen"};
+}
+
+CloseVerdict verdict(const CloseFacts& f) {
+  const std::uint8_t phase = f.tw & TCPTRAIL_TW_PHASE;
+  if (phase == TCPTRAIL_TW_TIME_WAIT || phase == TCPTRAIL_TW_FIN_WAIT2) return fin(f, fin_evidence(fin_closer(f)));
+  if (f.error == ECONNABORTED)
+    return {.closer = known_or(fin_closer(f), Closer::kLocal),
+            .how = How::kAborted,
+            .evidence = evidence::kKilled};
+  if (f.old_state == kSynSent) return end_of_connecting(f);
+
+  switch (f.error) {
+    case 0:
+      return end_without_error(f);
+    case ECONNRESET:
+    case EPIPE:
+      return reset_or_data_after_close(f);
+    case ECONNREFUSED:
+      if (f.old_state == kSynRecv) return reset_or_data_after_close(f);
+      break;
+    case ETIMEDOUT:
+      if (f.old_state == kSynRecv)
+        return {.closer = Closer::kNone, .how = How::kHalfOpen, .evidence = "the handshake timed out"};
+      return {.closer = known_or(fin_closer(f), Closer::kNone),
+              .how = How::kTimeout,
+              .evidence = "the peer did not answer: retransmissions or keepalive probes ran out"};
+    default:
+      break;
+  }
+  return {.closer = known_or(fin_closer(f), Closer::kNone),
+          .how = How::kUnreachable,
+          .evidence = "the network reported an error and the kernel gave up"};
+}
+
+}  // namespace
+
+CloseVerdict close_verdict(const CloseFacts& facts) {
+  CloseVerdict v = verdict(facts);
+  if (v.error == 0) v.error = facts.error;
+  return v;
+}
+
+TimeWaitOutcome time_wait_outcome(const CloseVerdict& verdict, const tcptrail_end_record& end) {
+  TimeWaitOutcome outcome;
+  const std::optional<bool> reuseaddr = (end.tw & TCPTRAIL_TW_REUSEADDR) != 0;
+  const std::optional<bool> reuseport = (end.tw & TCPTRAIL_TW_REUSEPORT) != 0;
+  const std::uint64_t now = end.base.ts_boot_ns;
+  const std::uint64_t expires = now + std::uint64_t{end.tw_expires_ms} * 1'000'000;
+  const Closer closer = verdict.closer;
+  switch (end.tw & TCPTRAIL_TW_PHASE) {
+    case TCPTRAIL_TW_TIME_WAIT:
+      outcome = {closer == Closer::kBoth ? TimeWaitSide::kBoth : TimeWaitSide::kLocal, now, TimeWaitPhase::kTimeWait, expires, reuseaddr, reuseport};
+      return outcome;
+    case TCPTRAIL_TW_FIN_WAIT2:
+      // Becomes TIME_WAIT when the peer's FIN comes, if it comes in time.
+      outcome = {TimeWaitSide::kLocal, std::nullopt, TimeWaitPhase::kFinWait2, expires, reuseaddr, reuseport};
+      return outcome;
+    case TCPTRAIL_TW_UNKNOWN: {
+      // What the walk would have shown: both FINs are through, so only tcp_max_tw_buckets could prevent it.
+      const TcpState old{end.base.old_state};
+      if (verdict.how == How::kFin && (end.facts & TCPTRAIL_END_DONE) != 0 &&
+          (old == TcpState::kFinWait2 || old == TcpState::kClosing)) {
+        outcome = {closer == Closer::kBoth ? TimeWaitSide::kBoth : TimeWaitSide::kLocal, now, TimeWaitPhase::kTimeWait, std::nullopt};
+        return outcome;
+      }
+      if (old == TcpState::kFinWait2) return outcome;
+      break;
+    }
+    default:
+      break;
+  }
+  if (verdict.how == How::kUnknown) return outcome;
+  outcome.side = verdict.how == How::kFin && closer == Closer::kRemote ? TimeWaitSide::kRemote : TimeWaitSide::kNone;
+  return outcome;
+}
+
+Closer fin_closer_from(TcpState old_state, TcpState new_state, bool fin_sent) {
+  switch (new_state) {
+    case kCloseWait:
+      return Closer::kRemote;
+    case kFinWait2:
+      return old_state == kFinWait1 ? Closer::kLocal : Closer::kUnknown;
+    case kClosing:
+      // The peer's FIN found ours either on the wire (they crossed) or still behind unsent data.
+      if (old_state != kFinWait1) return Closer::kUnknown;
+      return fin_sent ? Closer::kBoth : Closer::kRemote;
+    default:
+      return Closer::kUnknown;
+  }
+}
+
+Closer fin_closer_in(TcpState state) {
+  switch (state) {
+    case kFinWait2: return Closer::kLocal;
+    case kCloseWait:
+    case kLastAck: return Closer::kRemote;
+    default: return Closer::kUnknown;  // CLOSING too: crossed, or ours was late
+  }
+}
+
+}  // namespace tcptrail

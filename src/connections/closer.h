@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Who closed first and how this end's socket ended: a pure function of the
+// states that were passed, the fingerprint at the CLOSE event, and what RSTs
+// were traced. Never of the context in which an event ran. Rows and numbers are
+// those of the table in docs/kernels.md. Called by the lifecycle.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "tcp/record.h"
+#include "tcptrail/event.h"
+
+namespace tcptrail {
+
+// The sentences of `evidence` that tell more than closer and how: the narrative looks at them.
+namespace evidence {
+inline constexpr std::string_view kUnread = "closed with unread data: RST sent";
+inline constexpr std::string_view kLinger0 = "closed with SO_LINGER 0: RST sent";
+inline constexpr std::string_view kDisconnected = "disconnected by connect(AF_UNSPEC): RST sent";
+inline constexpr std::string_view kNotAccepted = "its listener was closed before it was accepted: RST sent";
+inline constexpr std::string_view kDataAfterClose = "data arrived after close() and was answered by a RST";
+inline constexpr std::string_view kOrphanReset =
+    "an orphan that the kernel reset (data after close, TCP_LINGER2, or too many orphans)";
+inline constexpr std::string_view kKilled = "killed through sock_diag (ss -K) or bpf_sock_destroy()";
+inline constexpr std::string_view kRepair = "closed in TCP_REPAIR mode: no packet was sent";
+inline constexpr std::string_view kGaveUpConnecting = "closed by its owner while the SYN was unanswered";
+inline constexpr std::string_view kRefusedByReset = "the SYN was answered by a RST";
+inline constexpr std::string_view kNoTimeWait = "both FINs exchanged; no TIME_WAIT was left (tcp_max_tw_buckets)";
+inline constexpr std::string_view kNoMinisocket = "our FIN went out first; no minisocket was left (tcp_max_tw_buckets)";
+inline constexpr std::string_view kEndNotSeen = "the end was not seen: events were lost";
+}  // namespace evidence
+
+// Whether a RST sent by this socket was traced after its CLOSE. kNotYet: it may
+// still come; kNo: it did not come; kUntraced: tcp_send_reset is not available.
+enum class ResetAfter : std::uint8_t { kNotYet, kNo, kYes, kUntraced };
+
+struct CloseFacts {
+  TcpState old_state{};
+  // From the states before: kUnknown while no FIN is known to have gone out or come in.
+  Closer fin_closer = Closer::kUnknown;
+  bool fin_sent = false;    // TCPTRAIL_F_FIN_SENT at CLOSE
+  bool own = false;         // closed inside a call of its owner
+  std::uint16_t error = 0;  // sk_err
+  std::uint16_t facts = 0;  // TCPTRAIL_END_*
+  std::uint8_t tw = TCPTRAIL_TW_UNKNOWN;
+  bool reset_received = false;  // tcp_receive_reset was traced
+  bool reset_sent = false;      // tcp_send_reset was traced before the CLOSE
+  ResetAfter reset_after = ResetAfter::kUntraced;
+};
+
+struct CloseVerdict {
+  Closer closer = Closer::kUnknown;
+  How how = How::kUnknown;
+  std::uint16_t error = 0;
+  std::string_view evidence{};  // static text
+  // Only a RST traced after the CLOSE can decide: ask again with reset_after set.
+  bool wait_for_reset = false;
+};
+
+CloseVerdict close_verdict(const CloseFacts& facts);
+
+// Who holds TIME_WAIT after this end. "remote" is an inference from an orderly passive close.
+TimeWaitOutcome time_wait_outcome(const CloseVerdict& verdict, const tcptrail_end_record& end);
+
+// Which side's FIN came first, from one transition; kUnknown when it tells nothing.
+// `fin_sent`: whatever FIN is queued has been on the wire. FIN_WAIT1 alone only
+// says that a FIN is queued, so it is judged when the socket leaves FIN_WAIT1.
+Closer fin_closer_from(TcpState old_state, TcpState new_state, bool fin_sent);
+
+// The same from a state that a socket is seen in without its history.
+Closer fin_closer_in(TcpState state);
+
+}  // namespace tcptrail

@@ -1,0 +1,519 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "connections/lifecycle.h"
+
+#include <algorithm>
+
+namespace tcptrail {
+namespace {
+
+using enum TcpState;
+
+// Between the two transitions of a listen() that fails.
+constexpr std::uint64_t kListenRefusedNs = 50'000;
+constexpr std::size_t kGenerationsKept = 1U << 16;
+
+// Whether the filter asks how a connection ended: then nothing of it can be shown before.
+bool asks_for_the_end(const Filters& f) {
+  return !f.closed_by.empty() || !f.how.empty() || f.min_duration_ns || f.errors_only;
+}
+
+bool begins_connection(TcpState old, TcpState next) {
+  return (old == kClose && next == kSynSent) || (old == kListen && next == kSynRecv);
+}
+
+bool is_about_listener(TcpState old, TcpState next) {
+  return next == kListen || (next == kClose && (old == kListen || old == kClose));
+}
+
+// Calls that end the owner's interest: the descriptor is closed, or shut down for sending.
+bool is_closing_call(TcpState old, TcpState next) {
+  return next == kFinWait1 || next == kLastAck || next == old ||
+         (next == kClose && old != kFinWait2 && old != kClosing && old != kLastAck);
+}
+
+Process process_of(const Event& event) {
+  Process process{event.base.pid, {}};
+  if (event.kind() == TCPTRAIL_TRANSITION_END) process.comm = comm_of(event.end.comm);
+  if (event.kind() == TCPTRAIL_TRANSITION_OWNED) process.comm = comm_of(event.owned.comm);
+  return process;
+}
+
+}  // namespace
+
+Lifecycle::Lifecycle(LifecycleOptions options, RecordSink& sink)
+    : options_(std::move(options)),
+      sink_(sink),
+      judged_at_end_(asks_for_the_end(options_.filters)),
+      no_filter_(!judged_at_end_ && match(options_.filters, {}) == Verdict::kYes) {}
+
+void Lifecycle::apply(const Event& event) {
+  if (!waiting_.empty()) advance_to(event.boot_ns());
+  switch (event.kind()) {
+    case TCPTRAIL_TRANSITION:
+    case TCPTRAIL_TRANSITION_OWNED:
+    case TCPTRAIL_TRANSITION_END:
+      on_transition(event);
+      break;
+    case TCPTRAIL_RESET_SENT:
+    case TCPTRAIL_RESET_RECEIVED:
+      on_reset(event);
+      break;
+    case TCPTRAIL_ACCEPT:
+    case TCPTRAIL_SEEN_HOLDER:
+      on_holder(event);
+      break;
+    case TCPTRAIL_SEEN_SOCKET:
+      on_seen(event);
+      break;
+    case TCPTRAIL_DESTROY: {
+      // The address may belong to another socket from here on.
+      if (const std::uint32_t index = table_.find(event.cookie()); index != table_.kNone) give_up(index, event.boot_ns());
+      if (const std::uint32_t old = ended_generations_.find(event.cookie()); old != ended_generations_.kNone)
+        ended_generations_.erase(old);
+      break;
+    }
+    default:
+      break;
+  }
+}
+
+// ---- transitions ------------------------------------------------------------
+
+void Lifecycle::on_transition(const Event& event) {
+  const TcpState old = event.old_state();
+  const TcpState next = event.new_state();
+  if (is_about_listener(old, next)) return on_listener_transition(event);
+  if (event.has(TCPTRAIL_F_EARLY_CHILD)) {
+    // Identity and tuple are still the listener's: it counts, and its time is the child's beginning.
+    early_child_ns_ = event.boot_ns();
+    Conn child;
+    child.tuple = tuple_of(event.base);
+    child.netns = event.base.netns;
+    child.verdict = no_filter_ ? Verdict::kYes : Verdict::kUndecided;
+    put_transition(0, child, event, std::nullopt);
+    return;
+  }
+
+  const std::uint64_t cookie = event.cookie();
+  std::uint32_t index = table_.find(cookie);
+  Conn* conn = index != table_.kNone ? &table_[index] : nullptr;
+  if (is_duplicate(event, conn)) {
+    ++duplicates_;
+    return;
+  }
+  std::optional<std::uint64_t> in_old_ns;
+  if (index != table_.kNone && !begins_connection(old, next)) {
+    if (conn->state != old)
+      repair_gap(*conn, event);
+    else if (conn->entered_known && conn->steps > 0)
+      in_old_ns = event.boot_ns() - endings_.step(*conn, conn->steps - 1U).boot_ns();
+  } else {
+    if (index != table_.kNone) {  // its CLOSE was lost
+      give_up(index, event.boot_ns());
+      wants_snapshot_ = true;
+    }
+    // Followed from here on it would push out one that is known from its beginning.
+    if (!begins_connection(old, next) && !(old == kSynRecv && early_child_ns_ != 0) && table_.size() >= options_.max_connections)
+      return pass_by(event);
+    index = next == kSynSent ? begin_active(event) : old == kListen ? begin_passive(event) : begin_in_the_middle(event);
+    conn = &table_[index];
+  }
+
+  // No call site reports such a pair: whatever happened, the history is not whole.
+  if (!is_legal_transition(old, next)) conn->complete = false;
+  learn(*conn, event);
+  const Closer closer = fin_closer_from(old, next, event.has(TCPTRAIL_F_FIN_SENT));
+  if (conn->fin_closer == Closer::kUnknown) conn->fin_closer = closer;
+  if (next != old) {
+    endings_.enter(*conn, next, event.boot_ns());
+    conn->entered_known = true;
+  }
+  conn->last_ns = event.boot_ns();
+  conn->missing = false;
+  learn_owner(*conn, event);
+  learn_closing_process(*conn, event);
+  const bool has_ports = conn->tuple.lport != 0 && conn->tuple.rport != 0;
+  // CLOSE->SYN_SENT of a bound socket has its port, and may be refused it.
+  const bool settled = old == kSynSent ? next != kClose || (event.end.facts & TCPTRAIL_END_NO_SEGS_OUT) == 0
+                                       : !conn->met && next != kClose && next != kSynSent;
+  if (!conn->met && next != kClose && has_ports) link_peer(index);
+  if (settled && has_ports && options_.observer != nullptr) options_.observer->got_tuple(cookie, *conn, event.boot_ns());
+
+  const Verdict verdict = judge(cookie, *conn, next == kClose);
+  if (verdict != Verdict::kNo) put_transition(cookie, *conn, event, in_old_ns);
+
+  if (next == kClose) {
+    end(index, event.end);
+  } else if (verdict == Verdict::kNo && (!options_.filters.lports.empty() || options_.filters.uid)) {
+    // The programs drop the rest of this connection: nothing would end it here.
+    forget(index);
+  }
+}
+
+// The socket is locked from the one copy to the other: nothing has happened to it in between.
+bool Lifecycle::is_duplicate(const Event& event, const Conn* conn) const {
+  if (!event.has(TCPTRAIL_F_AGAIN)) return false;
+  if (conn != nullptr)
+    return conn->state == event.new_state() && conn->steps >= 2 && endings_.step(*conn, conn->steps - 2U).state() == event.old_state() &&
+           event.old_state() != event.new_state();
+  return event.new_state() == kClose && told_.has_closed(event.cookie());
+}
+
+void Lifecycle::on_listener_transition(const Event& event) {
+  const std::uint64_t cookie = event.cookie();
+  Listener* listener = listeners_.find(cookie);
+  if (event.has(TCPTRAIL_F_AGAIN) && (event.new_state() == kListen ? listener != nullptr && listener->since != 0 : told_.has_closed(cookie))) {
+    ++duplicates_;
+    return;
+  }
+  std::optional<std::uint64_t> in_old_ns;
+  Conn view;  // a listener is no connection, but its rows look the same
+  view.tuple = tuple_of(event.base);
+  view.netns = event.base.netns;
+  view.in_tree = event.has(TCPTRAIL_F_IN_TREE);
+
+  if (event.new_state() == kListen) {
+    listener = &listeners_.add(cookie, event.base.netns, view.tuple);
+    listener->since = event.boot_ns();
+    listener->in_tree = view.in_tree;
+    if (event.kind() == TCPTRAIL_TRANSITION_OWNED) {
+      listener->uid = event.owned.uid;
+      listener->reuseaddr = event.owned.reuseaddr != 0;
+      listener->reuseport = event.owned.reuseport != 0;
+    }
+    if (event.has(TCPTRAIL_F_OWN)) {
+      listener->owner = process_of(event);
+      listener->owner_source = OwnerSource::kListen;
+    }
+    view.owner = listener->owner;
+    view.owner_source = listener->owner_source;
+  } else {
+    // close() marks the socket shut down before this; a killer (ss -K) and shutdown() do not.
+    const bool closed_by_owner = event.kind() == TCPTRAIL_TRANSITION_END && event.has(TCPTRAIL_F_OWN) &&
+                                 (event.end.facts & (TCPTRAIL_END_SHUT_RCV | TCPTRAIL_END_SHUT_SEND)) != 0;
+    if (listener != nullptr) {
+      // inet_csk_listen_start() takes LISTEN back when get_port() refuses. What else leaves LISTEN without a
+      // shutdown is shutdown(SHUT_RD), in a call of its own.
+      const bool at_once = listener->since != 0 && event.boot_ns() - listener->since < kListenRefusedNs;
+      if (options_.infer_refused_listen && at_once && !closed_by_owner && event.kind() == TCPTRAIL_TRANSITION_END && event.has(TCPTRAIL_F_OWN) &&
+          event.end.error == 0)
+        options_.observer->listen_refused(*listener, event.end);
+      if (listener->since != 0 && event.old_state() == kListen) in_old_ns = event.boot_ns() - listener->since;
+      view.owner = listener->owner;
+      view.owner_source = listener->owner_source;
+      view.in_tree |= listener->in_tree;
+    }
+    if (closed_by_owner) {
+      view.owner = process_of(event);
+      view.owner_source = OwnerSource::kClose;
+      if (listener != nullptr) listener->owner = view.owner;
+    }
+    listeners_.close(cookie, event.boot_ns());
+    told_.closed(cookie);
+  }
+
+  const Facts facts{.tuple = view.tuple,
+                    .netns = view.netns,
+                    .owner = view.owner,
+                    .owner_source = view.owner_source,
+                    .uid = std::nullopt,
+                    .cgroup_id = event.kind() == TCPTRAIL_TRANSITION_OWNED ? event.owned.cgroup_id : 0,
+                    .in_tree = bool{view.in_tree},
+                    .listener = true,
+                    .ended = true};
+  view.verdict = no_filter_ ? Verdict::kYes : match(options_.filters, facts);
+  if (view.verdict == Verdict::kYes) put_transition(cookie, view, event, in_old_ns);
+}
+
+void Lifecycle::put_transition(std::uint64_t cookie, Conn& conn, const Event& event,
+                               std::optional<std::uint64_t> in_old_ns) {
+  ++conn.transitions;
+  if (conn.verdict == Verdict::kYes) ++transitions_;
+  if (!options_.want_transitions) return;
+  const TransitionRecord record{.boot_ns = event.boot_ns(),
+                                .cookie = options_.cookie_is_address ? 0 : cookie,
+                                .generation = conn.generation,
+                                .netns = conn.netns,
+                                .tuple = conn.tuple,
+                                .old_state = event.old_state(),
+                                .new_state = event.new_state(),
+                                .in_old_ns = in_old_ns,
+                                .owner = conn.owner,
+                                .owner_source = conn.owner_source};
+  if (conn.verdict == Verdict::kYes)
+    sink_.on(record);
+  else if (cookie != 0)
+    held_[cookie].push_back(record);
+}
+
+// What was held back is printed or dropped as soon as the verdict is there. With a
+// filter on the ending a match only means that the ending will decide.
+Verdict Lifecycle::judge(std::uint64_t cookie, Conn& conn, bool ended) {
+  if (conn.verdict != Verdict::kUndecided) return conn.verdict;
+  if (no_filter_) return conn.verdict = Verdict::kYes;
+  const Facts facts{.tuple = conn.tuple,
+                    .netns = conn.netns,
+                    .owner = conn.owner,
+                    .owner_source = conn.owner_source,
+                    .uid = conn.has_uid ? std::optional(conn.uid) : std::nullopt,
+                    .cgroup_id = conn.cgroup_id,
+                    .in_tree = conn.in_tree ? std::optional(true) : std::nullopt,
+                    .listener = false,
+                    .ended = ended};
+  const Verdict verdict = match(options_.filters, facts);
+  if (verdict == Verdict::kYes && judged_at_end_) return Verdict::kUndecided;
+  conn.verdict = verdict;
+  settle(cookie, conn);
+  return verdict;
+}
+
+// The verdict is there, for the first time.
+void Lifecycle::settle(std::uint64_t cookie, const Conn& conn) {
+  if (conn.verdict == Verdict::kUndecided) return;
+  if (conn.verdict == Verdict::kYes) transitions_ += conn.transitions;
+  if (held_.empty()) return;
+  const auto it = held_.find(cookie);
+  if (it == held_.end()) return;
+  if (conn.verdict == Verdict::kYes)
+    for (const TransitionRecord& record : it->second) sink_.on(record);
+  held_.erase(it);
+}
+
+// ---- the beginnings ---------------------------------------------------------
+
+// A transition is counted once: as seen where a record tells it, else as lost. What `life` has seen of a connection
+// that it pushes out is told by nothing; `trace` has printed it.
+void Lifecycle::evict_oldest() {
+  const Conn& victim = table_[table_.first()];
+  if (victim.verdict == Verdict::kYes && !options_.want_transitions) {
+    transitions_ -= victim.transitions;
+    evicted_ += victim.transitions;
+  }
+  if (victim.verdict == Verdict::kUndecided) evicted_ += victim.transitions;
+  forget(table_.first());
+}
+
+// A transition of a connection that the full table has pushed out, or never took.
+void Lifecycle::pass_by(const Event& event) {
+  if (event.has(TCPTRAIL_F_AGAIN) && told_.has_passed(event)) {
+    ++duplicates_;
+    return;
+  }
+  told_.passed(event);
+  Conn view;
+  view.tuple = tuple_of(event.base);
+  view.netns = event.base.netns;
+  view.in_tree = event.has(TCPTRAIL_F_IN_TREE);
+  const Verdict verdict = judge(event.cookie(), view, event.new_state() == kClose);
+  if (verdict == Verdict::kYes && options_.want_transitions)
+    put_transition(event.cookie(), view, event, std::nullopt);
+  else if (verdict != Verdict::kNo)
+    ++evicted_;
+}
+
+std::uint32_t Lifecycle::create(const Event& event) {
+  if (table_.size() >= options_.max_connections) evict_oldest();
+  // Under this name another socket sends its RSTs from here on.
+  if (options_.cookie_is_address) decide(event.cookie(), ResetAfter::kNo);
+  const std::uint32_t index = table_.insert(event.cookie());
+  Conn& conn = table_[index];
+  conn.tuple = tuple_of(event.base);
+  conn.netns = event.base.netns;
+  conn.generation = take_generation(event.cookie());
+  return index;
+}
+
+std::uint32_t Lifecycle::begin_active(const Event& event) {
+  const std::uint32_t index = create(event);
+  Conn& conn = table_[index];
+  conn.role = Role::kActive;
+  endings_.enter(conn, kClose, event.boot_ns());
+  return index;
+}
+
+std::uint32_t Lifecycle::begin_passive(const Event& event) {
+  const std::uint32_t index = create(event);
+  Conn& conn = table_[index];
+  conn.role = Role::kPassive;
+  endings_.enter(conn, kListen, event.boot_ns());
+  return index;
+}
+
+// The first event of a socket is not its first transition: it is older than the
+// trace, or events were lost.
+std::uint32_t Lifecycle::begin_in_the_middle(const Event& event) {
+  const std::uint32_t index = create(event);
+  Conn& conn = table_[index];
+  if (event.old_state() == kSynRecv && early_child_ns_ != 0) {
+    // Before Linux 6.14 this is where a child gets its identity.
+    conn.role = Role::kPassive;
+    endings_.enter(conn, kListen, early_child_ns_);
+    endings_.enter(conn, kSynRecv, early_child_ns_);
+    return index;
+  }
+  if (event.old_state() == kSynSent) conn.role = Role::kActive;
+  if (older_sockets_possible_ || std::binary_search(netns_refused_.begin(), netns_refused_.end(), event.base.netns)) {
+    conn.began = Began::kBeforeTrace;
+  } else {
+    conn.complete = false;
+    wants_snapshot_ = true;
+  }
+  endings_.enter(conn, event.old_state(), event.boot_ns());
+  conn.entered_known = false;
+  conn.fin_closer = fin_closer_in(event.old_state());
+  return index;
+}
+
+// The state that the event leaves is not the one that the last event entered.
+// What lies between is lost; that the socket was in the state is a fact.
+void Lifecycle::repair_gap(Conn& conn, const Event& event) {
+  conn.complete = false;
+  wants_snapshot_ = true;
+  endings_.enter(conn, event.old_state(), event.boot_ns());
+  conn.entered_known = false;
+  if (conn.fin_closer == Closer::kUnknown) conn.fin_closer = fin_closer_in(event.old_state());
+}
+
+std::uint32_t Lifecycle::take_generation(std::uint64_t cookie) {
+  const std::uint32_t index = ended_generations_.find(cookie);
+  if (index == ended_generations_.kNone) return 0;
+  const std::uint32_t generation = ended_generations_[index] + 1;
+  ended_generations_.erase(index);
+  return generation;
+}
+
+void Lifecycle::remember_generation(std::uint64_t cookie, std::uint32_t generation) {
+  if (ended_generations_.find(cookie) != ended_generations_.kNone) return;
+  if (ended_generations_.size() >= kGenerationsKept) ended_generations_.erase(ended_generations_.first());
+  ended_generations_[ended_generations_.insert(cookie)] = generation;
+}
+
+void Lifecycle::forget(std::uint32_t index) {
+  Conn& conn = table_[index];
+  if (conn.met && conn.peer_cookie == 0) peers_.leave(index);
+  endings_.drop(conn);
+  if (!held_.empty()) held_.erase(table_.key(index));
+  table_.erase(index);
+}
+
+// ---- what an event tells beside the state -------------------------------------
+
+void Lifecycle::learn(Conn& conn, const Event& event) {
+  // connect() chooses the port after CLOSE->SYN_SENT. One that found none shows that of the socket's last connection.
+  const bool found_none = event.kind() == TCPTRAIL_TRANSITION_END && (event.end.facts & TCPTRAIL_END_NO_SEGS_OUT) != 0;
+  if (conn.tuple.lport == 0 && event.base.lport != 0 && !found_none) conn.tuple = tuple_of(event.base);
+  if (event.has(TCPTRAIL_F_IN_TREE)) conn.in_tree = true;
+  if (event.kind() == TCPTRAIL_TRANSITION_OWNED) {
+    conn.cgroup_id = event.owned.cgroup_id;
+    if (event.owned.has_socket != 0 || !conn.has_uid) {  // an orphan says nothing new
+      conn.uid = event.owned.uid;
+      conn.has_uid = event.owned.has_socket != 0;
+      conn.has_listener_uid = !conn.has_uid;
+    }
+  }
+}
+
+void Lifecycle::learn_owner(Conn& conn, const Event& event) {
+  if (!event.has(TCPTRAIL_F_OWN)) return;
+  const TcpState old = event.old_state();
+  const TcpState next = event.new_state();
+  const Process process = process_of(event);
+  if (process.pid == 0) return;  // nobody's: the tracer's look (src/run/live.cpp)
+  if (next == kSynSent) {
+    conn.owner = process;
+    conn.owner_source = OwnerSource::kConnect;
+  } else if (is_closing_call(old, next)) {
+    const bool other_than_known = conn.owner.pid != 0 && conn.owner.pid != process.pid;
+    const bool known_by_a_call = conn.owner_source != OwnerSource::kUnknown;
+    conn.owner = process;
+    conn.owner_source = other_than_known && known_by_a_call ? OwnerSource::kInherited
+                        : conn.owner_source == OwnerSource::kInherited ? OwnerSource::kInherited
+                                                                       : OwnerSource::kClose;
+  } else if (conn.owner.pid == 0) {
+    // Inside a call on the socket: it holds a descriptor, whatever the call was.
+    conn.owner = process;
+    conn.owner_source = OwnerSource::kSnapshot;
+  }
+}
+
+void Lifecycle::learn_closing_process(Conn& conn, const Event& event) {
+  if (!event.has(TCPTRAIL_F_OWN | TCPTRAIL_F_KILLER)) return;
+  const TcpState old = event.old_state();
+  const TcpState next = event.new_state();
+  if (next != kFinWait1 && next != kLastAck && !(next == kClose && is_closing_call(old, next))) return;
+  if (endings_.local_close(conn).pid != 0) return;
+  closed_by(conn, process_of(event));
+}
+
+void Lifecycle::closed_by(Conn& conn, const Process& process) {
+  endings_.set_local_close(conn, process);
+  if (conn.peer_cookie == 0) return;
+  const std::uint32_t index = table_.find(conn.peer_cookie);
+  if (index != table_.kNone) endings_.set_remote_close(table_[index], process);
+}
+
+void Lifecycle::link_peer(std::uint32_t index) {
+  Conn& conn = table_[index];
+  conn.met = true;
+  const std::uint32_t other_index = peers_.meet(index);
+  if (other_index == Peers::kNone) return;
+  Conn& other = table_[other_index];
+  conn.peer_cookie = table_.key(other_index);
+  other.peer_cookie = table_.key(index);
+  if (const Process closer = endings_.local_close(other); closer.pid != 0) endings_.set_remote_close(conn, closer);
+  if (const Process closer = endings_.local_close(conn); closer.pid != 0) endings_.set_remote_close(other, closer);
+}
+
+void Lifecycle::on_holder(const Event& event) {
+  const Process process{event.holder.pid, comm_of(event.holder.comm)};
+  const bool accepted = event.kind() == TCPTRAIL_ACCEPT;
+  const std::uint32_t index = table_.find(event.cookie());
+  if (index == table_.kNone) {
+    Listener* listener = listeners_.find(event.cookie());
+    if (listener != nullptr && listener->owner.pid == 0) {
+      listener->owner = process;
+      listener->owner_source = OwnerSource::kSnapshot;
+    }
+    return;
+  }
+  Conn& conn = table_[index];
+  if (event.has(TCPTRAIL_F_IN_TREE)) conn.in_tree = true;
+  if (accepted) {
+    conn.uid = event.holder.uid;
+    conn.has_uid = true;
+  }
+  const bool better = conn.owner.pid == 0 || (accepted && conn.owner_source == OwnerSource::kSnapshot);
+  if (better) {
+    conn.owner = process;
+    conn.owner_source = accepted ? OwnerSource::kAccept : OwnerSource::kSnapshot;
+    sink_.owner_found(event.cookie(), process);
+  }
+  judge(event.cookie(), conn, false);
+}
+
+const Conn* Lifecycle::find(std::uint64_t cookie) const {
+  const std::uint32_t index = table_.find(cookie);
+  return index != table_.kNone ? &table_[index] : nullptr;
+}
+
+std::optional<std::uint64_t> Lifecycle::in_state_since(std::uint64_t cookie) const {
+  const Conn* conn = find(cookie);
+  if (conn == nullptr || !conn->entered_known || conn->steps == 0) return std::nullopt;
+  return endings_.step(*conn, conn->steps - 1U).boot_ns();
+}
+
+std::uint64_t Lifecycle::open() const {
+  std::uint64_t count = 0;
+  for (std::uint32_t index = table_.first(); index != table_.kNone; index = table_.next(index))
+    if (table_[index].verdict == Verdict::kYes) ++count;
+  return count;
+}
+
+void Lifecycle::sum_up(SummaryRecord& summary) const {
+  summary.transitions = transitions_;
+  summary.connections = connections_;
+  summary.open = open();
+  summary.incomplete = incomplete_;
+}
+
+}  // namespace tcptrail

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "ports/blocked.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <iterator>
+#include <utility>
+
+#include "ports/port_remedies.h"
+
+namespace tcptrail {
+namespace {
+
+constexpr std::uint64_t kSecondNs = 1'000'000'000;
+// Records of their own that attempts get each second; the rest is counted together.
+constexpr std::uint64_t kSinglesPerSecond = 200;
+constexpr std::size_t kMaxPending = 1024;
+
+BindOptions options_of(bool reuseaddr, bool reuseport) {
+  if (reuseaddr && reuseport) return BindOptions::kBoth;
+  if (reuseaddr) return BindOptions::kReuseAddr;
+  return reuseport ? BindOptions::kReusePort : BindOptions::kPlain;
+}
+
+// When one of their ports has lost all of its holders. `sockets` in order of port.
+std::optional<std::uint64_t> first_port_free_in_ms(std::span<const PortSocket* const> sockets, std::uint64_t now_ns) {
+  std::optional<std::uint64_t> best;
+  for (std::size_t i = 0, end = 0; i < sockets.size(); i = end) {
+    while (end < sockets.size() && sockets[end]->tuple.lport == sockets[i]->tuple.lport) ++end;
+    const auto gone = all_gone_in_ms(sockets.subspan(i, end - i), now_ns);
+    if (gone && (!best || *gone < *best)) best = gone;
+  }
+  return best;
+}
+
+BindOptions with(BindOptions options, BindOptions more) {
+  return options == BindOptions::kPlain || options == more ? more : BindOptions::kBoth;
+}
+
+}  // namespace
+
+BlockedAttempts::BlockedAttempts(Filters filters, MachineFacts& facts, RecordSink& sink)
+    : filters_(std::move(filters)), facts_(facts), sink_(sink) {}
+
+// Filters on how a connection ended have nothing to say of one that never was; an
+// attempt is no less an error for it.
+bool BlockedAttempts::passes(const Attempt& attempt, std::optional<bool> in_tree) const {
+  const bool no_port_wanted = std::find(filters_.how.begin(), filters_.how.end(), How::kNoPort) != filters_.how.end();
+  if (!filters_.closed_by.empty() || filters_.min_duration_ns || (!filters_.how.empty() && !no_port_wanted)) return false;
+  Facts facts;
+  facts.tuple = attempt.tuple;
+  facts.netns = attempt.netns;
+  facts.owner = attempt.caller;
+  facts.owner_source = OwnerSource::kClose;  // it will not turn out to be another's
+  facts.uid = attempt.uid;
+  facts.in_tree = in_tree;
+  facts.listener = attempt.op != BlockedOp::kConnect;
+  facts.ended = true;
+  return match(filters_, facts) == Verdict::kYes;
+}
+
+void BlockedAttempts::refused(const Event& event) {
+  const tcptrail_refused_record& r = event.refused;
+  Attempt attempt;
+  attempt.boot_ns = event.boot_ns();
+  attempt.cookie = event.cookie();
+  attempt.op = r.op == TCPTRAIL_OP_LISTEN ? BlockedOp::kListen : BlockedOp::kBind;
+  attempt.error = r.error;
+  attempt.caller = {r.base.pid, comm_of(r.comm)};
+  attempt.netns = r.base.netns;
+  attempt.tuple = tuple_of(r.base);
+  const bool inet6 = event.has(TCPTRAIL_F_INET6);
+  attempt.bound = attempt.op == BlockedOp::kBind ? address_to_bind(attempt.tuple.laddr, attempt.tuple.family, inet6, r.v6only != 0)
+                                                 : bound_address(attempt.tuple.laddr, attempt.tuple.family, inet6, r.v6only != 0);
+  attempt.options = options_of(r.reuseaddr != 0, r.reuseport != 0);
+  attempt.uid = r.uid;
+  if (passes(attempt, event.has(TCPTRAIL_F_IN_TREE) ? std::optional(true) : std::nullopt)) add(std::move(attempt));
+}
+
+void BlockedAttempts::listen_refused(const Listener& listener, const tcptrail_end_record& end) {
+  Attempt attempt;
+  attempt.boot_ns = end.base.ts_boot_ns;
+  attempt.cookie = end.base.cookie;
+  attempt.op = BlockedOp::kListen;
+  attempt.error = EADDRINUSE;
+  attempt.caller = listener.owner;
+  attempt.netns = listener.netns;
+  attempt.tuple = listener.tuple;
+  attempt.bound = bound_address(listener.tuple.laddr, listener.tuple.family, (end.base.flags & TCPTRAIL_F_INET6) != 0, false);
+  attempt.options = options_of(listener.reuseaddr, listener.reuseport);
+  attempt.uid = listener.uid;
+  if (passes(attempt, listener.in_tree ? std::optional(true) : std::nullopt)) add(std::move(attempt));
+}
+
+void BlockedAttempts::no_port(const Conn& conn, const tcptrail_end_record& end) {
+  Attempt attempt;
+  attempt.boot_ns = end.base.ts_boot_ns;
+  attempt.cookie = end.base.cookie;
+  attempt.op = BlockedOp::kConnect;
+  attempt.error = EADDRNOTAVAIL;
+  attempt.caller = conn.owner;
+  attempt.netns = conn.netns;
+  attempt.tuple = conn.tuple;
+  attempt.uid = conn.uid;
+  if (passes(attempt, conn.in_tree ? std::optional(true) : std::nullopt)) add(std::move(attempt));
+}
+
+void BlockedAttempts::add(Attempt attempt) {
+  if (attempt.boot_ns - singles_since_ns_ >= kSecondNs) {
+    singles_since_ns_ = attempt.boot_ns;
+    singles_ = kSinglesPerSecond;
+  }
+  if (singles_ > 0 && pending_.size() < asked_ + kMaxPending) {
+    --singles_;
+    pending_.push_back(std::move(attempt));
+    return;
+  }
+  const auto same = [&](const Attempt& known) {
+    return known.op == attempt.op && known.caller.pid == attempt.caller.pid && known.netns == attempt.netns && known.tuple == attempt.tuple;
+  };
+  // What is being answered already would have to wait for the next look, and, in a flood, for the one after it.
+  const auto end = std::make_reverse_iterator(pending_.begin() + static_cast<std::ptrdiff_t>(asked_));
+  // The newest of its kind is the one that may have grown already.
+  auto found = std::find_if(pending_.rbegin(), end, same);
+  if (found == end && pending_.size() < asked_ + kMaxPending) {
+    pending_.push_back(std::move(attempt));
+    return;
+  }
+  // More kinds than can be kept apart: who and where is given up, how many is not.
+  if (found == end) {
+    attempt.caller = {};
+    attempt.tuple.lport = 0;
+    found = std::find_if(pending_.rbegin(), end, same);
+    if (found == end) found = std::find_if(pending_.rbegin(), end, [&](const Attempt& known) { return known.op == attempt.op; });
+    if (found == end) found = pending_.rbegin();
+    found->caller = {};
+  }
+  ++found->count;
+  found->boot_ns = attempt.boot_ns;
+}
+
+std::vector<std::uint32_t> BlockedAttempts::netns_to_look_at() const {
+  std::vector<std::uint32_t> all;
+  for (const Attempt& attempt : pending_) all.push_back(attempt.netns);
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  return all;
+}
+
+void BlockedAttempts::looked(std::uint64_t boot_ns, std::span<const PortSnapshot> snapshots) {
+  // What is refused during the look waits for the next one.
+  const auto later = pending_.begin() + static_cast<std::ptrdiff_t>(std::exchange(asked_, 0));
+  for (const PortSnapshot& snapshot : snapshots) {
+    const auto is_here = [&](const Attempt& a) { return a.netns == snapshot.netns(); };
+    if (std::none_of(pending_.begin(), later, is_here)) continue;
+    const auto sysctls = facts_.port_sysctls(snapshot.netns());
+    if (!sysctls) continue;
+    for (auto attempt = pending_.begin(); attempt != later; ++attempt)
+      if (is_here(*attempt)) {
+        write(*attempt, &snapshot, &*sysctls, boot_ns);
+        attempt->count = 0;
+      }
+  }
+  for (auto attempt = pending_.begin(); attempt != later; ++attempt)
+    if (attempt->count != 0) write(*attempt, nullptr, nullptr, boot_ns);
+  pending_.erase(pending_.begin(), later);
+}
+
+void BlockedAttempts::give_up(std::uint64_t boot_ns) {
+  look_begins();
+  looked(boot_ns, {});
+}
+
+void BlockedAttempts::write(const Attempt& attempt, const PortSnapshot* snapshot, const PortSysctls* sysctls, std::uint64_t boot_ns) {
+  BlockedRecord record;
+  record.boot_ns = attempt.boot_ns;
+  record.op = attempt.op;
+  record.error = attempt.error;
+  record.count = attempt.count;
+  record.caller = attempt.caller;
+  record.netns = attempt.netns;
+  record.tuple = attempt.tuple;
+  if (sysctls != nullptr && attempt.op == BlockedOp::kConnect)
+    join_connect(attempt, *snapshot, *sysctls, record);
+  else if (sysctls != nullptr)
+    join_bind(attempt, *snapshot, *sysctls, record);
+  else
+    record.remedies.emplace_back("What is in the way is not known: the sockets of this network namespace could not be read.");
+  // What had gone when somebody looked was free then. Timers count from the record's own time already.
+  if (record.free_in_ms == 0U) record.free_in_ms = boot_ns > attempt.boot_ns ? (boot_ns - attempt.boot_ns + 999'999) / 1'000'000 : 0;
+  sink_.on(record);
+}
+
+void BlockedAttempts::join_bind(const Attempt& attempt, const PortSnapshot& snapshot, const PortSysctls& sysctls, BlockedRecord& record) {
+  const std::uint64_t now_ns = attempt.boot_ns;
+  const PortTable& table = snapshot.table();
+  BindCase c;
+  c.question.address = attempt.bound;
+  c.question.port = attempt.tuple.lport;
+  c.question.uid = attempt.uid;
+  c.asked = attempt.options;
+  std::vector<const PortSocket*> blockers;
+  if (attempt.error == EADDRNOTAVAIL) {
+    c.refusal = BindRefusal::kNotLocal;
+  } else if (c.question.port == 0) {
+    for (const PortSocket& s : table.all())
+      if (in_ephemeral_range(sysctls, s.tuple.lport) && addresses_overlap(c.question.address, s.bound)) blockers.push_back(&s);
+  } else {
+    blockers = bind_blockers(table, c.question, c.asked);
+    std::erase_if(blockers, [&](const PortSocket* s) { return s->cookie != 0 && s->cookie == attempt.cookie; });
+    c.reuseaddr_ok = bind_succeeds(table, sysctls, c.question, with(c.asked, BindOptions::kReuseAddr));
+    c.reuseport_ok = bind_succeeds(table, sysctls, c.question, with(c.asked, BindOptions::kReusePort));
+    const PortBucket* bucket = table.bucket(c.question.port);
+    c.client_port = bucket != nullptr && !bucket->pinned();
+    c.peer_that_stays = peer_that_stays(snapshot, blockers, now_ns);
+  }
+  c.blockers = blockers;
+  record.blocker_count = blockers.size();
+  if (!blockers.empty()) {
+    record.free_in_ms = c.question.port != 0 ? all_gone_in_ms(blockers, now_ns) : first_port_free_in_ms(blockers, now_ns);
+    c.free_in_ms = record.free_in_ms;
+    c.holders = [&](std::uint64_t cookie) { return snapshot.holders(cookie); };
+    record.remedies = bind_remedies(c, sysctls);
+  } else if (c.refusal != BindRefusal::kNone) {
+    record.remedies = bind_remedies(c, sysctls);
+  } else {
+    record.free_in_ms = 0;
+    record.remedies.emplace_back("What was in the way has gone in the meantime: try again.");
+  }
+  record.blockers = blocker_records(snapshot, std::move(blockers), now_ns);
+}
+
+void BlockedAttempts::join_connect(const Attempt& attempt, const PortSnapshot& snapshot, const PortSysctls& sysctls, BlockedRecord& record) {
+  const std::uint64_t now_ns = attempt.boot_ns;
+  std::vector<const PortSocket*> blockers;
+  if (attempt.tuple.lport != 0) {
+    for (const PortSocket& s : snapshot.table().on_port(attempt.tuple.lport))
+      if (stands_between(s, attempt.tuple)) blockers.push_back(&s);
+    if (!blockers.empty()) {
+      record.free_in_ms = all_gone_in_ms(blockers, now_ns);
+      record.remedies = bound_connect_remedies(*blockers.front(), snapshot.holders(blockers.front()->cookie), now_ns);
+    }
+  } else {
+    ConnectVerdict verdict = connect_verdict(snapshot.table(), sysctls, {attempt.tuple}, now_ns);
+    if (!verdict.ok) {
+      record.free_in_ms = verdict.free_in_ms;
+      record.remedies = connect_remedies({.question = {attempt.tuple},
+                                          .verdict = verdict,
+                                          .now_ns = now_ns,
+                                          .holders = [&](std::uint64_t cookie) { return snapshot.holders(cookie); }},
+                                         sysctls);
+    }
+    blockers = std::move(verdict.blockers);
+  }
+  record.blocker_count = blockers.size();
+  record.blockers = blocker_records(snapshot, std::move(blockers), now_ns);
+  if (record.remedies.empty()) {
+    record.free_in_ms = 0;
+    record.remedies.emplace_back("A port has become free in the meantime: try again.");
+  }
+}
+
+}  // namespace tcptrail

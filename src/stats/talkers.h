@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Who moved most bytes: a bounded table of remote addresses. When it is full, the
+// lighter half is given up; an address that comes back begins anew, so its sums are
+// then lower bounds, which lossy() says. Pure; used by the period of stats.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "tcp/address.h"
+
+namespace tcptrail {
+
+struct Talker {
+  Address address;
+  Family family = Family::kIpv4;
+  std::uint64_t connections = 0;
+  std::uint64_t tx_bytes = 0;
+  std::uint64_t rx_bytes = 0;
+  [[nodiscard]] std::uint64_t bytes() const { return tx_bytes + rx_bytes; }
+};
+
+class Talkers {
+ public:
+  explicit Talkers(std::size_t most = 4096) : most_(most) {}
+
+  void add(const Address& address, Family family, std::uint64_t tx_bytes, std::uint64_t rx_bytes);
+  void clear();
+  // The heaviest first, at most `n`.
+  [[nodiscard]] std::vector<Talker> top(std::size_t n) const;
+  [[nodiscard]] std::size_t size() const { return talkers_.size(); }
+  [[nodiscard]] bool lossy() const { return lossy_; }
+
+ private:
+  std::uint32_t& slot_of(const Address& address, Family family);
+  void give_up_half();
+  void rebuild(std::size_t slots);
+
+  std::size_t most_;
+  std::vector<Talker> talkers_;
+  std::vector<std::uint32_t> slots_;  // index + 1; 0 = empty
+  bool lossy_ = false;
+};
+
+}  // namespace tcptrail

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Small things in words, the same in every sentence: a length of time, an amount of
+// bytes, an endpoint, a process. Pure; used by the narrative and the text views.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "tcp/record.h"
+
+namespace tcptrail {
+
+// Three digits or so: "40 us", "1.02 ms", "250 ms", "8.21 s", "5 min 12 s", "3 h 20 min", "2 d 4 h".
+std::string span_text(std::uint64_t ns);
+// "120 B", "19.7 KiB", "3.2 GiB".
+std::string bytes_text(std::uint64_t bytes);
+// "1 segment", "3 segments".
+std::string count_text(std::uint64_t n, std::string_view one, std::string_view many);
+// "127.0.0.1:80", "[::1]:80"; port 0 is `*`.
+std::string endpoint_text(const Address& address, Family family, std::uint16_t port);
+// "nginx (pid 12)"; empty when pid is 0. Escaped.
+std::string process_text(const Process& process);
+
+}  // namespace tcptrail
