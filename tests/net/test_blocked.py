@@ -9,6 +9,7 @@ import collections
 import contextlib
 import errno
 import os
+import pathlib
 import random
 import socket
 import struct
@@ -16,6 +17,8 @@ import subprocess
 import sys
 import threading
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 import contract
 import sockdiag

@@ -3,6 +3,10 @@
 the packets say; what `trace` shows is the same life, step by step."""
 
 import collections
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 import oracle
 from contract import LEGAL, Packets, Records, check_connection, check_shape, ends, right_or_unknown

@@ -9,6 +9,8 @@ import re
 import subprocess
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+
 from contract import Records
 from harness import Namespace, Tracer, program, run_tests, wait_for
 

@@ -5,11 +5,15 @@ it never hangs, is never ended by a signal, and leaves nothing behind."""
 import collections
 import json
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from harness import PATIENCE, Namespace, program, run_tests, skip, tcpload, wait_for
 

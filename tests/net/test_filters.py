@@ -8,6 +8,8 @@ import pathlib
 import subprocess
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+
 from harness import PATIENCE, Namespace, Tracer, run_tests
 
 EXCHANGE = pathlib.Path(__file__).with_name("exchange.py")

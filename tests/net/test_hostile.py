@@ -17,6 +17,8 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+
 from harness import PATIENCE, Namespace, Tracer, program, run_tests, tcpload, wait_for
 from test_privilege import Copy, as_nobody
 

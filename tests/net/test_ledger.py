@@ -18,6 +18,8 @@ import sys
 import threading
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+
 import contract
 import sockdiag
 from harness import Namespace, run_tests, wait_for

@@ -10,7 +10,10 @@ import contextlib
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from harness import Namespace, Tracer, run_tests, skip, tcpload
 

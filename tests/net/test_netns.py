@@ -2,8 +2,11 @@
 """Several network namespaces at once: equal tuples are not confused, --netns takes a name in every form, and the two
 ends of a connection between namespaces find each other."""
 
+import pathlib
 import socket
 import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from contract import check_connection
 from harness import Namespace, Tracer, run_tests

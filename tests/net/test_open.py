@@ -3,7 +3,11 @@
 
 import contextlib
 import json
+import pathlib
 import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from contract import check_shape, right_or_unknown
 from harness import PATIENCE, Namespace, Tracer, program, run_tests

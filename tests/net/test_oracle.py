@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The oracle's own test, on packets written by hand. Needs neither root nor a network."""
 
+import pathlib
 import sys
 import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from harness import ACK, FIN, RST, SYN, UNREACHABLE, Packet
 from oracle import UNKNOWN, Answer, connections

@@ -8,6 +8,8 @@ import pathlib
 import subprocess
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+
 from contract import Records, check_shape
 from harness import PATIENCE, Namespace, Tracer, run_tests
 from owner_programs import KINDS

@@ -3,12 +3,15 @@
 
 import json
 import os
+import pathlib
 import select
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from harness import PATIENCE, Namespace, Tracer, program, run_tests, tcpload, wait_for
 

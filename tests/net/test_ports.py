@@ -8,13 +8,17 @@ Environment: SEED and COMBINATIONS repeat or extend a run, TIMEWAITS sets the si
 import errno
 import json
 import os
+import pathlib
 import random
 import re
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 import contract
 from harness import Namespace, program, run_tests, tcpload, wait_for

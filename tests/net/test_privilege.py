@@ -2,9 +2,13 @@
 """Too little privilege or an older kernel: it works, or it says what is missing, why, and how to get it."""
 
 import os
+import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from contract import check_connection, check_shape
 from harness import PATIENCE, Namespace, Tracer, program, run_tests, tcpload

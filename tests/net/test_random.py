@@ -4,8 +4,11 @@
 Usage: test_random.py [SEED [COUNT]]"""
 
 import collections
+import pathlib
 import random
 import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 import oracle
 from contract import Packets, Records, check_connection, check_shape, ends, right_or_unknown

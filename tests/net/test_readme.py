@@ -14,6 +14,8 @@ import socket
 import subprocess
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+
 import test_ports
 from harness import Namespace, Tracer, program, run_tests, wait_for
 from scenario import Program, kernel_timers

@@ -9,7 +9,10 @@ import shutil
 import signal
 import struct
 import subprocess
+import sys
 import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from harness import PATIENCE, Namespace, Run, Tracer, program, run_tests, tcpload, wait_for
 from stream import boot_ns

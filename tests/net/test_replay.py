@@ -7,7 +7,10 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from harness import UNTRACEABLE, Namespace, Tracer, program, run_tests, tcpload, wait_for
 from stream import boot_ns

@@ -3,8 +3,12 @@
 
 import errno
 import os
+import pathlib
 import socket
+import sys
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from contract import check_connection, check_shape
 from harness import Namespace, Tracer, run_tests, wait_for

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Scenario B: an echo server and its client, closed in every order; each is a process of its own."""
 
+import pathlib
 import signal
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from contract import check_connection, check_shape
 from harness import Namespace, Tracer, run_tests, wait_for

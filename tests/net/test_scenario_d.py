@@ -5,7 +5,11 @@ listen() then do, and what the live trace says of it are one and the same."""
 import collections
 import errno
 import os
+import pathlib
 import socket
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from contract import check_shape
 from harness import Namespace, Tracer, run_tests

@@ -2,6 +2,10 @@
 """Scenario D, reserved ports: a client that binds ports below 1024 by itself and closes first uses them all up."""
 
 import collections
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from contract import check_shape
 from harness import Namespace, Tracer, run_tests, wait_for

@@ -4,7 +4,11 @@ count down, the end is foretold, and the connect() that fails is explained."""
 
 import errno
 import os
+import pathlib
 import socket
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from contract import check_shape
 from harness import Namespace, Tracer, run_tests, wait_for

@@ -2,6 +2,10 @@
 """Scenario F: leaks. CLOSE_WAIT that a program forgets to close, FIN_WAIT2 that was only shut down; ss is the oracle."""
 
 import collections
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from contract import check_shape
 from harness import Namespace, Tracer, run_tests, wait_for

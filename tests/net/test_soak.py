@@ -2,8 +2,11 @@
 """tools/soak for a minute: memory does not grow, descriptors stay, nothing is lost without being counted."""
 
 import os
+import pathlib
 import subprocess
 import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from harness import ROOT, need_root
 

@@ -3,7 +3,11 @@
 connections that it hit."""
 
 import json
+import pathlib
 import signal
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from harness import UNTRACEABLE, Namespace, Tracer, program, run_tests, tcpload
 

@@ -2,6 +2,11 @@
 """What an older kernel has, tier by tier, on this one: every way of closing gives the same connections, with the same
 closers, endings, errors, owners and TIME_WAIT, as far as the tier can know them (docs/kernels.md, "Tiers")."""
 
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+
 import oracle
 from contract import Packets, Records, check_connection, check_shape, ends
 from harness import Capture, Namespace, Tracer, run_tests, tcpload

@@ -2,8 +2,12 @@
 """`ports --watch` with 100,000 sockets in TIME_WAIT: what it shows is what `ss` counts, and what it costs."""
 
 import os
+import pathlib
 import re
+import sys
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from harness import Namespace, Tracer, run_tests, tcpload, wait_for
 

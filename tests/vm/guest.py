@@ -380,7 +380,8 @@ def asked_rows():
 
 def run_checks():
     serial_is_raw()
-    sys.path.insert(0, str(HERE.parents[1] / "net"))
+    tests = HERE.parents[1]
+    sys.path[:0] = [str(tests / "net"), str(tests / "lib")]
     began = time.monotonic()
     guest = Guest()
     report("kernel", os.uname().release, True, time.monotonic() - began)

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests/net"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests/lib"))
 from harness import program, wait_for  # noqa: E402
 
 TRANSITIONS = 10  # of a connection of the storm, both ends
