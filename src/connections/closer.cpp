@@ -8,19 +8,19 @@ namespace {
 
 using enum TcpState;
 
-bool has(const CloseFacts& f, std::uint16_t bit) { return (f.facts & bit) != 0; }
+bool has(const CloseInput& f, std::uint16_t bit) { return (f.facts & bit) != 0; }
 
 Closer known_or(Closer known, Closer otherwise) { return known == Closer::kUnknown ? otherwise : known; }
 
 bool synchronized_with_fin_queued(TcpState state) { return state == kFinWait1 || state == kFinWait2; }
 
 // A FIN that is only queued when the socket dies was never seen by anybody.
-Closer fin_closer(const CloseFacts& f) {
+Closer fin_closer(const CloseInput& f) {
   if (f.fin_closer != Closer::kUnknown) return f.fin_closer;
   return f.old_state == kFinWait1 && f.fin_sent ? Closer::kLocal : Closer::kUnknown;
 }
 
-CloseVerdict fin(const CloseFacts& f, std::string_view evidence) {
+CloseVerdict fin(const CloseInput& f, std::string_view evidence) {
   return {.closer = fin_closer(f), .how = How::kFin, .evidence = evidence};
 }
 
@@ -33,7 +33,7 @@ std::string_view fin_evidence(Closer closer) {
   }
 }
 
-CloseVerdict end_of_connecting(const CloseFacts& f) {
+CloseVerdict end_of_connecting(const CloseInput& f) {
   switch (f.error) {
     case ECONNREFUSED:
       return {.closer = Closer::kNone,
@@ -61,7 +61,7 @@ CloseVerdict end_of_connecting(const CloseFacts& f) {
   return {.closer = Closer::kLocal, .how = How::kAborted, .evidence = evidence::kGaveUpConnecting};
 }
 
-CloseVerdict reset_or_data_after_close(const CloseFacts& f) {
+CloseVerdict reset_or_data_after_close(const CloseInput& f) {
   // tcp_rcv_state_process() calls tcp_reset() for data that arrives after RCV_SHUTDOWN in these two states.
   const bool ambiguous = f.error == ECONNRESET && synchronized_with_fin_queued(f.old_state) &&
                          has(f, TCPTRAIL_END_SHUT_RCV);
@@ -80,7 +80,7 @@ CloseVerdict reset_or_data_after_close(const CloseFacts& f) {
           .evidence = f.reset_received ? "a RST was received" : "the socket's error says that a RST was received"};
 }
 
-CloseVerdict abort_by_this_end(const CloseFacts& f) {
+CloseVerdict abort_by_this_end(const CloseInput& f) {
   CloseVerdict v{.closer = known_or(fin_closer(f), Closer::kLocal), .how = How::kRstSent};
   if (has(f, TCPTRAIL_END_REPAIR))
     return {.closer = Closer::kLocal, .how = How::kAborted, .evidence = evidence::kRepair};
@@ -99,7 +99,7 @@ CloseVerdict abort_by_this_end(const CloseFacts& f) {
 
 // close() with the peer's FIN outstanding leaves a FIN_WAIT2 minisocket. Without one the orphan
 // was reset, or tcp_max_tw_buckets was reached and nothing at all was sent.
-CloseVerdict orphan_in_fin_wait2(const CloseFacts& f) {
+CloseVerdict orphan_in_fin_wait2(const CloseInput& f) {
   if (f.reset_sent || f.reset_after == ResetAfter::kYes)
     return {.closer = known_or(fin_closer(f), Closer::kLocal),
             .how = How::kRstSent,
@@ -112,7 +112,7 @@ CloseVerdict orphan_in_fin_wait2(const CloseFacts& f) {
 }
 
 // No error, no minisocket: what is left is told apart by the state and the SOCK_DONE, SOCK_DEAD flags.
-CloseVerdict end_without_error(const CloseFacts& f) {
+CloseVerdict end_without_error(const CloseInput& f) {
   const bool dead = has(f, TCPTRAIL_END_DEAD);
   switch (f.old_state) {
     case kLastAck:
@@ -149,7 +149,7 @@ CloseVerdict end_without_error(const CloseFacts& f) {
   return {.closer = fin_closer(f), .how = How::kUnknown, .evidence = "ended without an error, a FIN or a RST that was seen"};
 }
 
-CloseVerdict verdict(const CloseFacts& f) {
+CloseVerdict verdict(const CloseInput& f) {
   const std::uint8_t phase = f.tw & TCPTRAIL_TW_PHASE;
   if (phase == TCPTRAIL_TW_TIME_WAIT || phase == TCPTRAIL_TW_FIN_WAIT2) return fin(f, fin_evidence(fin_closer(f)));
   if (f.error == ECONNABORTED)
@@ -183,7 +183,7 @@ CloseVerdict verdict(const CloseFacts& f) {
 
 }  // namespace
 
-CloseVerdict close_verdict(const CloseFacts& facts) {
+CloseVerdict close_verdict(const CloseInput& facts) {
   CloseVerdict v = verdict(facts);
   if (v.error == 0) v.error = facts.error;
   return v;

@@ -35,7 +35,7 @@ inline constexpr std::string_view kEndNotSeen = "the end was not seen: events we
 // still come; kNo: it did not come; kUntraced: tcp_send_reset is not available.
 enum class ResetAfter : std::uint8_t { kNotYet, kNo, kYes, kUntraced };
 
-struct CloseFacts {
+struct CloseInput {
   TcpState old_state{};
   // From the states before: kUnknown while no FIN is known to have gone out or come in.
   Closer fin_closer = Closer::kUnknown;
@@ -58,7 +58,7 @@ struct CloseVerdict {
   bool wait_for_reset = false;
 };
 
-CloseVerdict close_verdict(const CloseFacts& facts);
+CloseVerdict close_verdict(const CloseInput& facts);
 
 // Who holds TIME_WAIT after this end. "remote" is an inference from an orderly passive close.
 TimeWaitOutcome time_wait_outcome(const CloseVerdict& verdict, const tcptrail_end_record& end);

@@ -31,7 +31,7 @@ inline constexpr std::size_t kMaxSteps = 8;
 inline constexpr std::size_t kOpenSteps = 3;
 
 // What most connections only have for the moment in which they close: see core/endings.h.
-struct Ending {
+struct ClosingState {
   Process local_close;   // whose call sent the first FIN or RST of this end
   Process remote_close;  // the same of the other end, when it is on this host
   std::array<Step, kMaxSteps - kOpenSteps> path;
@@ -48,7 +48,7 @@ struct Conn {
   Began began = Began::kObserved;
   Closer fin_closer = Closer::kUnknown;
   OwnerSource owner_source = OwnerSource::kUnknown;
-  Verdict verdict = Verdict::kUndecided;
+  Match verdict = Match::kUndecided;
   bool complete : 1 = true;
   bool has_uid : 1 = false;
   bool has_listener_uid : 1 = false;  // what a child shows until accept()
@@ -64,7 +64,7 @@ struct Conn {
   std::uint32_t uid = 0;
   std::uint32_t transitions = 0;  // in the total of the run, once the verdict is kYes
   Process owner;
-  std::uint32_t ending = UINT32_MAX;  // index of its Ending; UINT32_MAX = it has none
+  std::uint32_t ending = UINT32_MAX;  // index of its ClosingState; UINT32_MAX = it has none
   std::array<Step, kOpenSteps> path;
   std::uint64_t cgroup_id = 0;
   std::uint64_t peer_cookie = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Facts about the machine and the process that are read from /proc and /sys.
+// FilterInput about the machine and the process that are read from /proc and /sys.
 #pragma once
 
 #include <cstdint>

@@ -17,7 +17,7 @@
 #include "kernel/diagnose.h"
 #include "kernel/machine.h"
 #include "kernel/netns.h"
-#include "kernel/readable.h"
+#include "kernel/wait_any.h"
 #include "kernel/tracefs.h"
 #include "tcptrail/event.h"
 #include "tcptrail_classic.skel.h"
@@ -281,7 +281,7 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
   auto ring = RingSource::open(ring_fds, ring_bytes, programs.sleeping());
   if (!ring) return ring.error();
   session->ring_ = std::make_unique<RingSource>(std::move(*ring));
-  session->bell_ = readable_when_any(ring_fds);
+  session->bell_ = wait_any(ring_fds);
   if (!session->bell_) return Error{"cannot wait for the ring buffer", std::strerror(errno), "raise the limit of open files: ulimit -n 1024"};
 
   struct Classic {

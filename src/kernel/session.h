@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "tcp/feed.h"
+#include "tcp/model_input.h"
 #include "tcp/filter.h"
 #include "kernel/features.h"
 #include "kernel/handles.h"

@@ -6,8 +6,8 @@
 
 namespace tcptrail {
 
-LifecycleOptions Model::lifecycle_options() {
-  LifecycleOptions o;
+TrackerOptions Model::lifecycle_options() {
+  TrackerOptions o;
   o.filters = options_.filters;
   o.want_transitions = options_.want_transitions;
   o.resets_traced = options_.resets_traced;
@@ -19,7 +19,7 @@ LifecycleOptions Model::lifecycle_options() {
   return o;
 }
 
-Model::Model(const ModelOptions& options, MachineFacts& facts, RecordSink& sink)
+Model::Model(const ModelOptions& options, MachineQueries& facts, RecordSink& sink)
     : options_(options),
       facts_(facts),
       sink_(sink),
@@ -32,13 +32,13 @@ Model::Model(const ModelOptions& options, MachineFacts& facts, RecordSink& sink)
                   sink),
       blocked_(options.filters, facts, sink),
       watch_(options.filters, options.port_list, options.list_time_waits, facts, sink),
-      lifecycle_(lifecycle_options(), sink) {}
+      tracker_(lifecycle_options(), sink) {}
 
 void Model::event(const Event& event) {
   if (due(event.boot_ns())) advance_to(event.boot_ns());
   switch (event.kind()) {
     case TCPTRAIL_SEEN_TIMEWAIT:
-      time_waits_.seen(event, lifecycle_.find(event.timewait.cookie));
+      time_waits_.seen(event, tracker_.find(event.timewait.cookie));
       return;
     case TCPTRAIL_TIMEWAIT_END:
       time_waits_.ended(event);
@@ -48,7 +48,7 @@ void Model::event(const Event& event) {
       return;
     case TCPTRAIL_SEEN_SOCKET:
       if (event.new_state() == TcpState::kTimeWait) {
-        const TimeWait* known = time_waits_.seen(event, lifecycle_.find(event.cookie()));
+        const TimeWait* known = time_waits_.seen(event, tracker_.find(event.cookie()));
         const auto closed_by = known != nullptr ? std::optional(known->owner) : std::nullopt;
         for (PortSnapshot& snapshot : port_snapshots_) snapshot.apply(event, closed_by);
         return;
@@ -57,36 +57,36 @@ void Model::event(const Event& event) {
       // A connect() that took a minisocket's tuple over and has not been answered yet shows it only here.
       if (event.new_state() == TcpState::kSynSent)
         time_waits_.taken_over(event.base.netns, tuple_of(event.base), event.cookie(), Role::kActive, event.boot_ns());
-      if (!minisockets_only_) lifecycle_.apply(event);
+      if (!minisockets_only_) tracker_.apply(event);
       return;
     case TCPTRAIL_SEEN_HOLDER:
       for (PortSnapshot& snapshot : port_snapshots_) snapshot.apply(event);
-      lifecycle_.apply(event);
+      tracker_.apply(event);
       return;
     default:
-      lifecycle_.apply(event);
+      tracker_.apply(event);
   }
 }
 
 // Of a storm's lookups, those in the ledger miss every cache: it has an entry for each connection of the last minute.
-void Model::expect(const tcptrail_record& record) {
+void Model::prefetch(const tcptrail_record& record) {
   using enum TcpState;
   const TcpState old{record.old_state};
   const TcpState next{record.new_state};
   switch (record.kind) {
     case TCPTRAIL_TRANSITION:
     case TCPTRAIL_TRANSITION_OWNED:  // got_tuple()
-      if ((old == kListen && next == kSynRecv) || (old == kSynSent && next == kEstablished)) time_waits_.expect(record.netns, tuple_of(record));
+      if ((old == kListen && next == kSynRecv) || (old == kSynSent && next == kEstablished)) time_waits_.prefetch(record.netns, tuple_of(record));
       break;
     case TCPTRAIL_TRANSITION_END:
-      if (old == kFinWait2 || old == kClosing) time_waits_.expect(record.netns, tuple_of(record));  // left_minisocket()
-      if (old == kLastAck) time_waits_.expect(record.netns, tuple_of(record).reversed());          // fin_acknowledged()
+      if (old == kFinWait2 || old == kClosing) time_waits_.prefetch(record.netns, tuple_of(record));  // left_minisocket()
+      if (old == kLastAck) time_waits_.prefetch(record.netns, tuple_of(record).reversed());          // fin_acknowledged()
       break;
     case TCPTRAIL_SEEN_TIMEWAIT: {
       tcptrail_timewait_record minisocket;
       static_assert(sizeof minisocket == sizeof record);
       std::memcpy(&minisocket, &record, sizeof minisocket);
-      time_waits_.expect(minisocket.netns, tuple_of(minisocket));
+      time_waits_.prefetch(minisocket.netns, tuple_of(minisocket));
       break;
     }
     default:
@@ -98,7 +98,7 @@ void Model::begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) {
   minisockets_only_ = minisockets_only;
   time_waits_.begin_scan(boot_ns);
   if (minisockets_only) return;
-  lifecycle_.begin_snapshot(boot_ns);
+  tracker_.begin_snapshot(boot_ns);
   blocked_.look_begins();
   std::vector<std::uint32_t> wanted = blocked_.netns_to_look_at();
   wanted.insert(wanted.end(), options_.watched_netns.begin(), options_.watched_netns.end());
@@ -110,7 +110,7 @@ void Model::begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) {
     if (std::any_of(port_snapshots_.begin(), port_snapshots_.end(), [&](const PortSnapshot& s) { return s.netns() == netns; })) continue;
     port_snapshots_.emplace_back(netns);
     port_snapshots_.back().set_past_owner([this, netns](const PortSocket& socket) { return past_owner(netns, socket); });
-    port_snapshots_.back().set_in_state_since([this](std::uint64_t cookie) { return lifecycle_.in_state_since(cookie); });
+    port_snapshots_.back().set_in_state_since([this](std::uint64_t cookie) { return tracker_.in_state_since(cookie); });
   }
   std::sort(port_snapshots_.begin(), port_snapshots_.end(), [](const PortSnapshot& a, const PortSnapshot& b) { return a.netns() < b.netns(); });
 }
@@ -118,27 +118,27 @@ void Model::begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) {
 void Model::end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) {
   time_waits_.end_scan(boot_ns, scope);
   if (minisockets_only_) return;
-  lifecycle_.end_snapshot(boot_ns, scope.netns_read, scope.netns_refused);
+  tracker_.end_snapshot(boot_ns, scope.netns_read, scope.netns_refused);
   std::erase_if(port_snapshots_, [&](const PortSnapshot& s) { return !std::binary_search(scope.netns_read.begin(), scope.netns_read.end(), s.netns()); });
   for (PortSnapshot& snapshot : port_snapshots_) snapshot.finish();
   alive_.clear();
-  blocked_.looked(boot_ns, port_snapshots_);
+  blocked_.on_snapshots(boot_ns, port_snapshots_);
   // Nobody asks for them again but the rounds.
   if (!options_.watch_ports) port_snapshots_.clear();
 }
 
 bool Model::due(std::uint64_t boot_ns) const {
-  return lifecycle_.waiting() || (!options_.can_look && blocked_.any()) || time_waits_.next_decision_ns() <= boot_ns || sink_.next_tick() <= boot_ns;
+  return tracker_.waiting() || (!options_.can_look && blocked_.any()) || time_waits_.next_decision_ns() <= boot_ns || sink_.next_tick() <= boot_ns;
 }
 
 std::optional<std::uint64_t> Model::wakes_at() const {
-  if (lifecycle_.waiting() || (!options_.can_look && blocked_.any())) return 0;
+  if (tracker_.waiting() || (!options_.can_look && blocked_.any())) return 0;
   const std::uint64_t next = std::min(sink_.next_tick(), time_waits_.next_decision_ns());
   return next != UINT64_MAX ? std::optional(next) : std::nullopt;
 }
 
 void Model::advance_to(std::uint64_t boot_ns) {
-  lifecycle_.advance_to(boot_ns);
+  tracker_.advance_to(boot_ns);
   time_waits_.advance_to(boot_ns);
   if (!options_.can_look) blocked_.give_up(boot_ns);
   if (sink_.next_tick() <= boot_ns) sink_.tick(boot_ns);
@@ -151,7 +151,7 @@ void Model::round(std::uint64_t boot_ns) {
 }
 
 void Model::finish(std::uint64_t boot_ns) {
-  lifecycle_.finish(boot_ns);
+  tracker_.finish(boot_ns);
   time_waits_.finish();
   blocked_.give_up(boot_ns);
 }
@@ -165,7 +165,7 @@ PortOwner Model::past_owner(std::uint32_t netns, const PortSocket& socket) {
     owner.process = *socket.closed_by;
   else if (entry != nullptr)
     owner.process = entry->owner;
-  else if (const Conn* conn = lifecycle_.find(socket.cookie))
+  else if (const Conn* conn = tracker_.find(socket.cookie))
     owner.process = conn->owner;
   if (owner.process.pid == 0) return owner;
   const auto [it, is_new] = alive_.try_emplace(owner.process.pid);

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "ports/blocked.h"
-#include "tcp/feed.h"
-#include "connections/lifecycle.h"
-#include "tcp/machine_facts.h"
+#include "tcp/model_input.h"
+#include "connections/connection_tracker.h"
+#include "tcp/machine_queries.h"
 #include "ports/ports_watch.h"
 #include "model/time_waits.h"
 
@@ -39,15 +39,15 @@ struct ModelOptions {
   std::function<void(std::int64_t)> on_clock_offset{};
 };
 
-class Model final : public Feed, private ConnectionObserver {
+class Model final : public ModelInput, private ConnectionObserver {
  public:
   // Both must outlive the model.
-  Model(const ModelOptions& options, MachineFacts& facts, RecordSink& sink);
+  Model(const ModelOptions& options, MachineQueries& facts, RecordSink& sink);
 
   void event(const Event& event) override;
   // This record comes soon: fetches what event() will look up. It may not be finished yet, so nothing of it is
   // believed.
-  void expect(const tcptrail_record& record);
+  void prefetch(const tcptrail_record& record);
   void begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) override;
   void end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) override;
   void advance_to(std::uint64_t boot_ns) override;
@@ -63,8 +63,8 @@ class Model final : public Feed, private ConnectionObserver {
   // When to call it although nothing else happens: 0 = soon.
   [[nodiscard]] std::optional<std::uint64_t> wakes_at() const;
   // A gap was found that only a snapshot of every socket can close.
-  [[nodiscard]] bool wants_snapshot() const { return lifecycle_.wants_snapshot() && lifecycle_.follows_any(); }
-  [[nodiscard]] bool follows_any() const { return lifecycle_.follows_any(); }
+  [[nodiscard]] bool wants_snapshot() const { return tracker_.wants_snapshot() && tracker_.follows_any(); }
+  [[nodiscard]] bool follows_any() const { return tracker_.follows_any(); }
   // Namespaces with minisockets whose end is to be reported: sorted inode numbers.
   [[nodiscard]] std::vector<std::uint32_t> wants_scan() const {
     return options_.follow_time_wait && options_.can_look ? time_waits_.namespaces() : std::vector<std::uint32_t>{};
@@ -75,9 +75,9 @@ class Model final : public Feed, private ConnectionObserver {
   }
   [[nodiscard]] std::size_t minisockets() const { return time_waits_.size(); }
 
-  [[nodiscard]] const Lifecycle& connections() const { return lifecycle_; }
+  [[nodiscard]] const ConnectionTracker& connections() const { return tracker_; }
   // Transitions that a full table has lost.
-  [[nodiscard]] std::uint64_t evicted() const { return lifecycle_.evicted(); }
+  [[nodiscard]] std::uint64_t evicted() const { return tracker_.evicted(); }
   // Minisockets that a full ledger has pushed out: their ends will not be reported.
   [[nodiscard]] std::uint64_t evicted_minisockets() const { return time_waits_.evicted(); }
 
@@ -88,18 +88,18 @@ class Model final : public Feed, private ConnectionObserver {
   void found_no_port(const Conn& conn, const tcptrail_end_record& end) override;
   void listen_refused(const Listener& listener, const tcptrail_end_record& end) override;
 
-  [[nodiscard]] LifecycleOptions lifecycle_options();
+  [[nodiscard]] TrackerOptions lifecycle_options();
   [[nodiscard]] PortOwner past_owner(std::uint32_t netns, const PortSocket& socket);
   // When the connection entered its present state; nullopt = before the trace.
   [[nodiscard]] std::optional<std::uint64_t> in_state_since(std::uint64_t cookie) const;
 
   ModelOptions options_;
-  MachineFacts& facts_;
+  MachineQueries& facts_;
   RecordSink& sink_;
   TimeWaits time_waits_;
   BlockedAttempts blocked_;
   PortsWatch watch_;
-  Lifecycle lifecycle_;
+  ConnectionTracker tracker_;
   // Of the snapshot under way, and until the next one begins.
   std::vector<PortSnapshot> port_snapshots_;
   bool minisockets_only_ = false;

@@ -75,7 +75,7 @@ const TimeWait* TimeWaits::find(std::uint32_t netns, const Tuple& tuple, std::ui
   return entry.cookie == 0 || cookie == 0 || entry.cookie == cookie ? &entry : nullptr;
 }
 
-void TimeWaits::expect(std::uint32_t netns, const Tuple& tuple) {
+void TimeWaits::prefetch(std::uint32_t netns, const Tuple& tuple) {
   if (const std::uint32_t index = by_tuple_.guess(expected_); index != IndexSet::kNone) entries_.prefetch(index);
   expected_ = tuple_key(netns, tuple);
   by_tuple_.prefetch(expected_);
@@ -168,18 +168,18 @@ bool TimeWaits::wanted(const TimeWait& entry, const Conn* connection) const {
   const Filters& f = options_.filters;
   if (!f.closed_by.empty() || !f.how.empty() || f.min_duration_ns || f.errors_only) return false;
   if (connection == nullptr && options_.only_traced) return false;
-  Facts facts;
+  FilterInput facts;
   facts.tuple = entry.tuple;
   facts.netns = entry.netns;
   facts.owner = entry.owner;
   facts.owner_source = OwnerSource::kClose;
   if (connection != nullptr) {
-    if (connection->verdict == Verdict::kNo) return false;
+    if (connection->verdict == Match::kNo) return false;
     if (connection->has_uid) facts.uid = connection->uid;
     facts.in_tree = connection->in_tree;
   }
   facts.ended = true;
-  return match(f, facts) == Verdict::kYes;
+  return match(f, facts) == Match::kYes;
 }
 
 const TimeWait* TimeWaits::seen(const Event& event, const Conn* connection) {

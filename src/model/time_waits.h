@@ -17,7 +17,7 @@
 
 #include "connections/conn.h"
 #include "tcp/event.h"
-#include "tcp/feed.h"
+#include "tcp/model_input.h"
 #include "tcp/filter.h"
 #include "util/index_set.h"
 #include "tcp/record.h"
@@ -84,7 +84,7 @@ class TimeWaits {
   // nullptr = not here, or another one than that with this cookie (0 = unknown).
   [[nodiscard]] const TimeWait* find(std::uint32_t netns, const Tuple& tuple, std::uint64_t cookie) const;
   // This tuple will be looked for soon.
-  void expect(std::uint32_t netns, const Tuple& tuple);
+  void prefetch(std::uint32_t netns, const Tuple& tuple);
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
   // Where they are: sorted inode numbers.
   [[nodiscard]] std::vector<std::uint32_t> namespaces() const;

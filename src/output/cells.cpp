@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "output/columns.h"
-#include "output/put.h"
+#include "output/fast_format.h"
 #include "util/escape.h"
 
 namespace tcptrail {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <string_view>
 
-#include "output/put.h"
+#include "output/fast_format.h"
 
 namespace tcptrail {
 namespace {

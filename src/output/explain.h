@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "explain/narrator.h"
+#include "explain/explainer.h"
 #include "tcp/record.h"
 #include "output/json.h"
 #include "output/loss_reporter.h"
@@ -22,12 +22,12 @@ namespace tcptrail {
 class ExplainSink : public RecordSink {
  public:
   void on(const StartupRecord&) override;
-  void on(const TransitionRecord& r) override { narrator_.on(r); }
-  void on(const ConnectionRecord& r) override { put(narrator_.on(r)); }
+  void on(const TransitionRecord& r) override { explainer_.on(r); }
+  void on(const ConnectionRecord& r) override { put(explainer_.on(r)); }
   void on(const TimeWaitRecord& r) override;
-  void on(const BlockedRecord& r) override { put(narrator_.on(r)); }
+  void on(const BlockedRecord& r) override { put(explainer_.on(r)); }
   void on(const SummaryRecord&) override;
-  void owner_found(std::uint64_t cookie, const Process& owner) override { narrator_.owner_found(cookie, owner); }
+  void owner_found(std::uint64_t cookie, const Process& owner) override { explainer_.owner_found(cookie, owner); }
 
  protected:
   // `local_time`: times within sentences by TZ, else UTC.
@@ -38,7 +38,7 @@ class ExplainSink : public RecordSink {
   bool local_time_;
 
  private:
-  Narrator narrator_;
+  Explainer explainer_;
 };
 
 struct ExplainTextOptions {

@@ -3,7 +3,7 @@
 // two explain sinks share.
 #include "output/explain.h"
 #include "output/json_values.h"
-#include "output/put.h"
+#include "output/fast_format.h"
 #include "util/escape.h"
 
 namespace tcptrail {
@@ -90,20 +90,20 @@ char* put_findings(char* p, const std::vector<Finding>& findings) {
 }  // namespace
 
 ExplainSink::ExplainSink(WallClock& clock, bool local_time)
-    : clock_(clock), local_time_(local_time), narrator_([this](std::uint64_t boot_ns) {
+    : clock_(clock), local_time_(local_time), explainer_([this](std::uint64_t boot_ns) {
         if (!local_time_) return clock_.rfc3339(boot_ns).substr(11, 8) + 'Z';
         char text[WallClock::kLocalSize];
         return std::string(text, clock_.put_local(text, boot_ns));
       }) {}
 
-void ExplainSink::on(const StartupRecord& r) { narrator_.on(r); }
+void ExplainSink::on(const StartupRecord& r) { explainer_.on(r); }
 
 void ExplainSink::on(const TimeWaitRecord& r) {
-  if (const auto explanation = narrator_.on(r)) put(*explanation);
+  if (const auto explanation = explainer_.on(r)) put(*explanation);
 }
 
 void ExplainSink::on(const SummaryRecord& r) {
-  for (const Explanation& explanation : narrator_.finish(r.boot_ns)) put(explanation);
+  for (const Explanation& explanation : explainer_.finish(r.boot_ns)) put(explanation);
 }
 
 ExplainJson::ExplainJson(OutFile& out, WallClock& clock, const ExplainJsonOptions& options)

@@ -7,7 +7,7 @@
 #include "tcp/phrase.h"
 #include "output/columns.h"
 #include "output/explain.h"
-#include "output/put.h"
+#include "output/fast_format.h"
 #include "output/wrap.h"
 #include "util/escape.h"
 

@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "output/json_values.h"
-#include "output/put.h"
+#include "output/fast_format.h"
 #include "util/escape.h"
 
 namespace tcptrail {

@@ -12,7 +12,7 @@
 #include <string_view>
 
 #include "tcp/record.h"
-#include "output/put.h"
+#include "output/fast_format.h"
 #include "output/wall_clock.h"
 #include "util/escape.h"
 

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "output/json_values.h"
-#include "output/put.h"
+#include "output/fast_format.h"
 
 namespace tcptrail {
 

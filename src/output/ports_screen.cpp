@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "output/put.h"
+#include "output/fast_format.h"
 #include "output/row.h"
 #include "output/wrap.h"
 #include "util/escape.h"
@@ -15,7 +15,7 @@ namespace tcptrail {
 namespace {
 
 constexpr std::size_t kRefusedShown = 5;
-constexpr std::uint64_t kMsPerNs = 1'000'000;
+constexpr std::uint64_t kNsPerMs = 1'000'000;
 constexpr std::string_view kHomeAndClear = "\x1b[H\x1b[J";
 
 std::string wall_time(WallClock& clock, std::uint64_t boot_ns) {
@@ -24,7 +24,7 @@ std::string wall_time(WallClock& clock, std::uint64_t boot_ns) {
 }
 
 std::string age_text(const std::optional<std::uint64_t>& ns) {
-  return ns ? duration_text(*ns / kMsPerNs) : std::string("before the trace");
+  return ns ? duration_text(*ns / kNsPerMs) : std::string("before the trace");
 }
 
 std::string growth_text(const std::optional<double>& per_s) {

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <numeric>
 
-#include "output/put.h"
+#include "output/fast_format.h"
 #include "output/row.h"
 #include "output/wrap.h"
 #include "util/escape.h"

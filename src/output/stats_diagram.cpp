@@ -8,7 +8,7 @@
 #include <array>
 #include <cmath>
 
-#include "output/put.h"
+#include "output/fast_format.h"
 #include "output/stats_sink.h"
 
 namespace tcptrail {
@@ -93,7 +93,7 @@ bool in_picture(TcpState from, TcpState to) {
 
 // Calls `put` for each edge that was taken.
 template <class Put>
-void for_each_edge(const Period& p, Put&& put) {
+void for_each_edge(const StatsInterval& p, Put&& put) {
   for (unsigned from = 0; from < kStateCount; ++from) {
     for (unsigned to = 0; to < kStateCount; ++to) {
       const auto n = p.edge(static_cast<TcpState>(from), static_cast<TcpState>(to));
@@ -102,7 +102,7 @@ void for_each_edge(const Period& p, Put&& put) {
   }
 }
 
-std::string time_waits_left(const Period& p) {
+std::string time_waits_left(const StatsInterval& p) {
   std::string text;
   for (std::size_t i = 0; i < p.leaves().size(); ++i)
     if (p.leaves()[i] != 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", grouped(p.leaves()[i]), to_string(static_cast<LeaveReason>(i)));
@@ -111,7 +111,7 @@ std::string time_waits_left(const Period& p) {
 
 }  // namespace
 
-std::string diagram_text(const Period& p) {
+std::string diagram_text(const StatsInterval& p) {
   std::string out = fmt::format("{} connections that ended. A count stands beside its arrow; 0 is left out.\n", grouped(p.total().connections));
   std::string_view rest = kPicture;
   while (!rest.empty()) {
@@ -143,7 +143,7 @@ std::string diagram_text(const Period& p) {
   return out;
 }
 
-std::string diagram_dot(const Period& p) {
+std::string diagram_dot(const StatsInterval& p) {
   std::string out = "// SPDX-License-Identifier: BSD-2-Clause\n";
   out += fmt::format("// {} connections; draw it with: dot -Tsvg\n", p.total().connections);
   out += "digraph tcp {\n  node [shape=box, style=rounded, fontname=monospace];\n  edge [fontname=monospace];\n";
@@ -169,7 +169,7 @@ void StatsDiagram::on(const SummaryRecord& r) {
   loss_.finish();
 }
 
-void StatsDiagram::put(const Period& p) {
+void StatsDiagram::put(const StatsInterval& p) {
   const std::string text = form_ == DiagramForm::kDot ? diagram_dot(p) : diagram_text(p);
   out_.commit(put::text(out_.reserve(text.size()), text));
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The `rollup` and `period` records of docs/json.md.
 #include "output/json_values.h"
-#include "output/put.h"
+#include "output/fast_format.h"
 #include "output/stats_sink.h"
 #include "util/escape.h"
 
@@ -62,7 +62,7 @@ char* end_array(char* p) {
   return p;
 }
 
-char* put_states(char* p, const Period& period) {
+char* put_states(char* p, const StatsInterval& period) {
   p = put::literal(p, R"(,"states":[)");
   for (unsigned n = 1; n < kStateCount; ++n) {
     const auto state = static_cast<TcpState>(n);
@@ -76,7 +76,7 @@ char* put_states(char* p, const Period& period) {
   return end_array(p);
 }
 
-char* put_edges(char* p, const Period& period) {
+char* put_edges(char* p, const StatsInterval& period) {
   p = put::literal(p, R"(,"edges":[)");
   for (unsigned from = 0; from < kStateCount; ++from) {
     for (unsigned to = 0; to < kStateCount; ++to) {
@@ -91,7 +91,7 @@ char* put_edges(char* p, const Period& period) {
   return end_array(p);
 }
 
-char* put_talkers(char* p, const Period& period) {
+char* put_talkers(char* p, const StatsInterval& period) {
   p = put::literal(p, R"(,"talkers":[)");
   for (const Talker& t : period.talkers().top(kTalkersShown)) {
     p = format_address(put::literal(p, R"({"raddr":")"), t.address, t.family);
@@ -148,13 +148,13 @@ void StatsJson::on(const SummaryRecord& r) {
   stream_.on(r);
 }
 
-void StatsJson::put(const Period& p) {
+void StatsJson::put(const StatsInterval& p) {
   for (const Group* g : p.groups()) put_rollup(p, *g);
   put_period(p);
 }
 
 // The record's time is the end of the interval.
-char* StatsJson::begin(std::size_t room, std::string_view type, const Period& p) {
+char* StatsJson::begin(std::size_t room, std::string_view type, const StatsInterval& p) {
   char* c = put_word(put::literal(out_.reserve(room + stream_.tail().size()), R"({"type":)"), type);
   c = clock_.put_rfc3339(put::literal(c, R"(,"time":")"), p.end_ns);
   c = put::number(put::literal(c, R"(","boot_ns":)"), p.end_ns);
@@ -162,7 +162,7 @@ char* StatsJson::begin(std::size_t room, std::string_view type, const Period& p)
   return put_time(put::literal(c, R"(,"start":)"), clock_, p.start_ns);
 }
 
-void StatsJson::put_rollup(const Period& p, const Group& g) {
+void StatsJson::put_rollup(const StatsInterval& p, const Group& g) {
   char* c = begin(kFixedRoom, "rollup", p);
   c = put_name(put::literal(c, R"(,"comm":)"), g.key.comm.view());
   c = put_non_zero(put::literal(c, R"(,"service_port":)"), g.key.service_port);
@@ -184,7 +184,7 @@ void StatsJson::put_rollup(const Period& p, const Group& g) {
   out_.commit(put::text(c, stream_.tail()));
 }
 
-void StatsJson::put_period(const Period& p) {
+void StatsJson::put_period(const StatsInterval& p) {
   const auto services = stats_.services(p.end_ns);
   const std::size_t elements = kStateCount + kStateCount * kStateCount + kTalkersShown + kServicesShown;
   const Group& total = p.total();

@@ -32,8 +32,8 @@ class StatsSink : public RecordSink {
 
  protected:
   explicit StatsSink(std::uint64_t interval_ns, std::size_t max_groups = kMaxGroups)
-      : interval_ns_(interval_ns), stats_({.interval_ns = interval_ns, .max_groups = max_groups}, [this](const Period& p) { put(p); }) {}
-  virtual void put(const Period& period) = 0;
+      : interval_ns_(interval_ns), stats_({.interval_ns = interval_ns, .max_groups = max_groups}, [this](const StatsInterval& p) { put(p); }) {}
+  virtual void put(const StatsInterval& period) = 0;
 
   std::uint64_t interval_ns_;
   Stats stats_;
@@ -56,14 +56,14 @@ class StatsText final : public StatsSink {
   void on(const SummaryRecord& r) override;
 
  private:
-  void put(const Period& period) override;
-  void headline(const Period& p);
-  void services(const Period& p);
-  void states(const Period& p);
-  void durations(const Period& p);
-  void time_waits(const Period& p);
-  void failures(const Period& p);
-  void talkers(const Period& p);
+  void put(const StatsInterval& period) override;
+  void headline(const StatsInterval& p);
+  void services(const StatsInterval& p);
+  void states(const StatsInterval& p);
+  void durations(const StatsInterval& p);
+  void time_waits(const StatsInterval& p);
+  void failures(const StatsInterval& p);
+  void talkers(const StatsInterval& p);
   void line(std::string_view text);
   void title(std::string_view text);
   void wrapped(std::string_view text, std::string_view head, std::size_t indent);
@@ -91,10 +91,10 @@ class StatsJson final : public StatsSink {
   void on(const SummaryRecord& r) override;
 
  private:
-  void put(const Period& period) override;
-  char* begin(std::size_t room, std::string_view type, const Period& p);
-  void put_rollup(const Period& p, const Group& g);
-  void put_period(const Period& p);
+  void put(const StatsInterval& period) override;
+  char* begin(std::size_t room, std::string_view type, const StatsInterval& p);
+  void put_rollup(const StatsInterval& p, const Group& g);
+  void put_period(const StatsInterval& p);
 
   OutFile& out_;
   WallClock& clock_;
@@ -111,7 +111,7 @@ class StatsDiagram final : public StatsSink {
   void on(const SummaryRecord& r) override;
 
  private:
-  void put(const Period& period) override;
+  void put(const StatsInterval& period) override;
 
   OutFile& out_;
   DiagramForm form_;
@@ -119,8 +119,8 @@ class StatsDiagram final : public StatsSink {
 };
 
 // The diagram as text: at most 100 columns, or Graphviz DOT.
-std::string diagram_text(const Period& period);
-std::string diagram_dot(const Period& period);
+std::string diagram_text(const StatsInterval& period);
+std::string diagram_dot(const StatsInterval& period);
 
 // "12,345".
 std::string grouped(std::uint64_t n);

@@ -11,9 +11,9 @@
 #include <tuple>
 
 #include "tcp/phrase.h"
-#include "output/blocks.h"
+#include "output/bar_chart.h"
 #include "output/columns.h"
-#include "output/put.h"
+#include "output/fast_format.h"
 #include "output/stats_sink.h"
 #include "output/wrap.h"
 #include "util/escape.h"
@@ -178,7 +178,7 @@ std::string StatsText::clock_text(std::uint64_t boot_ns) const {
   return clock_.rfc3339(boot_ns).substr(11, 8) + 'Z';
 }
 
-void StatsText::put(const Period& p) {
+void StatsText::put(const StatsInterval& p) {
   if (!first_) line("\n");
   first_ = false;
   headline(p);
@@ -190,7 +190,7 @@ void StatsText::put(const Period& p) {
   talkers(p);
 }
 
-void StatsText::headline(const Period& p) {
+void StatsText::headline(const StatsInterval& p) {
   const Group& total = p.total();
   const double seconds = static_cast<double>(p.end_ns - p.seen_from_ns) / 1e9;
   std::string text = fmt::format("{} {} to {}: {} {} ended", clock_.rfc3339(p.seen_from_ns).substr(0, 10), clock_text(p.seen_from_ns), clock_text(p.end_ns),
@@ -213,7 +213,7 @@ void StatsText::headline(const Period& p) {
     wrapped(fmt::format("There were more kinds of connections than are kept apart: {} records are summed as (all others).", grouped(p.rest())), "", 2);
 }
 
-void StatsText::services(const Period& p) {
+void StatsText::services(const StatsInterval& p) {
   const auto sums = sums_by_service(p.groups());
   if (sums.empty()) return;
   title(fmt::format("{} {} {}   CLOSED FIRST:{} {} {} {}", cell("SERVICE", 30), cell("ROLE", 7), right("ENDED", 11), right("LOCAL", 6), right("REMOTE", 6),
@@ -238,7 +238,7 @@ void StatsText::services(const Period& p) {
   if (sums.size() > kServicesShown) line(fmt::format("... and {} more. --json has all of them.", grouped(sums.size() - kServicesShown)));
 }
 
-void StatsText::failures(const Period& p) {
+void StatsText::failures(const StatsInterval& p) {
   struct Failure {
     std::string reason;
     std::uint64_t count = 0;
@@ -269,7 +269,7 @@ void StatsText::failures(const Period& p) {
   }
 }
 
-void StatsText::states(const Period& p) {
+void StatsText::states(const StatsInterval& p) {
   bool any = false;
   for (unsigned n = 1; n < kStateCount; ++n) any |= p.state(static_cast<TcpState>(n)).count() != 0;
   if (!any) return;
@@ -287,7 +287,7 @@ void StatsText::states(const Period& p) {
   }
 }
 
-void StatsText::durations(const Period& p) {
+void StatsText::durations(const StatsInterval& p) {
   const DenseHistogram& h = p.duration();
   if (h.count() == 0) return;
   title("HOW LONG CONNECTIONS LASTED");
@@ -318,7 +318,7 @@ void StatsText::durations(const Period& p) {
   if (p.connect().count() != 0) line(fmt::format("Handshakes of connect(): {}.", all(p.connect())));
 }
 
-void StatsText::time_waits(const Period& p) {
+void StatsText::time_waits(const StatsInterval& p) {
   const auto services = stats_.services(p.end_ns);
   const auto shown = std::min(services.size(), kTimeWaitsShown);
   if (shown != 0) {
@@ -341,7 +341,7 @@ void StatsText::time_waits(const Period& p) {
   if (!left.empty()) wrapped(left + ".", shown == 0 ? "TIME_WAIT that ended: " : "Ended: ", 7);
 }
 
-void StatsText::talkers(const Period& p) {
+void StatsText::talkers(const StatsInterval& p) {
   const auto top = p.talkers().top(kTalkersShown);
   if (top.empty() || top.front().bytes() == 0) return;
   title(fmt::format("{} {} {} {}", cell("TOP TALKERS (remote address)", 40), right("CONNECTIONS", 12), right("SENT", 12), right("RECEIVED", 12)));

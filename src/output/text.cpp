@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "output/ports_text.h"
-#include "output/put.h"
+#include "output/fast_format.h"
 #include "util/escape.h"
 #include "util/message.h"
 

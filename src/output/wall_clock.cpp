@@ -6,7 +6,7 @@
 #include <cstring>
 #include <ctime>
 
-#include "output/put.h"
+#include "output/fast_format.h"
 
 namespace tcptrail {
 namespace {

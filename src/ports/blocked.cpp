@@ -40,7 +40,7 @@ BindOptions with(BindOptions options, BindOptions more) {
 
 }  // namespace
 
-BlockedAttempts::BlockedAttempts(Filters filters, MachineFacts& facts, RecordSink& sink)
+BlockedAttempts::BlockedAttempts(Filters filters, MachineQueries& facts, RecordSink& sink)
     : filters_(std::move(filters)), facts_(facts), sink_(sink) {}
 
 // Filters on how a connection ended have nothing to say of one that never was; an
@@ -48,7 +48,7 @@ BlockedAttempts::BlockedAttempts(Filters filters, MachineFacts& facts, RecordSin
 bool BlockedAttempts::passes(const Attempt& attempt, std::optional<bool> in_tree) const {
   const bool no_port_wanted = std::find(filters_.how.begin(), filters_.how.end(), How::kNoPort) != filters_.how.end();
   if (!filters_.closed_by.empty() || filters_.min_duration_ns || (!filters_.how.empty() && !no_port_wanted)) return false;
-  Facts facts;
+  FilterInput facts;
   facts.tuple = attempt.tuple;
   facts.netns = attempt.netns;
   facts.owner = attempt.caller;
@@ -57,7 +57,7 @@ bool BlockedAttempts::passes(const Attempt& attempt, std::optional<bool> in_tree
   facts.in_tree = in_tree;
   facts.listener = attempt.op != BlockedOp::kConnect;
   facts.ended = true;
-  return match(filters_, facts) == Verdict::kYes;
+  return match(filters_, facts) == Match::kYes;
 }
 
 void BlockedAttempts::refused(const Event& event) {
@@ -148,7 +148,7 @@ std::vector<std::uint32_t> BlockedAttempts::netns_to_look_at() const {
   return all;
 }
 
-void BlockedAttempts::looked(std::uint64_t boot_ns, std::span<const PortSnapshot> snapshots) {
+void BlockedAttempts::on_snapshots(std::uint64_t boot_ns, std::span<const PortSnapshot> snapshots) {
   // What is refused during the look waits for the next one.
   const auto later = pending_.begin() + static_cast<std::ptrdiff_t>(std::exchange(asked_, 0));
   for (const PortSnapshot& snapshot : snapshots) {
@@ -169,7 +169,7 @@ void BlockedAttempts::looked(std::uint64_t boot_ns, std::span<const PortSnapshot
 
 void BlockedAttempts::give_up(std::uint64_t boot_ns) {
   look_begins();
-  looked(boot_ns, {});
+  on_snapshots(boot_ns, {});
 }
 
 void BlockedAttempts::write(const Attempt& attempt, const PortSnapshot* snapshot, const PortSysctls* sysctls, std::uint64_t boot_ns) {
@@ -242,7 +242,7 @@ void BlockedAttempts::join_connect(const Attempt& attempt, const PortSnapshot& s
       record.remedies = bound_connect_remedies(*blockers.front(), snapshot.holders(blockers.front()->cookie), now_ns);
     }
   } else {
-    ConnectVerdict verdict = connect_verdict(snapshot.table(), sysctls, {attempt.tuple}, now_ns);
+    ConnectAnswer verdict = connect_verdict(snapshot.table(), sysctls, {attempt.tuple}, now_ns);
     if (!verdict.ok) {
       record.free_in_ms = verdict.free_in_ms;
       record.remedies = connect_remedies({.question = {attempt.tuple},

@@ -16,15 +16,15 @@
 
 #include "connections/conn.h"
 #include "tcp/event.h"
-#include "tcp/feed.h"
-#include "tcp/machine_facts.h"
+#include "tcp/model_input.h"
+#include "tcp/machine_queries.h"
 #include "ports/port_report.h"
 
 namespace tcptrail {
 
 class BlockedAttempts {
  public:
-  BlockedAttempts(Filters filters, MachineFacts& facts, RecordSink& sink);
+  BlockedAttempts(Filters filters, MachineQueries& facts, RecordSink& sink);
 
   // REFUSED: a bind() or listen().
   void refused(const Event& event);
@@ -40,7 +40,7 @@ class BlockedAttempts {
   void look_begins() { asked_ = pending_.size(); }
   // It has ended: `snapshots` of the namespaces that could be read. What came before it began is
   // answered, without blockers where the namespace could not be read.
-  void looked(std::uint64_t boot_ns, std::span<const PortSnapshot> snapshots);
+  void on_snapshots(std::uint64_t boot_ns, std::span<const PortSnapshot> snapshots);
   // No look will come (the end of the run, or nothing to look with).
   void give_up(std::uint64_t boot_ns);
 
@@ -67,7 +67,7 @@ class BlockedAttempts {
   void join_connect(const Attempt& attempt, const PortSnapshot& snapshot, const PortSysctls& sysctls, BlockedRecord& record);
 
   Filters filters_;
-  MachineFacts& facts_;
+  MachineQueries& facts_;
   RecordSink& sink_;
   std::deque<Attempt> pending_;
   std::size_t asked_ = 0;  // the first of them, which the present look answers: they do not grow any more

@@ -88,26 +88,26 @@ std::vector<std::pair<TcpState, std::uint64_t>> states_of(const Sockets& sockets
 }
 
 bool passes(const PortSnapshot& snapshot, const Filters& filters, const PortSocket& s) {
-  Facts facts;
+  FilterInput facts;
   facts.tuple = s.tuple;
   facts.netns = snapshot.netns();
   facts.ended = true;
   facts.listener = s.tuple.rport == 0;
   if (!s.minisocket) facts.uid = s.uid;
   // Finding the owners of a hundred thousand minisockets takes its time.
-  if (filters.pids.empty() && filters.comm_glob.empty()) return match(filters, facts) == Verdict::kYes;
+  if (filters.pids.empty() && filters.comm_glob.empty()) return match(filters, facts) == Match::kYes;
   const auto holders = snapshot.holders(s.cookie);
   if (holders.empty()) {
     if (const PortOwner past = snapshot.past_owner(s); past.process.pid != 0) {
       facts.owner = past.process;
       facts.owner_source = OwnerSource::kClose;
     }
-    return match(filters, facts) == Verdict::kYes;
+    return match(filters, facts) == Match::kYes;
   }
   return std::any_of(holders.begin(), holders.end(), [&](const Process& process) {
     facts.owner = process;
     facts.owner_source = OwnerSource::kClose;
-    return match(filters, facts) == Verdict::kYes;
+    return match(filters, facts) == Match::kYes;
   });
 }
 
@@ -260,7 +260,7 @@ PortRecord answer_bind(const PortSnapshot& snapshot, const PortSysctls& sysctls,
 
 namespace {
 
-DestinationRecord destination_record(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Tuple& tuple, const ConnectVerdict& verdict,
+DestinationRecord destination_record(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Tuple& tuple, const ConnectAnswer& verdict,
                                      std::uint64_t now_ns) {
   DestinationRecord record;
   record.boot_ns = now_ns;
@@ -433,7 +433,7 @@ void report_destinations(const PortSnapshot& snapshot, const PortSysctls& sysctl
     // The connections that a server in the range has accepted are no use of ephemeral ports.
     if (std::all_of(group.begin(), group.end(), [&](const PortSocket* s) { return snapshot.table().pinned(s->tuple.lport); })) continue;
     if (std::none_of(group.begin(), group.end(), [&](const PortSocket* s) { return passes(snapshot, filters, *s); })) continue;
-    const ConnectVerdict verdict = ephemeral.verdict(group, now_ns);
+    const ConnectAnswer verdict = ephemeral.verdict(group, now_ns);
     DestinationRecord record = destination_record(snapshot, sysctls, group.front()->tuple, verdict, now_ns);
     // People are told the owners with the ports.
     if (list == PortList::kEach) record.owners = owners_of(snapshot, verdict.blockers);
@@ -477,7 +477,7 @@ void report_time_wait(const PortSnapshot& snapshot, const Filters& filters, std:
 }
 
 DestinationRecord answer_connect(const PortSnapshot& snapshot, const PortSysctls& sysctls, const ConnectQuestion& question, std::uint64_t now_ns) {
-  const ConnectVerdict verdict = connect_verdict(snapshot.table(), sysctls, question, now_ns);
+  const ConnectAnswer verdict = connect_verdict(snapshot.table(), sysctls, question, now_ns);
   DestinationRecord record = destination_record(snapshot, sysctls, question.tuple, verdict, now_ns);
   record.owners = owners_of(snapshot, verdict.blockers);
   return record;

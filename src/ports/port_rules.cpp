@@ -270,8 +270,8 @@ EphemeralPorts::EphemeralPorts(const PortTable& table, const PortSysctls& sysctl
   candidate_count_ = static_cast<unsigned>(candidates_.count());
 }
 
-ConnectVerdict EphemeralPorts::verdict(std::span<const PortSocket* const> to_destination, std::uint64_t now_ns) const {
-  ConnectVerdict verdict;
+ConnectAnswer EphemeralPorts::verdict(std::span<const PortSocket* const> to_destination, std::uint64_t now_ns) const {
+  ConnectAnswer verdict;
   verdict.pinned = pinned_;
   unsigned taken = 0;
   unsigned used_port = 0;
@@ -326,7 +326,7 @@ bool stands_between(const PortSocket& s, const Tuple& tuple) {
          s.tuple.rport == tuple.rport && s.tuple.raddr == tuple.raddr && s.tuple.laddr == tuple.laddr;
 }
 
-ConnectVerdict connect_verdict(const PortTable& table, const PortSysctls& sysctls, const ConnectQuestion& question, std::uint64_t now_ns) {
+ConnectAnswer connect_verdict(const PortTable& table, const PortSysctls& sysctls, const ConnectQuestion& question, std::uint64_t now_ns) {
   std::vector<const PortSocket*> to_destination;
   for (const PortSocket& s : table.all())
     if (stands_between(s, question.tuple)) to_destination.push_back(&s);

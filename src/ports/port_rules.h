@@ -141,7 +141,7 @@ bool may_reuse(const PortSocket& minisocket, const PortSysctls& sysctls, bool bo
 // When an unbound connect() first may; nullopt = not before it has gone.
 std::optional<std::uint64_t> reusable_from_ns(const PortSocket& minisocket, const PortSysctls& sysctls);
 
-struct ConnectVerdict {
+struct ConnectAnswer {
   bool ok = false;
   unsigned used = 0;       // ports of the range with a socket to the destination
   unsigned time_wait = 0;  // of these, in TIME_WAIT
@@ -152,7 +152,7 @@ struct ConnectVerdict {
   std::vector<const PortSocket*> blockers;  // sockets on ports of the range to that destination
 };
 
-ConnectVerdict connect_verdict(const PortTable& table, const PortSysctls& sysctls, const ConnectQuestion& question,
+ConnectAnswer connect_verdict(const PortTable& table, const PortSysctls& sysctls, const ConnectQuestion& question,
                                std::uint64_t now_ns);
 
 // Whether the socket stands between these two addresses in the established table, where
@@ -164,7 +164,7 @@ class EphemeralPorts {
  public:
   EphemeralPorts(const PortTable& table, const PortSysctls& sysctls);
   // `to_destination`: the sockets between the two addresses, on any local port, in order of it.
-  [[nodiscard]] ConnectVerdict verdict(std::span<const PortSocket* const> to_destination, std::uint64_t now_ns) const;
+  [[nodiscard]] ConnectAnswer verdict(std::span<const PortSocket* const> to_destination, std::uint64_t now_ns) const;
 
  private:
   [[nodiscard]] std::optional<std::uint64_t> next_release(std::span<const PortSocket* const> to_destination,

@@ -70,14 +70,14 @@ std::vector<LeakRecord> PortsWatch::leaks(std::uint64_t boot_ns, const PortSnaps
     if (boot_ns - since.value_or(began_ns_) < kLeakAfterNs) continue;
     const auto holders = snapshot.holders(s.cookie);
     const Process owner = holders.empty() ? Process{} : holders.front();
-    Facts facts;
+    FilterInput facts;
     facts.tuple = s.tuple;
     facts.netns = snapshot.netns();
     facts.owner = owner;
     facts.owner_source = OwnerSource::kClose;  // nothing more will be learned
     facts.uid = s.uid;
     facts.ended = true;
-    if (match(filters_, facts) != Verdict::kYes) continue;
+    if (match(filters_, facts) != Match::kYes) continue;
     const auto [it, is_new] = by_owner.try_emplace({snapshot.netns(), s.state, owner.pid});
     LeakRecord& leak = it->second;
     ++leak.count;

@@ -15,14 +15,14 @@
 #include <vector>
 
 #include "connections/conn.h"
-#include "tcp/machine_facts.h"
+#include "tcp/machine_queries.h"
 #include "ports/port_report.h"
 
 namespace tcptrail {
 
 class PortsWatch {
  public:
-  PortsWatch(Filters filters, PortList list, bool list_time_waits, MachineFacts& facts, RecordSink& sink)
+  PortsWatch(Filters filters, PortList list, bool list_time_waits, MachineQueries& facts, RecordSink& sink)
       : filters_(std::move(filters)), list_(list), list_time_waits_(list_time_waits), facts_(facts), sink_(sink) {}
 
   // An active open has got its port.
@@ -62,7 +62,7 @@ class PortsWatch {
   Filters filters_;
   PortList list_;
   bool list_time_waits_;
-  MachineFacts& facts_;
+  MachineQueries& facts_;
   RecordSink& sink_;
   std::uint64_t began_ns_ = 0;      // of the first interval
   std::uint64_t last_look_ns_ = 0;  // of the present one

@@ -28,7 +28,7 @@ struct RecordingPreamble {
 };
 static_assert(sizeof(RecordingPreamble) == 32 && offsetof(RecordingPreamble, checksum) == 28);
 
-enum class BlockType : std::uint8_t {
+enum class FileBlock : std::uint8_t {
   kHeader = 1,  // JSON: who recorded what, where and how; always the first block
   kItems = 2,
   kEnd = 3,     // RecordingEnd; nothing follows it
@@ -43,7 +43,7 @@ struct BlockHeader {
   // the payload as stored: a block of another file does not fit either.
   std::uint32_t checksum = 0;
   std::uint32_t sequence = 0;  // 0 is the header
-  BlockType type = BlockType::kItems;
+  FileBlock type = FileBlock::kItems;
   std::uint8_t flags = 0;
   std::uint16_t reserved = 0;
   std::uint32_t raw_size = 0;     // of the payload, uncompressed

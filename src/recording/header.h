@@ -17,12 +17,12 @@
 namespace tcptrail {
 
 // What the model has to know of the programs that feed it.
-struct ProgramFacts {
+struct ProgramCapabilities {
   bool can_look = true;            // snapshots are taken
   bool resets_traced = false;      // tcp_send_reset is attached
   bool listen_traced = true;       // refused listen() comes as an event of its own
   bool cookie_is_address = false;  // no cookie helper
-  friend bool operator==(const ProgramFacts&, const ProgramFacts&) = default;
+  friend bool operator==(const ProgramCapabilities&, const ProgramCapabilities&) = default;
 };
 
 struct RecordingHeader {
@@ -34,7 +34,7 @@ struct RecordingHeader {
   std::vector<std::uint32_t> netns;     // --netns as inode numbers; startup.filters has the text
   bool in_tree = false;                 // -- CMD
   std::vector<std::pair<std::string, std::string>> labels;
-  ProgramFacts programs;
+  ProgramCapabilities programs;
   std::uint32_t own_netns = 0;          // of the recorder: what `ports` shows unless told otherwise; 0 = unknown
 };
 

@@ -26,15 +26,15 @@ void ItemDecoder::start(std::span<const std::byte> payload, std::uint16_t layout
   for (std::size_t kind = 0; kind < before_.size(); ++kind) before_[kind].base.kind = static_cast<std::uint8_t>(kind);
 }
 
-ItemDecoder::Status ItemDecoder::next(Feed& feed, RecordedAnswers& answers) {
+ItemDecoder::Status ItemDecoder::next(ModelInput& input, RecordedFacts& answers) {
   if (p_ == end_) return Status::kEnd;
   const auto type = std::to_integer<std::uint8_t>(*p_++);
   ++items_;
-  const bool good = type < kFirstOtherItem ? take_event(type, feed) : take_other(ItemType{type}, feed, answers);
+  const bool good = type < kFirstOtherItem ? take_event(type, input) : take_other(ItemType{type}, input, answers);
   return good ? Status::kItem : Status::kMalformed;
 }
 
-bool ItemDecoder::take_event(std::uint8_t kind, Feed& feed) {
+bool ItemDecoder::take_event(std::uint8_t kind, ModelInput& input) {
   const std::size_t words = size_of_kind(kind) / 8;
   std::uint16_t mask = 0;
   if (words == 0 || end_ - p_ < static_cast<std::ptrdiff_t>(sizeof mask)) return false;
@@ -64,35 +64,35 @@ bool ItemDecoder::take_event(std::uint8_t kind, Feed& feed) {
   if (layout_ < TCPTRAIL_LAYOUT_VERSION) {
     Event upgraded = event;  // what follows is told as a difference to what was recorded
     upgrade(upgraded, layout_);
-    feed.event(upgraded);
+    input.event(upgraded);
   } else {
-    feed.event(event);
+    input.event(event);
   }
   return true;
 }
 
-bool ItemDecoder::take_other(ItemType type, Feed& feed, RecordedAnswers& answers) {
+bool ItemDecoder::take_other(ItemType type, ModelInput& input, RecordedFacts& answers) {
   std::uint64_t boot_ns = 0;
   std::uint64_t number = 0;
   std::uint8_t byte = 0;
   switch (type) {
     case ItemType::kBeginSnapshot:
       if (!take_time(boot_ns) || !take_byte(byte) || byte > 1) return false;
-      feed.begin_snapshot(boot_ns, byte != 0);
+      input.begin_snapshot(boot_ns, byte != 0);
       return true;
     case ItemType::kEndSnapshot:
       if (!take_time(boot_ns) || !take_byte(byte) || byte > 1) return false;
       scope_.minisockets_only = byte != 0;
       if (!take_namespaces(scope_.netns_read) || !take_namespaces(scope_.netns_refused) || !take_namespaces(scope_.netns_gone)) return false;
-      feed.end_snapshot(boot_ns, scope_);
+      input.end_snapshot(boot_ns, scope_);
       return true;
     case ItemType::kAdvanceTo:
       if (!take_time(boot_ns)) return false;
-      feed.advance_to(boot_ns);
+      input.advance_to(boot_ns);
       return true;
     case ItemType::kRound:
       if (!take_time(boot_ns)) return false;
-      feed.round(boot_ns);
+      input.round(boot_ns);
       return true;
     case ItemType::kLoss: {
       LossRecord record;
@@ -100,16 +100,16 @@ bool ItemDecoder::take_other(ItemType type, Feed& feed, RecordedAnswers& answers
       Loss& loss = record.loss;
       for (std::uint64_t* value : {&loss.ring, &loss.nested, &loss.table, &loss.malformed, &loss.other, &record.since})
         if (!take(*value)) return false;
-      feed.loss(record);
+      input.loss(record);
       return true;
     }
     case ItemType::kClockOffset:
       if (!take(number)) return false;
-      feed.clock_offset(unfold_sign(number));
+      input.clock_offset(unfold_sign(number));
       return true;
     case ItemType::kFinish:
       if (!take_time(boot_ns)) return false;
-      feed.finish(boot_ns);
+      input.finish(boot_ns);
       return true;
     case ItemType::kCgroup: {
       std::uint64_t size = 0;

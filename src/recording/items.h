@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What stands in a block: the calls of a Feed and the answers of MachineFacts,
+// What stands in a block: the calls of a ModelInput and the answers of MachineQueries,
 // one item each, in the order in which they were made. An item is a type byte
 // and its content; docs/recording.md has the tables. The encoder makes the
 // payload of one block, the decoder takes a payload apart and trusts none of it.
@@ -13,9 +13,9 @@
 #include <string_view>
 #include <vector>
 
-#include "tcp/feed.h"
-#include "tcp/machine_facts.h"
-#include "recording/answers.h"
+#include "tcp/model_input.h"
+#include "tcp/machine_queries.h"
+#include "recording/recorded_facts.h"
 
 namespace tcptrail {
 
@@ -80,8 +80,8 @@ class ItemDecoder {
 
   // `layout` is that of the events; 1..TCPTRAIL_LAYOUT_VERSION. The bytes must outlive the decoder's use of them.
   void start(std::span<const std::byte> payload, std::uint16_t layout);
-  // The next item: a call of `feed`, or an answer for `answers`.
-  Status next(Feed& feed, RecordedAnswers& answers);
+  // The next item: a call of `input`, or an answer for `answers`.
+  Status next(ModelInput& input, RecordedFacts& answers);
 
   [[nodiscard]] std::uint32_t items() const { return items_; }
   [[nodiscard]] std::uint32_t events() const { return events_; }
@@ -91,8 +91,8 @@ class ItemDecoder {
   [[nodiscard]] std::uint64_t next_boot_ns() const;
 
  private:
-  bool take_event(std::uint8_t kind, Feed& feed);
-  bool take_other(ItemType type, Feed& feed, RecordedAnswers& answers);
+  bool take_event(std::uint8_t kind, ModelInput& input);
+  bool take_other(ItemType type, ModelInput& input, RecordedFacts& answers);
   bool take_time(std::uint64_t& boot_ns);
   bool take(std::uint64_t& value);
   bool take_byte(std::uint8_t& value);

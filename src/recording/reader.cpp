@@ -98,7 +98,7 @@ Result<void> RecordingReader::read_header() {
     if (status_ == Status::kStopped) return Error{name_ + ": stopped before its header was read"};
     return failure_;
   }
-  if (block.type != BlockType::kHeader) {
+  if (block.type != FileBlock::kHeader) {
     changed(block_at_, "its first block is not its header");
     return failure_;
   }
@@ -151,9 +151,9 @@ bool RecordingReader::read_block(BlockHeader& header) {
   return true;
 }
 
-RecordingReader::Status RecordingReader::next(Feed& feed) {
+RecordingReader::Status RecordingReader::next(ModelInput& input) {
   if (status_ == Status::kEnd || status_ == Status::kDamaged) return status_;
-  switch (items_.next(feed, answers_)) {
+  switch (items_.next(input, recorded_facts_)) {
     case ItemDecoder::Status::kItem:
       boot_ns_ = items_.boot_ns();
       return Status::kItem;
@@ -177,8 +177,8 @@ RecordingReader::Status RecordingReader::next_block() {
   block_ = {};
   BlockHeader header;
   if (!read_block(header)) return status_;
-  if (header.type == BlockType::kEnd) return check_end(header);
-  if (header.type != BlockType::kItems) {
+  if (header.type == FileBlock::kEnd) return check_end(header);
+  if (header.type != FileBlock::kItems) {
     changed(block_at_, "the block there is of an unknown type");
     return status_;
   }

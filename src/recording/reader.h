@@ -2,7 +2,7 @@
 // A recording back into the calls it was made of. Every block is read whole and
 // its checksum compared before anything of it is handed out; the first byte that
 // is not as it was written ends the reading, and what came before it is whole.
-// Input: a ByteSource, read once from front to end; output: calls of a Feed.
+// Input: a ByteSource, read once from front to end; output: calls of a ModelInput.
 // Bounded memory whatever the bytes are. Called by src/run/replay.
 #pragma once
 
@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "recording/answers.h"
+#include "recording/recorded_facts.h"
 #include "recording/byte_source.h"
 #include "recording/format.h"
 #include "recording/header.h"
@@ -38,14 +38,14 @@ class RecordingReader {
     kStopped,  // the source was asked to stop
     kDamaged,  // failure() says where and how
   };
-  Status next(Feed& feed);
+  Status next(ModelInput& input);
   // The time of the item that next() will hand out, if it has one and its block is there.
   [[nodiscard]] std::uint64_t next_boot_ns() const { return items_.next_boot_ns(); }
   // Of the last item.
   [[nodiscard]] std::uint64_t boot_ns() const { return boot_ns_; }
 
   // What the items so far have answered.
-  [[nodiscard]] const RecordedAnswers& answers() const { return answers_; }
+  [[nodiscard]] const RecordedFacts& answers() const { return recorded_facts_; }
   // The recording goes on in another file. After kEnd.
   [[nodiscard]] bool continued() const { return continued_; }
   [[nodiscard]] std::uint64_t events() const { return events_; }
@@ -74,7 +74,7 @@ class RecordingReader {
   std::string name_;
   RecordingPreamble preamble_;
   RecordingHeader header_;
-  RecordedAnswers answers_;
+  RecordedFacts recorded_facts_;
   ItemDecoder items_;
   std::unique_ptr<ZSTD_DCtx_s, FreeContext> zstd_;
   std::vector<std::byte> stored_;

@@ -19,20 +19,20 @@ std::uint64_t cgroup_of(const Event& event) {
 
 }  // namespace
 
-std::string RecordingFacts::cgroup_path(std::uint64_t id) {
+std::string RecordedQueries::cgroup_path(std::uint64_t id) {
   std::string path = machine_.cgroup_path(id);
   if (path.size() > kMaxCgroupPath) path.resize(kMaxCgroupPath);
   writer_.cgroup(id, path);
   return path;
 }
 
-std::optional<bool> RecordingFacts::is_alive(const Process& process) {
+std::optional<bool> RecordedQueries::is_alive(const Process& process) {
   const std::optional<bool> alive = machine_.is_alive(process);
   writer_.alive(process, alive);
   return alive;
 }
 
-std::optional<PortSysctls> RecordingFacts::port_sysctls(std::uint32_t netns) {
+std::optional<PortSysctls> RecordedQueries::port_sysctls(std::uint32_t netns) {
   std::optional<PortSysctls> sysctls = machine_.port_sysctls(netns);
   writer_.sysctls(netns, sysctls);
   return sysctls;

@@ -70,7 +70,7 @@ bool RecordingWriter::begin_part() {
   out_.commit(p + sizeof preamble_);
   const std::string json = header_json(header_);
   BlockHeader block;
-  block.type = BlockType::kHeader;
+  block.type = FileBlock::kHeader;
   block.raw_size = static_cast<std::uint32_t>(json.size());
   return put_block(block, std::as_bytes(std::span(json)));
 }
@@ -129,7 +129,7 @@ bool RecordingWriter::fits(std::uint64_t bytes) const {
 bool RecordingWriter::put_end(bool continued) {
   const RecordingEnd end{.items = part_items_, .events = part_events_, .blocks = blocks_, .continued = continued ? 1U : 0U};
   BlockHeader header;
-  header.type = BlockType::kEnd;
+  header.type = FileBlock::kEnd;
   header.raw_size = sizeof end;
   return put_block(header, bytes_of(end));
 }
@@ -162,7 +162,7 @@ bool RecordingWriter::rotate() {
   earlier_bytes_ += part_bytes_;
   ++preamble_.part;
   wants_snapshot_ = true;
-  answers_.forget_processes();
+  recorded_facts_.forget_processes();
   return begin_part() && put_answers();
 }
 
@@ -180,11 +180,11 @@ bool RecordingWriter::put_answers() {
     known.clear();
     return good;
   };
-  for (const auto& [id, path] : answers_.cgroups()) {
+  for (const auto& [id, path] : recorded_facts_.cgroups()) {
     known.cgroup(id, path);
     if (!put(kBlockFill)) return false;
   }
-  for (const auto& [netns, sysctls] : answers_.sysctls()) {
+  for (const auto& [netns, sysctls] : recorded_facts_.sysctls()) {
     known.sysctls(netns, sysctls);
     if (!put(kBlockFill)) return false;
   }
@@ -268,19 +268,19 @@ void RecordingWriter::finish(std::uint64_t boot_ns) {
 }
 
 void RecordingWriter::cgroup(std::uint64_t id, std::string_view path) {
-  if (!answers_.learn_cgroup(id, path)) return;
+  if (!recorded_facts_.learn_cgroup(id, path)) return;
   items_.cgroup(id, path);
   after_item();
 }
 
 void RecordingWriter::alive(const Process& process, std::optional<bool> alive) {
-  if (!answers_.learn_alive(process, alive)) return;
+  if (!recorded_facts_.learn_alive(process, alive)) return;
   items_.alive(process, alive);
   after_item();
 }
 
 void RecordingWriter::sysctls(std::uint32_t netns, const std::optional<PortSysctls>& sysctls) {
-  if (!answers_.learn_sysctls(netns, sysctls)) return;
+  if (!recorded_facts_.learn_sysctls(netns, sysctls)) return;
   items_.sysctls(netns, sysctls);
   after_item();
 }

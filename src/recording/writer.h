@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "recording/answers.h"
+#include "recording/recorded_facts.h"
 #include "recording/format.h"
 #include "recording/header.h"
 #include "recording/items.h"
@@ -56,7 +56,7 @@ class RecordingWriter {
   void cgroup(std::uint64_t id, std::string_view path);
   void alive(const Process& process, std::optional<bool> alive);
   void sysctls(std::uint32_t netns, const std::optional<PortSysctls>& sysctls);
-  [[nodiscard]] const RecordedAnswers& answers() const { return answers_; }
+  [[nodiscard]] const RecordedFacts& answers() const { return recorded_facts_; }
 
   // To be called in every round of the run loop, and at due_ns() when that is idle:
   // what waits in memory is written before it is a second old. Boot ns; UINT64_MAX = nothing waits.
@@ -105,7 +105,7 @@ class RecordingWriter {
   OutFile out_;
   RecordingPreamble preamble_;
   ItemEncoder items_;
-  RecordedAnswers answers_;
+  RecordedFacts recorded_facts_;
   std::unique_ptr<ZSTD_CCtx_s, FreeContext> zstd_;
   std::vector<std::byte> compressed_;
   std::optional<Error> failure_;

@@ -16,16 +16,16 @@
 #include "model/model.h"
 #include "kernel/cgroup.h"
 #include "kernel/diagnose.h"
-#include "kernel/live_facts.h"
+#include "kernel/live_queries.h"
 #include "kernel/machine.h"
 #include "kernel/netns.h"
 #include "kernel/privilege.h"
-#include "kernel/readable.h"
+#include "kernel/wait_any.h"
 #include "kernel/session.h"
 #include "recording/recorder.h"
 #include "run/child.h"
 #include "run/model_options.h"
-#include "run/pace.h"
+#include "run/snapshot_pacer.h"
 #include "run/record_progress.h"
 #include "run/signals.h"
 #include "run/sinks.h"
@@ -64,7 +64,7 @@ class LiveRun {
  private:
   Result<void> resolve_filters();
   Result<void> start_session();
-  [[nodiscard]] ProgramFacts program_facts() const;
+  [[nodiscard]] ProgramCapabilities program_facts() const;
   Result<void> start_recording();
   void start_model();
   void give_up_privileges();
@@ -73,7 +73,7 @@ class LiveRun {
   void look_around();
   [[nodiscard]] std::uint64_t next_look_ns() const;
   void loop();
-  void disown(Event& event) const;
+  void drop_own_pid(Event& event) const;
   void drain();
   bool wait();
   void check_signals();
@@ -85,7 +85,7 @@ class LiveRun {
 
   Options options_;
   Signals signals_;
-  LiveFacts facts_;
+  LiveQueries facts_;
   Features features_;
   Plan plan_;
   std::optional<Child> child_;
@@ -96,9 +96,9 @@ class LiveRun {
   std::unique_ptr<RecordSink> sink_;
   std::unique_ptr<CountingSink> counting_;
   std::unique_ptr<Model> model_;
-  Feed* feed_ = nullptr;  // the model, or what stands before it
+  ModelInput* input_ = nullptr;  // the model, or what stands before it
   std::unique_ptr<RecordingWriter> writer_;  // of --record and record
-  std::unique_ptr<RecordingFacts> recorded_facts_;
+  std::unique_ptr<RecordedQueries> recorded_facts_;
   std::unique_ptr<Recorder> recorder_;
   RecordProgress progress_;
   bool told_failed_recording_ = false;
@@ -116,12 +116,12 @@ class LiveRun {
   std::uint64_t batch_ns_ = kFirstBatchNs;
   // Connections whose end was lost are found by looking at what still exists: soon after a gap in some
   // chain, and now and then without one, so that a loss that nothing counts is found too.
-  Pace repairs_{1'000 * kMs};
-  Pace check_ups_;
-  Pace scans_{1'000 * kMs};    // for the ends of minisockets
+  SnapshotPacer repairs_{1'000 * kMs};
+  SnapshotPacer check_ups_;
+  SnapshotPacer scans_{1'000 * kMs};    // for the ends of minisockets
   // For who is in the way of a refused attempt, before it has gone; a record is 500 ms late at most.
-  Pace answers_{0, 200 * kMs, 1'000 * kMs};
-  Pace rounds_;                // ports --watch
+  SnapshotPacer blocked_snapshots_{0, 200 * kMs, 1'000 * kMs};
+  SnapshotPacer rounds_;                // ports --watch
   bool told_slow_scans_ = false;
   bool told_slow_rounds_ = false;
   Loss loss_;
@@ -175,7 +175,7 @@ Result<void> LiveRun::start_session() {
   return {};
 }
 
-ProgramFacts LiveRun::program_facts() const {
+ProgramCapabilities LiveRun::program_facts() const {
   return {.can_look = plan_.snapshot, .resets_traced = plan_.resets, .listen_traced = plan_.refused_calls, .cookie_is_address = !plan_.cookie};
 }
 
@@ -195,7 +195,7 @@ Result<void> LiveRun::start_recording() {
   if (!writer) return writer.error();
   writer_ = std::move(*writer);
   writer_->file().set_stop_fd(stop_reasons_.get());
-  recorded_facts_ = std::make_unique<RecordingFacts>(facts_, *writer_);
+  recorded_facts_ = std::make_unique<RecordedQueries>(facts_, *writer_);
   return {};
 }
 
@@ -215,22 +215,22 @@ void LiveRun::start_model() {
   model.only_traced = !model.filters.cgroup_ids.empty();
   model.filters.cgroup_ids.clear();  // the programs know which cgroup lies below which; ids alone do not tell
   model.on_clock_offset = [this](std::int64_t ns) { clock_.set_offset(ns); };
-  MachineFacts& facts = recorded_facts_ ? static_cast<MachineFacts&>(*recorded_facts_) : facts_;
+  MachineQueries& facts = recorded_facts_ ? static_cast<MachineQueries&>(*recorded_facts_) : facts_;
   model_ = std::make_unique<Model>(model, facts, *counting_);
-  feed_ = model_.get();
+  input_ = model_.get();
   if (!writer_) return;
   recorder_ = std::make_unique<Recorder>(*model_, *recorded_facts_, *writer_);
-  feed_ = recorder_.get();
+  input_ = recorder_.get();
 }
 
 // Reads the kernel's tables through the ring. Returns the CPU time that it took.
 std::uint64_t LiveRun::look(const SnapshotRequest& request) {
   drain();
   const std::uint64_t before = process_cpu_ns();
-  feed_->begin_snapshot(boot_now_ns(), request.minisockets_only);
+  input_->begin_snapshot(boot_now_ns(), request.minisockets_only);
   const SnapshotScope scope = session_->snapshot(request, [this] { drain(); });
   drain();
-  feed_->end_snapshot(boot_now_ns(), scope);
+  input_->end_snapshot(boot_now_ns(), scope);
   if (request.netns.empty() && !scope.netns_refused.empty() && check_ups_.next_ns() == 0)
     print_error(warning_text({std::to_string(scope.netns_refused.size()) +
                                   " network namespace(s) could not be read: their older connections are known from their first event on",
@@ -242,7 +242,7 @@ void LiveRun::look_at_everything() {
   if (!plan_.snapshot) return;
   const std::uint64_t now = boot_now_ns();
   const std::uint64_t cpu_ns = look({});
-  for (Pace* pace : {&repairs_, &check_ups_, &scans_}) pace->looked(now, cpu_ns);
+  for (SnapshotPacer* pace : {&repairs_, &check_ups_, &scans_}) pace->taken(now, cpu_ns);
 }
 
 // Whatever is due. The cost of each kind is bounded by its own pace.
@@ -256,9 +256,9 @@ void LiveRun::look_around() {
   if (options_.watch_ns && now >= rounds_.next_ns()) {
     const std::uint64_t before = process_cpu_ns();
     look({.netns = options_.filters.netns});
-    feed_->round(boot_now_ns());
+    input_->round(boot_now_ns());
     out_->flush();
-    rounds_.looked(now, process_cpu_ns() - before);
+    rounds_.taken(now, process_cpu_ns() - before);
     if (const auto slow = rounds_.slowed_to_ns(); slow && !std::exchange(told_slow_rounds_, true))
       print_error(warning_text({"the view is refreshed every " + std::to_string(*slow / kMs) + " ms only",
                                 "a look at this many sockets more often would take more than a tenth of a core", "choose with -L, -D or --netns"}));
@@ -267,11 +267,11 @@ void LiveRun::look_around() {
     const bool serves = rounds_.slowed_to_ns() || rounds_.next_ns() <= now + 1'400 * kMs;
     scans_.not_before(serves ? rounds_.next_ns() : now + 1'000 * kMs);
   }
-  if (now >= answers_.next_ns())
-    if (const std::vector<std::uint32_t> netns = model_->wants_look(); !netns.empty()) answers_.looked(now, look({.netns = netns}));
+  if (now >= blocked_snapshots_.next_ns())
+    if (const std::vector<std::uint32_t> netns = model_->wants_look(); !netns.empty()) blocked_snapshots_.taken(now, look({.netns = netns}));
   if (now >= scans_.next_ns())
     if (const std::vector<std::uint32_t> netns = model_->wants_scan(); !netns.empty()) {
-      scans_.looked(now, look({.netns = netns, .minisockets_only = true}));
+      scans_.taken(now, look({.netns = netns, .minisockets_only = true}));
       if (const auto slow = scans_.slowed_to_ns(); slow && !std::exchange(told_slow_scans_, true))
         print_error(warning_text({"the end of a TIME_WAIT is reported up to " + std::to_string(*slow / kMs) + " ms late",
                                   "looking at " + std::to_string(model_->minisockets()) + " of them more often would take more than a tenth of a core", ""}));
@@ -285,14 +285,14 @@ std::uint64_t LiveRun::next_look_ns() const {
   if (model_->wants_snapshot() || (writer_ && writer_->wants_snapshot())) next = std::min(next, repairs_.next_ns());
   if (options_.command == Command::kRecord) next = std::min(next, check_ups_.next_ns());
   if (options_.watch_ns) next = std::min(next, rounds_.next_ns());
-  if (!model_->wants_look().empty()) next = std::min(next, answers_.next_ns());
+  if (!model_->wants_look().empty()) next = std::min(next, blocked_snapshots_.next_ns());
   if (!model_->wants_scan().empty()) next = std::min(next, scans_.next_ns());
   return next;
 }
 
 // A look at the descriptors of a process holds each file for a moment. When the process closes it just then, the kernel
 // finishes the close() in this process, whose socket it never was.
-void LiveRun::disown(Event& event) const {
+void LiveRun::drop_own_pid(Event& event) const {
   const bool at_end = event.kind() == TCPTRAIL_TRANSITION_END;
   if (event.base.pid != own_pid_ || (!at_end && event.kind() != TCPTRAIL_TRANSITION_OWNED)) return;
   event.base.pid = 0;
@@ -305,8 +305,8 @@ void LiveRun::drain() {
   const auto take = [&](std::span<const std::byte> bytes) {
     ++events_;
     if (decode(bytes, event)) {
-      disown(event);
-      feed_->event(event);
+      drop_own_pid(event);
+      input_->event(event);
     } else {
       ++malformed_;
     }
@@ -316,11 +316,11 @@ void LiveRun::drain() {
     tcptrail_record record;
     if (bytes.size() < sizeof record) return;
     std::memcpy(&record, bytes.data(), sizeof record);
-    model_->expect(record);
+    model_->prefetch(record);
   };
   drained_ += session_->ring().drain(take, soon);
   // Nothing that is older can still come, so verdicts that waited for it are due.
-  if (model_->due(complete_until)) feed_->advance_to(complete_until);
+  if (model_->due(complete_until)) input_->advance_to(complete_until);
 }
 
 // Sleeps until there is something to do. False when the run is over.
@@ -385,7 +385,7 @@ void LiveRun::check_loss(bool now) {
                   .malformed = malformed_,
                   .other = session_->lost_other() + model_->evicted_minisockets()};
   if (loss == loss_) return;
-  feed_->loss(LossRecord{boot_ns, loss - loss_, loss_since_ns_});
+  input_->loss(LossRecord{boot_ns, loss - loss_, loss_since_ns_});
   loss_since_ns_ = boot_ns;
   loss_ = loss;
 }
@@ -394,7 +394,7 @@ void LiveRun::check_clock() {
   const std::uint64_t boot_ns = boot_now_ns();
   if (boot_ns < next_clock_check_ns_) return;
   next_clock_check_ns_ = boot_ns + kClockCheckNs;
-  feed_->clock_offset(realtime_offset_ns());
+  input_->clock_offset(realtime_offset_ns());
 }
 
 // A recording that can go no further ends `record`; a view that is recorded beside goes on
@@ -429,7 +429,7 @@ void LiveRun::finish() {
   if (const std::vector<std::uint32_t> netns = model_->wants_look(); !netns.empty() && !counting_->full()) look({.netns = netns});
   session_->detach();
   session_->ring().drain_all([this] { drain(); });
-  feed_->finish(boot_now_ns());
+  input_->finish(boot_now_ns());
   check_loss(true);
   if (writer_) {
     writer_->file().request_stop();
@@ -470,7 +470,7 @@ Result<int> LiveRun::run() {
     child_.emplace(std::move(*child));
   }
   // Either ends the run, also while the output waits for a slow reader.
-  stop_reasons_ = readable_when_any({signals_.stop_fd(), child_ ? child_->pid_fd() : -1});
+  stop_reasons_ = wait_any({signals_.stop_fd(), child_ ? child_->pid_fd() : -1});
   out_->set_stop_fd(stop_reasons_ ? stop_reasons_.get() : signals_.stop_fd());
 
   clock_.set_offset(realtime_offset_ns());

@@ -3,7 +3,7 @@
 
 namespace tcptrail {
 
-ModelOptions model_options(const Options& options, const ProgramFacts& programs) {
+ModelOptions model_options(const Options& options, const ProgramCapabilities& programs) {
   const bool recorded = is_recorded(options);
   ModelOptions model;
   model.filters = options.filters;

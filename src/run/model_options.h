@@ -22,6 +22,6 @@ inline PortList port_list(const Options& options) {
   return options.format == Format::kJson || !options.filters.lports.empty() ? PortList::kEach : PortList::kClientsTogether;
 }
 
-ModelOptions model_options(const Options& options, const ProgramFacts& programs);
+ModelOptions model_options(const Options& options, const ProgramCapabilities& programs);
 
 }  // namespace tcptrail

@@ -13,7 +13,7 @@
 #include "kernel/diagnose.h"
 #include "kernel/machine.h"
 #include "kernel/netns.h"
-#include "kernel/port_facts.h"
+#include "kernel/port_queries.h"
 #include "kernel/session.h"
 #include "output/json.h"
 #include "output/ports_json.h"

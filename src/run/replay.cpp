@@ -20,9 +20,9 @@ namespace {
 constexpr std::uint64_t kFreshNs = 2'000'000'000;
 
 // Before the model: what the summary needs of the stream.
-class ReplayFeed final : public Feed {
+class ReplayInput final : public ModelInput {
  public:
-  explicit ReplayFeed(Feed& model) : model_(model) {}
+  explicit ReplayInput(ModelInput& model) : model_(model) {}
   void event(const Event& event) override {
     ++events_;
     model_.event(event);
@@ -53,7 +53,7 @@ class ReplayFeed final : public Feed {
   [[nodiscard]] const Loss& loss() const { return loss_; }
 
  private:
-  Feed& model_;
+  ModelInput& model_;
   std::uint64_t events_ = 0;
   Loss loss_;
   std::uint64_t looked_ns_ = 0;
@@ -79,13 +79,13 @@ class Replay {
   Options options_;
   Signals signals_;
   std::unique_ptr<RecordingReader> reader_;
-  std::optional<ReplayFacts> facts_;
+  std::optional<ReplayedQueries> facts_;
   std::optional<OutFile> out_;
   WallClock clock_;
   std::unique_ptr<RecordSink> sink_;
   std::unique_ptr<CountingSink> counting_;
   std::unique_ptr<Model> model_;
-  std::unique_ptr<ReplayFeed> feed_;
+  std::unique_ptr<ReplayInput> input_;
   std::uint64_t look_at_ns_ = UINT64_MAX;  // boot ns of --at
 };
 
@@ -116,8 +116,8 @@ Result<void> Replay::open() {
   ModelOptions model = model_options(options_, header.programs);
   model.on_clock_offset = [this](std::int64_t ns) { clock_.set_offset(ns); };
   model_ = std::make_unique<Model>(model, *facts_, *counting_);
-  feed_ = std::make_unique<ReplayFeed>(*model_);
-  if (options_.at) feed_->hide_rounds();
+  input_ = std::make_unique<ReplayInput>(*model_);
+  if (options_.at) input_->hide_rounds();
   return {};
 }
 
@@ -141,7 +141,7 @@ bool Replay::check_signals() {
 Replay::Status Replay::read() {
   for (;;) {
     if (reader_->next_boot_ns() > look_at_ns_) return Status::kEnd;
-    const Status status = reader_->next(*feed_);
+    const Status status = reader_->next(*input_);
     if (status == Status::kItem) {
       if (counting_->full()) return Status::kStopped;
       continue;
@@ -154,9 +154,9 @@ Replay::Status Replay::read() {
 
 // `ports` of a recording: the look that --at asks for, or one at the end where the run had none of its own.
 void Replay::look(std::uint64_t boot_ns) {
-  if (options_.replay_view != Command::kPorts || (!options_.at && feed_->rounds())) return;
+  if (options_.replay_view != Command::kPorts || (!options_.at && input_->rounds())) return;
   model_->round(boot_ns);
-  const std::uint64_t looked = feed_->looked_ns();
+  const std::uint64_t looked = input_->looked_ns();
   if (looked != 0 && boot_ns < looked + kFreshNs) return;
   const std::string what = looked == 0 ? "the recorder had not looked at the sockets by then"
                                        : "these are the sockets of " + duration_text((boot_ns - looked) / 1'000'000) + " before that: the recorder had last looked at them then";
@@ -167,8 +167,8 @@ void Replay::summarize() {
   SummaryRecord summary;
   summary.boot_ns = reader_->boot_ns();
   model_->connections().sum_up(summary);
-  summary.events = feed_->events();
-  summary.loss = feed_->loss();
+  summary.events = input_->events();
+  summary.loss = input_->loss();
   const std::uint64_t began = reader_->header().startup.boot_ns;
   summary.duration_ns = summary.boot_ns > began ? summary.boot_ns - began : 0;
   sink_->on(summary);
@@ -187,7 +187,7 @@ Result<int> Replay::run() {
   if (status == Status::kDamaged) return reader_->failure();
   if (status == Status::kEnd && reader_->continued())
     print_error("tcptrail: note: the recording goes on in another file (--rotate)\n");
-  return options_.fail_on_loss && feed_->loss().total() != 0 ? 3 : 0;
+  return options_.fail_on_loss && input_->loss().total() != 0 ? 3 : 0;
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ Result<std::vector<std::uint32_t>> namespaces(const Options& options, const Reco
   return wanted;
 }
 
-struct Nothing final : Feed {
+struct Nothing final : ModelInput {
   void event(const Event&) override {}
   void begin_snapshot(std::uint64_t, bool) override {}
   void end_snapshot(std::uint64_t, const SnapshotScope&) override {}

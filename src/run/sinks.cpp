@@ -8,7 +8,7 @@
 #include <cstdlib>
 
 #include "tcp/null_sink.h"
-#include "output/blocks.h"
+#include "output/bar_chart.h"
 #include "output/csv.h"
 #include "output/explain.h"
 #include "output/json.h"

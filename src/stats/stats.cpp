@@ -32,10 +32,10 @@ Comm name_of(const Process& process) {
 
 }  // namespace
 
-Stats::Stats(const StatsOptions& options, std::function<void(const Period&)> flush)
-    : options_(options), flush_(std::move(flush)), current_(std::make_unique<Period>(options.max_groups)),
+Stats::Stats(const StatsOptions& options, std::function<void(const StatsInterval&)> flush)
+    : options_(options), flush_(std::move(flush)), current_(std::make_unique<StatsInterval>(options.max_groups)),
       service_slots_(std::bit_ceil(kMaxServices * 2)) {
-  if (options_.interval_ns != 0) next_ = std::make_unique<Period>(options.max_groups);
+  if (options_.interval_ns != 0) next_ = std::make_unique<StatsInterval>(options.max_groups);
 }
 
 void Stats::on(const StartupRecord& r) {
@@ -81,7 +81,7 @@ void Stats::advance(std::uint64_t boot_ns) {
 }
 
 // What happened in the open interval or before belongs to it, the rest to the one after it.
-Period& Stats::period_of(std::uint64_t boot_ns) {
+StatsInterval& Stats::period_of(std::uint64_t boot_ns) {
   if (!begun_) begin(boot_ns);
   advance(boot_ns);
   return boot_ns < current_->end_ns || !next_ ? *current_ : *next_;

@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "stats/period.h"
+#include "stats/stats_interval.h"
 #include "tcp/record.h"
 #include "stats/time_wait_series.h"
 
@@ -42,7 +42,7 @@ class Stats {
   static constexpr std::size_t kMaxServices = 1000;
 
   // `flush` gets each interval in which something was counted; without an interval the one period of the run.
-  Stats(const StatsOptions& options, std::function<void(const Period&)> flush);
+  Stats(const StatsOptions& options, std::function<void(const StatsInterval&)> flush);
 
   void on(const StartupRecord& record);
   void on(const ConnectionRecord& record);
@@ -59,7 +59,7 @@ class Stats {
   [[nodiscard]] std::vector<const Service*> services(std::uint64_t boot_ns);
 
  private:
-  Period& period_of(std::uint64_t boot_ns);
+  StatsInterval& period_of(std::uint64_t boot_ns);
   void begin(std::uint64_t boot_ns);
   void advance(std::uint64_t boot_ns);
   void close(bool partial, std::uint64_t end_ns);
@@ -68,9 +68,9 @@ class Stats {
   [[nodiscard]] std::uint64_t second(std::uint64_t boot_ns) const { return boot_ns > start_ns_ ? (boot_ns - start_ns_) / 1'000'000'000 : 0; }
 
   StatsOptions options_;
-  std::function<void(const Period&)> flush_;
-  std::unique_ptr<Period> current_;
-  std::unique_ptr<Period> next_;  // what is later than the open interval, while that waits for its last records
+  std::function<void(const StatsInterval&)> flush_;
+  std::unique_ptr<StatsInterval> current_;
+  std::unique_ptr<StatsInterval> next_;  // what is later than the open interval, while that waits for its last records
   std::uint64_t start_ns_ = 0;
   std::uint64_t reached_ns_ = 0;
   bool begun_ = false;

@@ -10,11 +10,11 @@
 namespace tcptrail {
 namespace {
 
-constexpr Verdict verdict(bool yes) { return yes ? Verdict::kYes : Verdict::kNo; }
+constexpr Match verdict(bool yes) { return yes ? Match::kYes : Match::kNo; }
 
-constexpr Verdict both(Verdict a, Verdict b) {
-  if (a == Verdict::kNo || b == Verdict::kNo) return Verdict::kNo;
-  return a == Verdict::kYes && b == Verdict::kYes ? Verdict::kYes : Verdict::kUndecided;
+constexpr Match both(Match a, Match b) {
+  if (a == Match::kNo || b == Match::kNo) return Match::kNo;
+  return a == Match::kYes && b == Match::kYes ? Match::kYes : Match::kUndecided;
 }
 
 template <class T>
@@ -34,51 +34,51 @@ bool comm_matches(const std::string& glob, const Comm& comm) {
   return fnmatch(glob.c_str(), name.c_str(), 0) == 0;
 }
 
-Verdict match_port(const PortSet& ports, std::uint16_t port, bool never_known) {
-  if (ports.empty()) return Verdict::kYes;
-  if (port == 0) return never_known ? Verdict::kNo : Verdict::kUndecided;
+Match match_port(const PortSet& ports, std::uint16_t port, bool never_known) {
+  if (ports.empty()) return Match::kYes;
+  if (port == 0) return never_known ? Match::kNo : Match::kUndecided;
   return verdict(ports.contains(port));
 }
 
-Verdict match_addresses(const Filters& filters, const Facts& facts) {
-  Verdict result = Verdict::kYes;
+Match match_addresses(const Filters& filters, const FilterInput& facts) {
+  Match result = Match::kYes;
   const Tuple& tuple = facts.tuple;
   if (!filters.laddrs.empty()) {
     // A listener on the wildcard has the address 0.0.0.0 or :: and matches as such.
     const bool unknown = is_any(tuple.laddr) && !facts.listener;
-    result = both(result, unknown ? Verdict::kUndecided : verdict(in_any(filters.laddrs, tuple.laddr, tuple.family)));
+    result = both(result, unknown ? Match::kUndecided : verdict(in_any(filters.laddrs, tuple.laddr, tuple.family)));
   }
   if (!filters.raddrs.empty()) {
-    if (facts.listener) return Verdict::kNo;
-    result = both(result, is_any(tuple.raddr) ? Verdict::kUndecided
+    if (facts.listener) return Match::kNo;
+    result = both(result, is_any(tuple.raddr) ? Match::kUndecided
                                               : verdict(in_any(filters.raddrs, tuple.raddr, tuple.family)));
   }
   return result;
 }
 
-Verdict match_owner(const Filters& filters, const Facts& facts) {
-  if (filters.pids.empty() && filters.comm_glob.empty()) return Verdict::kYes;
-  if (facts.owner.pid == 0) return Verdict::kUndecided;
+Match match_owner(const Filters& filters, const FilterInput& facts) {
+  if (filters.pids.empty() && filters.comm_glob.empty()) return Match::kYes;
+  if (facts.owner.pid == 0) return Match::kUndecided;
   const bool yes = (filters.pids.empty() || has(filters.pids, facts.owner.pid)) &&
                    (filters.comm_glob.empty() || comm_matches(filters.comm_glob, facts.owner.comm));
-  if (yes) return Verdict::kYes;
-  return facts.owner_source == OwnerSource::kClose ? Verdict::kNo : Verdict::kUndecided;
+  if (yes) return Match::kYes;
+  return facts.owner_source == OwnerSource::kClose ? Match::kNo : Match::kUndecided;
 }
 
-Verdict match_origin(const Filters& filters, const Facts& facts) {
-  Verdict result = Verdict::kYes;
+Match match_origin(const Filters& filters, const FilterInput& facts) {
+  Match result = Match::kYes;
   if (!filters.netns.empty()) {
-    result = both(result, facts.netns == 0 ? Verdict::kUndecided : verdict(has(filters.netns, facts.netns)));
+    result = both(result, facts.netns == 0 ? Match::kUndecided : verdict(has(filters.netns, facts.netns)));
   }
   if (!filters.cgroup_ids.empty()) {
     result = both(result,
-                  facts.cgroup_id == 0 ? Verdict::kUndecided : verdict(has(filters.cgroup_ids, facts.cgroup_id)));
+                  facts.cgroup_id == 0 ? Match::kUndecided : verdict(has(filters.cgroup_ids, facts.cgroup_id)));
   }
   if (filters.uid) {
-    result = both(result, facts.uid ? verdict(*facts.uid == *filters.uid) : Verdict::kUndecided);
+    result = both(result, facts.uid ? verdict(*facts.uid == *filters.uid) : Match::kUndecided);
   }
   if (filters.in_tree) {
-    result = both(result, facts.in_tree ? verdict(*facts.in_tree) : Verdict::kUndecided);
+    result = both(result, facts.in_tree ? verdict(*facts.in_tree) : Match::kUndecided);
   }
   return result;
 }
@@ -91,21 +91,21 @@ bool PortSet::contains(std::uint16_t port) const {
   return after != ranges.begin() && port <= std::prev(after)->last;
 }
 
-Verdict match(const Filters& filters, const Facts& facts) {
+Match match(const Filters& filters, const FilterInput& facts) {
   if (filters.family != FamilyFilter::kBoth &&
       (filters.family == FamilyFilter::kIpv4) != (facts.tuple.family == Family::kIpv4)) {
-    return Verdict::kNo;
+    return Match::kNo;
   }
-  Verdict result = match_port(filters.lports, facts.tuple.lport, false);
+  Match result = match_port(filters.lports, facts.tuple.lport, false);
   result = both(result, match_port(filters.rports, facts.tuple.rport, facts.listener));
   result = both(result, match_addresses(filters, facts));
   result = both(result, match_owner(filters, facts));
   result = both(result, match_origin(filters, facts));
-  return result == Verdict::kUndecided && facts.ended ? Verdict::kNo : result;
+  return result == Match::kUndecided && facts.ended ? Match::kNo : result;
 }
 
 bool match_final(const Filters& filters, const ConnectionRecord& record) {
-  Facts facts;
+  FilterInput facts;
   facts.tuple = record.tuple;
   facts.netns = record.netns;
   facts.owner = record.owner;
@@ -114,7 +114,7 @@ bool match_final(const Filters& filters, const ConnectionRecord& record) {
   facts.cgroup_id = record.cgroup_id;
   facts.in_tree = true;  // not in the record: match() has decided it
   facts.ended = true;
-  if (match(filters, facts) != Verdict::kYes) return false;
+  if (match(filters, facts) != Match::kYes) return false;
 
   if (!filters.closed_by.empty() && !has(filters.closed_by, record.closer)) return false;
   if (!filters.how.empty() && !has(filters.how, record.how)) return false;

@@ -61,10 +61,10 @@ struct Filters {
   bool errors_only = false;
 };
 
-enum class Verdict : std::uint8_t { kNo, kYes, kUndecided };
+enum class Match : std::uint8_t { kNo, kYes, kUndecided };
 
 // What is known of a socket so far.
-struct Facts {
+struct FilterInput {
   Tuple tuple;              // lport, or rport of an early child, may still be 0
   std::uint32_t netns = 0;  // 0 = unknown
   Process owner;            // pid 0 = unknown
@@ -80,7 +80,7 @@ struct Facts {
 // that does not match is final only when it is the process that closed (the
 // owner by definition) or when the socket has ended: until then a forked child
 // may turn out to be the owner. Filters on how a connection ended are not looked at.
-Verdict match(const Filters& filters, const Facts& facts);
+Match match(const Filters& filters, const FilterInput& facts);
 
 // The whole filter on a finished connection. What is still unknown does not
 // match. `in_tree` is not in the record and is left to match().

@@ -60,7 +60,7 @@ class Times {
 class Feeder {
  public:
   explicit Feeder(Model& model) : model_(model) {}
-  void feed(const Event& event, Times& times) {
+  void input(const Event& event, Times& times) {
     const std::size_t size = size_of_kind(event.kind());
     const auto before = std::chrono::steady_clock::now();
     Event decoded{};
@@ -102,13 +102,13 @@ int main(int argc, char** argv) {
   const auto open = [&](std::uint64_t i, Times& times) {
     Event syn = by(10, tuple_event(i, at += 1000, kClose, kSynSent));
     syn.base.lport = 0;
-    feeder.feed(syn, times);
-    feeder.feed(tuple_event(i, at += 1000, kSynSent, kEstablished), times);
+    feeder.input(syn, times);
+    feeder.input(tuple_event(i, at += 1000, kSynSent, kEstablished), times);
   };
   const auto close_first = [&](std::uint64_t i, Times& times) {
-    feeder.feed(by(10, tuple_event(i, at += 1000, kEstablished, kFinWait1)), times);
-    feeder.feed(tuple_event(i, at += 1000, kFinWait1, kFinWait2), times);
-    feeder.feed(closing(tuple_event(i, at += 1000, kFinWait2, kClose), TCPTRAIL_END_DONE | TCPTRAIL_END_DEAD | TCPTRAIL_END_ALL_ACKED, 0, TCPTRAIL_TW_TIME_WAIT), times);
+    feeder.input(by(10, tuple_event(i, at += 1000, kEstablished, kFinWait1)), times);
+    feeder.input(tuple_event(i, at += 1000, kFinWait1, kFinWait2), times);
+    feeder.input(closing(tuple_event(i, at += 1000, kFinWait2, kClose), TCPTRAIL_END_DONE | TCPTRAIL_END_DEAD | TCPTRAIL_END_ALL_ACKED, 0, TCPTRAIL_TW_TIME_WAIT), times);
   };
 
   Times small;

@@ -58,7 +58,7 @@ std::vector<Life> lives(std::size_t groups) {
 }
 
 void stats_connection(benchmark::State& state) {
-  Stats stats({}, [](const Period&) {});
+  Stats stats({}, [](const StatsInterval&) {});
   std::vector<Life> all = lives(static_cast<std::size_t>(state.range(0)));
   std::size_t i = 0;
   std::uint64_t now = all[0].record.boot_ns;
@@ -76,7 +76,7 @@ BENCHMARK(stats_connection)->ArgName("groups")->Arg(1)->Arg(20)->Arg(500);
 // The same with intervals of one second of 50,000 connections, their ends included.
 void stats_interval(benchmark::State& state) {
   std::uint64_t flushed = 0;
-  Stats stats({.interval_ns = 1'000'000'000}, [&](const Period& p) { flushed += p.groups().size(); });
+  Stats stats({.interval_ns = 1'000'000'000}, [&](const StatsInterval& p) { flushed += p.groups().size(); });
   std::vector<Life> all = lives(static_cast<std::size_t>(state.range(0)));
   std::size_t i = 0;
   std::uint64_t now = all[0].record.boot_ns;

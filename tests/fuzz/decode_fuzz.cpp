@@ -8,8 +8,8 @@
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tcptrail;
-  RecordedAnswers answers;
-  ReplayFacts facts(answers);
+  RecordedFacts answers;
+  ReplayedQueries facts(answers);
   NullSink sink;
   Model model(fuzz::every_view(), facts, sink);
   model.begin_snapshot(0, false);

@@ -12,8 +12,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     (void)header_from_json({reinterpret_cast<const char*>(data), size});
     return 0;
   }
-  RecordedAnswers answers;
-  ReplayFacts facts(answers);
+  RecordedFacts answers;
+  ReplayedQueries facts(answers);
   NullSink sink;
   Model model(fuzz::every_view(), facts, sink);
   ItemDecoder items;

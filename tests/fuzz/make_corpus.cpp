@@ -15,8 +15,8 @@ void write(const std::filesystem::path& path, std::span<const std::byte> bytes) 
   std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
 }
 
-// The events of a feed as a ring has them, and every call as an item.
-class Keep final : public Feed {
+// The events of an input as a ring has them, and every call as an item.
+class Keep final : public ModelInput {
  public:
   test::Bytes ring;
   ItemEncoder items;

@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tcptrail;
   auto reader = RecordingReader::open(std::make_unique<MemorySource>(std::as_bytes(std::span(data, size))), "FILE");
   if (!reader) return 0;
-  ReplayFacts facts((*reader)->answers());
+  ReplayedQueries facts((*reader)->answers());
   NullSink sink;
   Model model(fuzz::every_view(), facts, sink);
   for (;;) {

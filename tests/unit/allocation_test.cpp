@@ -91,7 +91,7 @@ TEST(Allocation, CsvSinkDoesNotAllocatePerLine) {
 
 // Also not at the end of an interval, but for what its reader makes of it.
 TEST(Allocation, StatsDoesNotAllocatePerRecord) {
-  Stats stats({.interval_ns = 1'000'000'000}, [](const Period&) {});
+  Stats stats({.interval_ns = 1'000'000'000}, [](const StatsInterval&) {});
   test::OwnedConnection connection = test::server_closed_first();
   const auto thousand = [&] {
     for (unsigned i = 0; i < 1000; ++i) {

@@ -102,7 +102,7 @@ INSTANTIATE_TEST_SUITE_P(
 // Row 12: data after close() in FIN_WAIT1 looks like a received RST until the answer is traced.
 // getsockopt(SO_ERROR) on another CPU takes the error between the RST and the CLOSE; the RST itself was traced.
 TEST(CloseVerdict, AResetWhoseErrorSomebodyTookIsAResetStill) {
-  CloseFacts facts{.old_state = kEstablished, .tw = kNone, .reset_received = true};
+  CloseInput facts{.old_state = kEstablished, .tw = kNone, .reset_received = true};
   CloseVerdict verdict = close_verdict(facts);
   EXPECT_EQ(verdict.closer, kRemote);
   EXPECT_EQ(verdict.how, How::kRstReceived);
@@ -122,7 +122,7 @@ TEST(CloseVerdict, AResetWhoseErrorSomebodyTookIsAResetStill) {
   EXPECT_EQ(close_verdict(facts).how, How::kUnknown);
 }
 
-CloseFacts data_after_close() {
+CloseInput data_after_close() {
   return {.old_state = kFinWait1,
           .fin_closer = kUnseen,
           .fin_sent = true,
@@ -136,7 +136,7 @@ CloseFacts data_after_close() {
 }
 
 TEST(CloseVerdict, WaitsForTheResetThatTellsDataAfterCloseFromAReceivedOne) {
-  CloseFacts facts = data_after_close();
+  CloseInput facts = data_after_close();
   EXPECT_TRUE(close_verdict(facts).wait_for_reset);
   facts.reset_after = ResetAfter::kYes;
   EXPECT_EQ(close_verdict(facts).how, How::kRstSent);
@@ -148,14 +148,14 @@ TEST(CloseVerdict, WaitsForTheResetThatTellsDataAfterCloseFromAReceivedOne) {
 }
 
 TEST(CloseVerdict, AnOrphanWithoutAMinisocketWaitsForTheResetToo) {
-  CloseFacts facts{.old_state = kFinWait2, .fin_closer = kLocal, .facts = kDead, .tw = kNone, .reset_after = ResetAfter::kNotYet};
+  CloseInput facts{.old_state = kFinWait2, .fin_closer = kLocal, .facts = kDead, .tw = kNone, .reset_after = ResetAfter::kNotYet};
   EXPECT_TRUE(close_verdict(facts).wait_for_reset);
   facts.reset_sent = true;
   EXPECT_EQ(close_verdict(facts).how, How::kRstSent) << "sent before the CLOSE, by the timer";
 }
 
 TEST(CloseVerdict, AFinThatNeverLeftTheQueueClosedNothing) {
-  CloseFacts facts = data_after_close();
+  CloseInput facts = data_after_close();
   facts.facts = kDead;
   facts.fin_sent = false;
   EXPECT_EQ(close_verdict(facts).closer, kRemote);

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "tcp/event.h"
-#include "connections/lifecycle.h"
+#include "connections/connection_tracker.h"
 
 namespace tcptrail::test {
 
@@ -124,16 +124,16 @@ class KeepingSink final : public RecordSink {
 
 // A model that has its first snapshot behind it.
 struct Connections {
-  explicit Connections(LifecycleOptions options = {}) : lifecycle(std::move(options), sink) {
+  explicit Connections(TrackerOptions options = {}) : lifecycle(std::move(options), sink) {
     lifecycle.begin_snapshot(0);
     lifecycle.end_snapshot(0, {});
   }
-  void feed(std::initializer_list<Event> events) {
+  void input(std::initializer_list<Event> events) {
     for (const Event& event : events) lifecycle.apply(event);
   }
   KeptConnection& only() { return sink.connections.at(0); }
   KeepingSink sink;
-  Lifecycle lifecycle;
+  ConnectionTracker lifecycle;
 };
 
 }  // namespace tcptrail::test

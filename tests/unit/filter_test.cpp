@@ -11,8 +11,8 @@ namespace {
 
 using test::comm;
 
-Facts facts(std::uint16_t lport = 8080, std::uint16_t rport = 50000) {
-  Facts f;
+FilterInput facts(std::uint16_t lport = 8080, std::uint16_t rport = 50000) {
+  FilterInput f;
   f.tuple = test::tuple_v4(lport, rport);
   f.netns = 100;
   return f;
@@ -32,81 +32,81 @@ TEST(PortSet, FindsPortsAtTheEdgesOfRanges) {
 }
 
 TEST(Filter, AsksNothingByDefault) {
-  EXPECT_EQ(match({}, Facts{}), Verdict::kYes);
+  EXPECT_EQ(match({}, FilterInput{}), Match::kYes);
   EXPECT_TRUE(match_final({}, test::nothing_known().record));
 }
 
 TEST(Filter, LocalPortThatIsNotChosenYetIsUndecided) {
   Filters f;
   f.lports = ports({{50000, 50999}});
-  EXPECT_EQ(match(f, facts(0)), Verdict::kUndecided);
-  EXPECT_EQ(match(f, facts(50001)), Verdict::kYes);
-  EXPECT_EQ(match(f, facts(40000)), Verdict::kNo);
+  EXPECT_EQ(match(f, facts(0)), Match::kUndecided);
+  EXPECT_EQ(match(f, facts(50001)), Match::kYes);
+  EXPECT_EQ(match(f, facts(40000)), Match::kNo);
 }
 
 TEST(Filter, ListenerNeverMatchesARemotePortOrAddress) {
   Filters f;
   f.rports = ports({{443, 443}});
-  Facts listener = facts(8080, 0);
+  FilterInput listener = facts(8080, 0);
   listener.tuple.raddr = {};
-  EXPECT_EQ(match(f, listener), Verdict::kUndecided);  // an early child
+  EXPECT_EQ(match(f, listener), Match::kUndecided);  // an early child
   listener.listener = true;
-  EXPECT_EQ(match(f, listener), Verdict::kNo);
+  EXPECT_EQ(match(f, listener), Match::kNo);
   Filters by_address;
   by_address.raddrs = {*parse_prefix("10.0.0.0/8")};
-  EXPECT_EQ(match(by_address, listener), Verdict::kNo);
+  EXPECT_EQ(match(by_address, listener), Match::kNo);
 }
 
 TEST(Filter, OneNoDecidesWhateverElseIsUnknown) {
   Filters f;
   f.pids = {7};
   f.family = FamilyFilter::kIpv6;
-  EXPECT_EQ(match(f, facts()), Verdict::kNo);
+  EXPECT_EQ(match(f, facts()), Match::kNo);
   f.family = FamilyFilter::kIpv4;
-  EXPECT_EQ(match(f, facts()), Verdict::kUndecided);
+  EXPECT_EQ(match(f, facts()), Match::kUndecided);
 }
 
 TEST(Filter, UnknownOwnerIsUndecidedUntilTheEnd) {
   Filters f;
   f.pids = {7};
-  Facts x = facts();
-  EXPECT_EQ(match(f, x), Verdict::kUndecided);
+  FilterInput x = facts();
+  EXPECT_EQ(match(f, x), Match::kUndecided);
   x.ended = true;
-  EXPECT_EQ(match(f, x), Verdict::kNo);
+  EXPECT_EQ(match(f, x), Match::kNo);
 }
 
 TEST(Filter, AnotherOwnerMayStillComeUnlessThisOneClosed) {
   Filters f;
   f.pids = {7};
-  Facts x = facts();
+  FilterInput x = facts();
   x.owner = {8, comm("parent")};
   x.owner_source = OwnerSource::kAccept;
-  EXPECT_EQ(match(f, x), Verdict::kUndecided);
+  EXPECT_EQ(match(f, x), Match::kUndecided);
   x.owner_source = OwnerSource::kClose;
-  EXPECT_EQ(match(f, x), Verdict::kNo);
+  EXPECT_EQ(match(f, x), Match::kNo);
   x.owner.pid = 7;
-  EXPECT_EQ(match(f, x), Verdict::kYes);
+  EXPECT_EQ(match(f, x), Match::kYes);
 }
 
 TEST(Filter, CommIsAGlobOnItsBytes) {
   Filters f;
   f.comm_glob = "ngin*";
-  Facts x = facts();
+  FilterInput x = facts();
   x.owner = {8, comm("nginx")};
-  EXPECT_EQ(match(f, x), Verdict::kYes);
+  EXPECT_EQ(match(f, x), Match::kYes);
   x.owner.comm = comm("engine");
   x.ended = true;
-  EXPECT_EQ(match(f, x), Verdict::kNo);
+  EXPECT_EQ(match(f, x), Match::kNo);
 }
 
 TEST(Filter, PidAndCommMustBothHold) {
   Filters f;
   f.pids = {8};
   f.comm_glob = "curl";
-  Facts x = facts();
+  FilterInput x = facts();
   x.owner = {8, comm("wget")};
   x.owner_source = OwnerSource::kClose;
-  EXPECT_EQ(match(f, x), Verdict::kNo);
+  EXPECT_EQ(match(f, x), Match::kNo);
 }
 
 TEST(Filter, OriginIsDecidedAsSoonAsItIsKnown) {
@@ -115,28 +115,28 @@ TEST(Filter, OriginIsDecidedAsSoonAsItIsKnown) {
   f.uid = 1000;
   f.cgroup_ids = {55};
   f.in_tree = true;
-  Facts x = facts();
-  EXPECT_EQ(match(f, x), Verdict::kUndecided);
+  FilterInput x = facts();
+  EXPECT_EQ(match(f, x), Match::kUndecided);
   x.uid = 1000;
   x.cgroup_id = 55;
   x.in_tree = true;
-  EXPECT_EQ(match(f, x), Verdict::kYes);
+  EXPECT_EQ(match(f, x), Match::kYes);
   x.in_tree = false;
-  EXPECT_EQ(match(f, x), Verdict::kNo);
+  EXPECT_EQ(match(f, x), Match::kNo);
   x.in_tree = true;
   x.netns = 300;
-  EXPECT_EQ(match(f, x), Verdict::kNo);
+  EXPECT_EQ(match(f, x), Match::kNo);
 }
 
 TEST(Filter, AddressesMatchAnyPrefix) {
   Filters f;
   f.laddrs = {*parse_prefix("10.0.0.0/8"), *parse_prefix("127.0.0.0/8")};
-  EXPECT_EQ(match(f, facts()), Verdict::kYes);
-  Facts unbound = facts();
+  EXPECT_EQ(match(f, facts()), Match::kYes);
+  FilterInput unbound = facts();
   unbound.tuple.laddr = {};
-  EXPECT_EQ(match(f, unbound), Verdict::kUndecided);
+  EXPECT_EQ(match(f, unbound), Match::kUndecided);
   f.laddrs = {*parse_prefix("::1")};
-  EXPECT_EQ(match(f, facts()), Verdict::kNo);
+  EXPECT_EQ(match(f, facts()), Match::kNo);
 }
 
 TEST(FilterFinal, CloserHowAndTimeAreAsked) {

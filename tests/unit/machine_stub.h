@@ -4,11 +4,11 @@
 
 #include <map>
 
-#include "tcp/machine_facts.h"
+#include "tcp/machine_queries.h"
 
 namespace tcptrail::test {
 
-class SetFacts final : public MachineFacts {
+class SetFacts final : public MachineQueries {
  public:
   std::string cgroup_path(std::uint64_t id) override { return "/group" + std::to_string(id); }
   std::optional<bool> is_alive(const Process& process) override { return alive.contains(process.pid) ? std::optional(alive[process.pid]) : std::nullopt; }

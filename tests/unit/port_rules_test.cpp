@@ -374,7 +374,7 @@ TEST(PortRulesC1, TheDelayIsASysctl) {
   PortTable table = table_of({s});
   table.set_bucket(40000, {});
   sysctls.tw_reuse_delay_ms = 3000;
-  const ConnectVerdict verdict = connect_verdict(table, sysctls, {destination_of(s)}, kNow);
+  const ConnectAnswer verdict = connect_verdict(table, sysctls, {destination_of(s)}, kNow);
   EXPECT_FALSE(verdict.ok);
   EXPECT_EQ(verdict.free_in_ms, 1702U) << "3001 ms after it began, not when it expires; rounded up";
   sysctls.tw_reuse_delay_ms = 500;
@@ -399,7 +399,7 @@ TEST(PortRulesC5, AFinWait2MinisocketIsNeverTakenOver) {
   s.state = kFinWait2;
   PortTable table = table_of({s});
   table.set_bucket(40000, {});
-  const ConnectVerdict verdict = connect_verdict(table, sysctls, {destination_of(s)}, kNow);
+  const ConnectAnswer verdict = connect_verdict(table, sysctls, {destination_of(s)}, kNow);
   EXPECT_FALSE(verdict.ok);
   EXPECT_EQ(verdict.used, 1U);
   EXPECT_EQ(verdict.time_wait, 0U);
@@ -425,7 +425,7 @@ TEST(PortRulesC3, WhichTimeWaitClosesThePortToEveryDestination) {
     table.set_bucket(40000, {.fastreuse = row.fastreuse, .fastreuseport = row.fastreuseport});
     Tuple other = minisocket_to("127.0.0.1", "127.0.0.1", 0, 0).tuple;
     other.rport = 81;
-    const ConnectVerdict verdict = connect_verdict(table, sysctls, {other}, kNow);
+    const ConnectAnswer verdict = connect_verdict(table, sysctls, {other}, kNow);
     EXPECT_EQ(verdict.ok, row.ok) << row.of;
     EXPECT_EQ(verdict.used, 0U) << row.of;
     EXPECT_EQ(verdict.pinned, row.ok ? 0U : 1U) << row.of;
@@ -464,7 +464,7 @@ TEST(PortRulesC6, ARangeThatIsUsedUpIsSoForOneDestinationAndOneSourceOnly) {
   }
   table.finish();
   Tuple there = destination_of(minisocket_to("127.0.0.1", "127.0.0.9", 0, 0));
-  const ConnectVerdict full = connect_verdict(table, sysctls, {there}, kNow);
+  const ConnectAnswer full = connect_verdict(table, sysctls, {there}, kNow);
   EXPECT_FALSE(full.ok);
   EXPECT_EQ(full.used, 4U);
   EXPECT_EQ(full.time_wait, 4U);
@@ -490,7 +490,7 @@ TEST(PortRulesConnect, AnOpenConnectionHasNoEndThatATimerKnows) {
   s.minisocket = false;
   PortTable table = table_of({s});
   table.set_bucket(40000, {});
-  const ConnectVerdict verdict = connect_verdict(table, sysctls, {destination_of(s)}, kNow);
+  const ConnectAnswer verdict = connect_verdict(table, sysctls, {destination_of(s)}, kNow);
   EXPECT_FALSE(verdict.ok);
   EXPECT_EQ(verdict.free_in_ms, std::nullopt);
 }

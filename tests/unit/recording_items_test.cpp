@@ -20,9 +20,9 @@ using namespace test;
 using Status = ItemDecoder::Status;
 
 // Feeds an encoder as a recorder does.
-class EncodingFeed final : public Feed {
+class EncodingInput final : public ModelInput {
  public:
-  explicit EncodingFeed(ItemEncoder& items) : items_(items) {}
+  explicit EncodingInput(ItemEncoder& items) : items_(items) {}
   void event(const Event& e) override { items_.event(e); }
   void begin_snapshot(std::uint64_t t, bool m) override { items_.begin_snapshot(t, m); }
   void end_snapshot(std::uint64_t t, const SnapshotScope& s) override { items_.end_snapshot(t, s); }
@@ -36,7 +36,7 @@ class EncodingFeed final : public Feed {
   ItemEncoder& items_;
 };
 
-Status decode_all(std::span<const std::byte> bytes, CallLog& log, RecordedAnswers& answers) {
+Status decode_all(std::span<const std::byte> bytes, CallLog& log, RecordedFacts& answers) {
   ItemDecoder decoder;
   decoder.start(bytes, TCPTRAIL_LAYOUT_VERSION);
   for (;;) {
@@ -47,7 +47,7 @@ Status decode_all(std::span<const std::byte> bytes, CallLog& log, RecordedAnswer
 
 Status decode_all(std::span<const std::byte> bytes) {
   CallLog log;
-  RecordedAnswers answers;
+  RecordedFacts answers;
   return decode_all(bytes, log, answers);
 }
 
@@ -89,14 +89,14 @@ TEST(Varint, RefusesMoreThan64Bits) {
 
 TEST(RecordingItems, EveryCallComesBackAsItWas) {
   ItemEncoder items;
-  EncodingFeed feed(items);
+  EncodingInput input(items);
   CallLog told;
-  tell(feed, 0, 700);
+  tell(input, 0, 700);
   tell(told, 0, 700);
-  feed.finish(9'000'000'000);
+  input.finish(9'000'000'000);
   told.finish(9'000'000'000);
   CallLog read;
-  RecordedAnswers answers;
+  RecordedFacts answers;
   EXPECT_EQ(decode_all(items.bytes(), read, answers), Status::kEnd);
   EXPECT_EQ(read.calls, told.calls);
   EXPECT_EQ(items.items(), told.calls.size());
@@ -119,7 +119,7 @@ TEST(RecordingItems, EveryKindOfEventComesBackWhateverItsBytes) {
     items.event(event);
   }
   CallLog read;
-  RecordedAnswers answers;
+  RecordedFacts answers;
   EXPECT_EQ(decode_all(items.bytes(), read, answers), Status::kEnd);
   EXPECT_EQ(read.calls, told.calls);
 }
@@ -148,9 +148,9 @@ TEST(RecordingItems, AnswersComeBack) {
   items.sysctls(2, machine.port_sysctls(2));
   items.sysctls(3, std::nullopt);
   CallLog log;
-  RecordedAnswers answers;
+  RecordedFacts answers;
   ASSERT_EQ(decode_all(items.bytes(), log, answers), Status::kEnd);
-  ReplayFacts facts(answers);
+  ReplayedQueries facts(answers);
   EXPECT_EQ(facts.cgroup_path(7), "/b");
   EXPECT_EQ(facts.cgroup_path(8), "");
   EXPECT_EQ(facts.cgroup_path(UINT64_MAX), std::string(kMaxCgroupPath, 'x'));
@@ -171,17 +171,17 @@ TEST(RecordingItems, EveryReservedPortComesBack) {
   items.sysctls(1, all);
   items.sysctls(2, odd);
   CallLog log;
-  RecordedAnswers answers;
+  RecordedFacts answers;
   ASSERT_EQ(decode_all(items.bytes(), log, answers), Status::kEnd);
   EXPECT_EQ(answers.port_sysctls(1), all);
   EXPECT_EQ(answers.port_sysctls(2), odd);
 }
 
-TEST(RecordedAnswers, AreBounded) {
-  RecordedAnswers answers;
-  for (std::uint64_t id = 0; id <= RecordedAnswers::kMaxCgroups; ++id) EXPECT_TRUE(answers.learn_cgroup(id, "/"));
+TEST(RecordedFacts, AreBounded) {
+  RecordedFacts answers;
+  for (std::uint64_t id = 0; id <= RecordedFacts::kMaxCgroups; ++id) EXPECT_TRUE(answers.learn_cgroup(id, "/"));
   EXPECT_EQ(answers.cgroups().size(), 1U);
-  EXPECT_EQ(answers.cgroup_path(RecordedAnswers::kMaxCgroups), "/");
+  EXPECT_EQ(answers.cgroup_path(RecordedFacts::kMaxCgroups), "/");
 }
 
 TEST(RecordingItems, ABlockIsReadWithoutTheOneBeforeIt) {
@@ -206,14 +206,14 @@ TEST(RecordingItems, ARepeatedEventTakesFewBytes) {
 
 TEST(RecordingItems, CutAnywhereAreMalformedOrEndBetweenItems) {
   ItemEncoder items;
-  EncodingFeed feed(items);
+  EncodingInput input(items);
   FakeMachine machine;
-  tell(feed, 0, 2);
+  tell(input, 0, 2);
   items.cgroup(7, "/system.slice");
   items.alive({1, {}}, true);
   items.sysctls(2, machine.port_sysctls(2));
   CallLog all;
-  RecordedAnswers answers;
+  RecordedFacts answers;
   ASSERT_EQ(decode_all(items.bytes(), all, answers), Status::kEnd);
   for (std::size_t size = 0; size < items.bytes().size(); ++size) {
     const Bytes cut(items.bytes().begin(), items.bytes().begin() + static_cast<std::ptrdiff_t>(size));  // its own heap block: ASan sees a byte too far
@@ -262,7 +262,7 @@ TEST(RecordingItems, TheTimeOfTheNextItemIsKnownBeforeItIsTaken) {
   items.finish(2'000);
   ItemDecoder decoder;
   CallLog log;
-  RecordedAnswers answers;
+  RecordedFacts answers;
   decoder.start(items.bytes(), TCPTRAIL_LAYOUT_VERSION);
   for (const std::uint64_t expected : {1'000U, 1'000U, 900U, 2'000U, 2'000U}) {
     EXPECT_EQ(decoder.next_boot_ns(), expected);

@@ -114,9 +114,9 @@ TEST(Recording, IsNotWrittenThroughALink) {
 
 TEST(Recording, AnAnswerStandsBeforeTheItemThatAskedForIt) {
   // A model that asks within the call, as the real one does.
-  class AskingModel final : public Feed {
+  class AskingModel final : public ModelInput {
    public:
-    MachineFacts* facts = nullptr;
+    MachineQueries* facts = nullptr;
     Calls heard;
     void event(const Event& e) override { heard.push_back(facts->cgroup_path(e.cookie())); }
     void begin_snapshot(std::uint64_t, bool) override {}
@@ -138,7 +138,7 @@ TEST(Recording, AnAnswerStandsBeforeTheItemThatAskedForIt) {
   {
     FakeMachine machine;
     auto writer = std::move(*RecordingWriter::create({.path = dir.file()}, sample_header()));
-    RecordingFacts facts(machine, *writer);
+    RecordedQueries facts(machine, *writer);
     live.facts = &facts;
     Recorder recorder(live, facts, *writer);
     for (std::uint64_t i = 1; i < 50; ++i) {
@@ -150,7 +150,7 @@ TEST(Recording, AnAnswerStandsBeforeTheItemThatAskedForIt) {
   }
   const Bytes bytes = read_bytes(dir.file());
   auto reader = std::move(*RecordingReader::open(std::make_unique<MemorySource>(bytes), "FILE"));
-  ReplayFacts facts(reader->answers());
+  ReplayedQueries facts(reader->answers());
   AskingModel again;
   again.facts = &facts;
   auto status = reader->next(again);
@@ -210,7 +210,7 @@ TEST(Recording, WritesFewBytesPerEvent) {
   const TempDir dir;
   record(dir.file(), 1, 20'000);
   std::uint64_t events = 0;
-  for (const Block& block : blocks_of(read_bytes(dir.file()))) events += block.header.type == BlockType::kItems ? block.header.events : 0;
+  for (const Block& block : blocks_of(read_bytes(dir.file()))) events += block.header.type == FileBlock::kItems ? block.header.events : 0;
   const auto size = static_cast<double>(std::filesystem::file_size(dir.file()));
   EXPECT_LT(size / static_cast<double>(events), 16.0);
 }
@@ -408,9 +408,9 @@ TEST(RecordingDamage, GoodChecksumsOverNonsenseAreNotTrusted) {
   block.items = 1;
   EXPECT_NE(with_block(block, {}).find("not as many items"), std::string::npos);
   block.items = 0;
-  block.type = BlockType{9};
+  block.type = FileBlock{9};
   EXPECT_NE(with_block(block, {}).find("unknown type"), std::string::npos);
-  block.type = BlockType::kEnd;
+  block.type = FileBlock::kEnd;
   EXPECT_NE(with_block(block, {}).find("impossible size"), std::string::npos);
   block.raw_size = sizeof(RecordingEnd);
   EXPECT_NE(with_block(block, Bytes(sizeof(RecordingEnd), std::byte{1})).find("counts other items"), std::string::npos);
@@ -494,7 +494,7 @@ TEST(RecordingEnds, AReaderThatHasGoneIsNoFailure) {
   ::signal(SIGPIPE, SIG_IGN);
   CallLog log;
   FakeMachine machine;
-  RecordingFacts facts(machine, *writer);
+  RecordedQueries facts(machine, *writer);
   Recorder recorder(log, facts, *writer);
   tell(recorder, 0, 5000);
   EXPECT_TRUE(writer->reader_gone());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the tests of recordings share: a feed that keeps its calls as text, a
+// What the tests of recordings share: an input that keeps its calls as text, a
 // machine that answers, a stream with every kind of item, files of their own.
 #pragma once
 
@@ -22,7 +22,7 @@
 namespace tcptrail::test {
 
 // One string for each call; an event is its bytes.
-class CallLog final : public Feed {
+class CallLog final : public ModelInput {
  public:
   std::vector<std::string> calls;
   void event(const Event& e) override {
@@ -47,7 +47,7 @@ class CallLog final : public Feed {
 };
 
 // Answers by rule, and counts the questions.
-class FakeMachine final : public MachineFacts {
+class FakeMachine final : public MachineQueries {
  public:
   int questions = 0;
   std::string cgroup_path(std::uint64_t id) override {
@@ -85,38 +85,38 @@ inline RecordingHeader sample_header() {
   return header;
 }
 
-// Lives of 5 transitions, and now and then everything else that a feed can say.
-inline void tell(Feed& feed, std::uint64_t from, std::uint64_t connections) {
+// Lives of 5 transitions, and now and then everything else that an input can say.
+inline void tell(ModelInput& input, std::uint64_t from, std::uint64_t connections) {
   for (std::uint64_t i = from; i < from + connections; ++i) {
     const std::uint64_t at = 2'000'000'000 + i * 37'123;
     const std::uint64_t cookie = 0x1eb5a00 + i;
     const Ends ends{static_cast<std::uint16_t>(32768 + i % 20000), static_cast<std::uint16_t>(80 + i % 3)};
     if (i % 100 == 0) {
-      feed.begin_snapshot(at, i % 200 == 0);
-      feed.event(seen(cookie + 1'000'000, at, kListen, ends));
-      feed.event(accept_of(cookie + 1'000'000, at, 4, TCPTRAIL_SEEN_HOLDER));
+      input.begin_snapshot(at, i % 200 == 0);
+      input.event(seen(cookie + 1'000'000, at, kListen, ends));
+      input.event(accept_of(cookie + 1'000'000, at, 4, TCPTRAIL_SEEN_HOLDER));
       SnapshotScope scope;
       scope.netns_read = {4026531840U, 4026532000U, 4026532177U};
       if (i % 300 == 0) scope.netns_refused = {7};
       if (i % 500 == 0) scope.netns_gone = {1, UINT32_MAX};
       scope.minisockets_only = i % 200 == 0;
-      feed.end_snapshot(at + 10, scope);
-      feed.clock_offset(1'700'000'000'000'000'000 - static_cast<std::int64_t>(i));
-      feed.loss({at, {i, 1, 0, 2, 3}, at - 5});
-      feed.round(at);
+      input.end_snapshot(at + 10, scope);
+      input.clock_offset(1'700'000'000'000'000'000 - static_cast<std::int64_t>(i));
+      input.loss({at, {i, 1, 0, 2, 3}, at - 5});
+      input.round(at);
     }
     Event owned = by(static_cast<std::uint32_t>(100 + i % 7), ev(cookie, at, kClose, kSynSent, ends), "client");
     owned.owned.cgroup_id = 500 + i % 5;
-    feed.event(owned);
-    feed.event(ev(cookie, at + 90'000, kSynSent, kEstablished, ends));
-    feed.event(by(100, ev(cookie, at + 700'000, kEstablished, kFinWait1, ends)));
-    feed.event(ev(cookie, at + 690'000, kFinWait1, kFinWait2, ends));  // another CPU: a little earlier
+    input.event(owned);
+    input.event(ev(cookie, at + 90'000, kSynSent, kEstablished, ends));
+    input.event(by(100, ev(cookie, at + 700'000, kEstablished, kFinWait1, ends)));
+    input.event(ev(cookie, at + 690'000, kFinWait1, kFinWait2, ends));  // another CPU: a little earlier
     Event closed = closing(ev(cookie, at + 800'000, kFinWait2, kClose, ends), TCPTRAIL_END_ALL_ACKED | TCPTRAIL_END_DEAD, 0, TCPTRAIL_TW_TIME_WAIT);
     closed.end.tx_bytes = i * 1000;
     closed.end.rtt_us = static_cast<std::uint32_t>(30 + i % 40);
-    feed.event(closed);
-    feed.event(reset(cookie, at + 810'000, TCPTRAIL_RESET_RECEIVED, TCPTRAIL_F_SKB));
-    feed.advance_to(at + 900'000);
+    input.event(closed);
+    input.event(reset(cookie, at + 810'000, TCPTRAIL_RESET_RECEIVED, TCPTRAIL_F_SKB));
+    input.advance_to(at + 900'000);
   }
 }
 
@@ -182,13 +182,13 @@ struct Recording {
   explicit Recording(const std::string& path, RecordingTarget target = {}) {
     target.path = path;
     writer = std::move(*RecordingWriter::create(std::move(target), sample_header()));
-    facts = std::make_unique<RecordingFacts>(machine, *writer);
+    facts = std::make_unique<RecordedQueries>(machine, *writer);
     recorder = std::make_unique<Recorder>(model, *facts, *writer);
   }
   CallLog model;
   FakeMachine machine;
   std::unique_ptr<RecordingWriter> writer;
-  std::unique_ptr<RecordingFacts> facts;
+  std::unique_ptr<RecordedQueries> facts;
   std::unique_ptr<Recorder> recorder;
 };
 

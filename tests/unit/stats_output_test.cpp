@@ -7,7 +7,7 @@
 #include <map>
 
 #include "memory_output.h"
-#include "output/blocks.h"
+#include "output/bar_chart.h"
 #include "output/stats_sink.h"
 #include "output/wrap.h"
 #include "schema_check.h"
@@ -131,7 +131,7 @@ TEST(StatsJson, IntervalIsWrittenWhenItsTimeHasComeWithoutARecord) {
 }
 
 TEST(Diagram, EveryCountIsBesideItsArrowOrListed) {
-  Period period;
+  StatsInterval period;
   using enum TcpState;
   const auto path = [&](std::vector<TcpState> states, unsigned times) {
     ConnectionRecord r;

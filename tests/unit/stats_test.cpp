@@ -24,14 +24,14 @@ struct Kept {
   std::map<std::string, std::uint64_t> by_comm;
 };
 
-Kept kept(const Period& p) {
+Kept kept(const StatsInterval& p) {
   Kept k{p.start_ns / kSecondNs, p.end_ns / kSecondNs, p.partial, p.total().connections, p.total().blocked, p.total().failed, p.bad(), p.rest(), p.groups().size(), {}};
   for (const Group* g : p.groups()) k.by_comm[std::string(g->key.comm.view())] += g->connections + g->blocked;
   return k;
 }
 
 struct StatsRun {
-  explicit StatsRun(StatsOptions options = {}) : stats(options, [this](const Period& p) { periods.push_back(kept(p)); }) {
+  explicit StatsRun(StatsOptions options = {}) : stats(options, [this](const StatsInterval& p) { periods.push_back(kept(p)); }) {
     StartupRecord startup = test::startup();
     startup.boot_ns = 100 * kSecondNs;
     stats.on(startup);
@@ -177,7 +177,7 @@ TEST(Stats, GroupsBeyondTheLimitAreSummedByHowTheyEnded) {
 }
 
 TEST(Stats, EveryCombinationBeyondTheLimitFindsRoom) {
-  Period period(1);
+  StatsInterval period(1);
   for (int role = 0; role < 3; ++role) {
     for (int closer = 0; closer < 5; ++closer) {
       for (int how = 0; how < 10; ++how) {
@@ -199,7 +199,7 @@ TEST(Stats, EveryCombinationBeyondTheLimitFindsRoom) {
 }
 
 TEST(Stats, ClearedPeriodIsAsNew) {
-  Period period;
+  StatsInterval period;
   period.add(test::server_closes_first().record);
   period.add(test::blocked_restart());
   period.add(test::time_wait_left());
@@ -214,7 +214,7 @@ TEST(Stats, ClearedPeriodIsAsNew) {
 }
 
 TEST(Stats, GroupIsNameServiceRoleCloserEndingAndError) {
-  Period period;
+  StatsInterval period;
   OwnedConnection c = test::its_client();
   period.add(c.record);
   c.record.owner.pid = 999;  // another process of that name
@@ -239,7 +239,7 @@ TEST(Stats, GroupIsNameServiceRoleCloserEndingAndError) {
 }
 
 TEST(Stats, SumsAreThoseOfTheRecords) {
-  Period period;
+  StatsInterval period;
   OwnedConnection c = test::server_closes_first();
   c.record.counters->retransmits = 2;
   period.add(c.record);
@@ -266,7 +266,7 @@ TEST(Stats, SumsAreThoseOfTheRecords) {
 }
 
 TEST(Stats, TimeInStatesAndWaysThroughTheDiagramAreCounted) {
-  Period period;
+  StatsInterval period;
   for (int i = 0; i < 3; ++i) period.add(test::server_closes_first().record);
   period.add(test::its_client().record);
   EXPECT_EQ(period.state(kEstablished).count(), 4U);
@@ -278,7 +278,7 @@ TEST(Stats, TimeInStatesAndWaysThroughTheDiagramAreCounted) {
 }
 
 TEST(Stats, StatesThatNobodyKnowsDoNoHarm) {
-  Period period;
+  StatsInterval period;
   OwnedConnection c = test::ended(false, {{static_cast<TcpState>(200), 1}, {static_cast<TcpState>(17), 1}});
   period.add(c.record);
   EXPECT_EQ(period.total().connections, 1U);

@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "connections/endings.h"
+#include "connections/closing_state.h"
 #include "util/index_set.h"
 #include "util/slab.h"
 #include "allocations.h"
@@ -143,8 +143,8 @@ TEST_F(IndexSetTest, AnIndexThatASlotCannotHoldIsRefused) {
   EXPECT_EQ(set.find(1, [](std::uint32_t) { return true; }), largest);
 }
 
-TEST(Endings, AnOpenConnectionHasNone) {
-  Endings endings;
+TEST(ClosingStates, AnOpenConnectionHasNone) {
+  ClosingStates endings;
   Conn conn;
   endings.enter(conn, TcpState::kListen, 1);
   endings.enter(conn, TcpState::kSynRecv, 2);
@@ -154,8 +154,8 @@ TEST(Endings, AnOpenConnectionHasNone) {
   EXPECT_EQ(endings.remote_close(conn).pid, 0U);
 }
 
-TEST(Endings, ThePathGoesOnWhereTheConnectionHasNoRoom) {
-  Endings endings;
+TEST(ClosingStates, ThePathGoesOnWhereTheConnectionHasNoRoom) {
+  ClosingStates endings;
   Conn conn;
   for (std::uint8_t i = 0; i < kMaxSteps; ++i) endings.enter(conn, TcpState{static_cast<std::uint8_t>(i + 1)}, 100U + i);
   EXPECT_TRUE(conn.complete);
@@ -169,8 +169,8 @@ TEST(Endings, ThePathGoesOnWhereTheConnectionHasNoRoom) {
   EXPECT_EQ(conn.steps, kMaxSteps);
 }
 
-TEST(Endings, OneThatIsGivenBackServesTheNextConnection) {
-  Endings endings;
+TEST(ClosingStates, OneThatIsGivenBackServesTheNextConnection) {
+  ClosingStates endings;
   Conn first;
   endings.set_local_close(first, {7, {}});
   endings.set_remote_close(first, {8, {}});
@@ -185,12 +185,12 @@ TEST(Endings, OneThatIsGivenBackServesTheNextConnection) {
   EXPECT_EQ(endings.size(), 1U);
 }
 
-TEST(Endings, ACopyThatLivesOnTakesItAlong) {
-  Endings endings;
+TEST(ClosingStates, ACopyThatLivesOnTakesItAlong) {
+  ClosingStates endings;
   Conn conn;
   endings.set_local_close(conn, {7, {}});
   Conn copy = conn;
-  Endings::hand_over(conn, copy);
+  ClosingStates::hand_over(conn, copy);
   endings.drop(conn);
   EXPECT_EQ(endings.local_close(copy).pid, 7U);
   endings.drop(copy);

@@ -21,10 +21,10 @@ struct Ledger {
   // `older`: what the first snapshot shows.
   explicit Ledger(ModelOptions options = {.follow_time_wait = true}, std::initializer_list<Event> older = {}) : model(options, facts, sink) {
     model.begin_snapshot(0, false);
-    feed(older);
+    input(older);
     model.end_snapshot(0, {});
   }
-  void feed(std::initializer_list<Event> events) {
+  void input(std::initializer_list<Event> events) {
     for (const Event& event : events) model.event(event);
   }
   // An active open that ends first and leaves `tw` behind.
@@ -32,14 +32,14 @@ struct Ledger {
     Event end = closing(ev(cookie, at + 5 * kMs, kFinWait2, kClose, ends), TCPTRAIL_END_DONE | TCPTRAIL_END_DEAD | TCPTRAIL_END_ALL_ACKED, 0, tw);
     end.end.tw_expires_ms = expires_ms;
     end.end.tw_step_32ms = 64;
-    feed({by(10, ev(cookie, at, kClose, kSynSent, {0, ends.rport})), ev(cookie, at + kMs, kSynSent, kEstablished, ends),
+    input({by(10, ev(cookie, at, kClose, kSynSent, {0, ends.rport})), ev(cookie, at + kMs, kSynSent, kEstablished, ends),
           by(10, ev(cookie, at + 3 * kMs, kEstablished, kFinWait1, ends)), ev(cookie, at + 4 * kMs, kFinWait1, kFinWait2, ends), end});
     model.advance_to(at + 20 * kMs);
   }
   // A scan of the one namespace that shows these.
   void scan(std::uint64_t at, std::initializer_list<Event> shown, bool gone = false) {
     model.begin_snapshot(at, true);
-    feed(shown);
+    input(shown);
     SnapshotScope scope;
     scope.minisockets_only = true;
     (gone ? scope.netns_gone : scope.netns_read) = {kNetns};
@@ -119,7 +119,7 @@ TEST(TimeWaits, ASuccessorThatShowsLaterGivesTheReason) {
   Ledger ledger;
   ledger.life(1, kSecond);
   ledger.scan(10 * kSecond, {});
-  ledger.feed({ev(2, 10 * kSecond + 100 * kMs, kListen, kSynRecv)});
+  ledger.input({ev(2, 10 * kSecond + 100 * kMs, kListen, kSynRecv)});
   EXPECT_EQ(ledger.last().reason, LeaveReason::kReusedBySyn);
   EXPECT_EQ(ledger.last().successor_cookie, 2U);
   ledger.model.advance_to(12 * kSecond);
@@ -129,7 +129,7 @@ TEST(TimeWaits, ASuccessorThatShowsLaterGivesTheReason) {
 TEST(TimeWaits, ANewSynTakesTheTupleOver) {
   Ledger ledger;
   ledger.life(1, kSecond);
-  ledger.feed({ev(2, 2 * kSecond, kListen, kSynRecv)});
+  ledger.input({ev(2, 2 * kSecond, kListen, kSynRecv)});
   EXPECT_EQ(ledger.last().reason, LeaveReason::kReusedBySyn);
   EXPECT_EQ(ledger.last().held_ns, kSecond - 5 * kMs);
 }
@@ -137,9 +137,9 @@ TEST(TimeWaits, ANewSynTakesTheTupleOver) {
 TEST(TimeWaits, AConnectTakesTheTupleOver) {
   Ledger ledger;
   ledger.life(1, kSecond);
-  ledger.feed({by(11, ev(2, 3 * kSecond, kClose, kSynSent, {0, 80}))});
+  ledger.input({by(11, ev(2, 3 * kSecond, kClose, kSynSent, {0, 80}))});
   EXPECT_EQ(ledger.size(), 1U);  // which port it has is not known yet
-  ledger.feed({ev(2, 3 * kSecond + kMs, kSynSent, kEstablished)});
+  ledger.input({ev(2, 3 * kSecond + kMs, kSynSent, kEstablished)});
   EXPECT_EQ(ledger.last().reason, LeaveReason::kReusedByConnect);
 }
 
@@ -147,7 +147,7 @@ TEST(TimeWaits, AConnectTakesTheTupleOver) {
 TEST(TimeWaits, ABoundConnectThatFindsItsTupleTakenTakesNothingOver) {
   Ledger ledger;
   ledger.life(1, kSecond);
-  ledger.feed({by(11, ev(2, 3 * kSecond, kClose, kSynSent)),
+  ledger.input({by(11, ev(2, 3 * kSecond, kClose, kSynSent)),
                by(11, closing(ev(2, 3 * kSecond + kUs, kSynSent, kClose), TCPTRAIL_END_NO_SEGS_OUT | TCPTRAIL_END_BOUND))});
   EXPECT_EQ(ledger.size(), 1U);
   EXPECT_EQ(ledger.last().event, TimeWaitEvent::kEnter);
@@ -157,7 +157,7 @@ TEST(TimeWaits, ABoundConnectThatIsAnsweredTakesTheTupleOver) {
   for (const bool refused : {false, true}) {
     Ledger ledger;
     ledger.life(1, kSecond);
-    ledger.feed({by(11, ev(2, 3 * kSecond, kClose, kSynSent)),
+    ledger.input({by(11, ev(2, 3 * kSecond, kClose, kSynSent)),
                  refused ? closing(ev(2, 3 * kSecond + kMs, kSynSent, kClose), TCPTRAIL_END_DONE, ECONNREFUSED) : ev(2, 3 * kSecond + kMs, kSynSent, kEstablished)});
     EXPECT_EQ(ledger.size(), 0U) << refused;
     EXPECT_EQ(ledger.last().reason, LeaveReason::kReusedByConnect) << refused;
@@ -167,7 +167,7 @@ TEST(TimeWaits, ABoundConnectThatIsAnsweredTakesTheTupleOver) {
 TEST(TimeWaits, AConnectThatIsNotAnsweredShowsInTheScan) {
   Ledger ledger;
   ledger.life(1, kSecond);
-  ledger.feed({by(11, ev(2, 3 * kSecond, kClose, kSynSent, {0, 80}))});
+  ledger.input({by(11, ev(2, 3 * kSecond, kClose, kSynSent, {0, 80}))});
   ledger.scan(4 * kSecond, {seen(2, 4 * kSecond, kSynSent)});
   EXPECT_EQ(ledger.last().reason, LeaveReason::kReusedByConnect);
 }
@@ -175,7 +175,7 @@ TEST(TimeWaits, AConnectThatIsNotAnsweredShowsInTheScan) {
 TEST(TimeWaits, AConnectThatIsRefusedHasTakenTheTupleOver) {
   Ledger ledger;
   ledger.life(1, kSecond);
-  ledger.feed({by(11, ev(2, 3 * kSecond, kClose, kSynSent, {0, 80})), closing(ev(2, 3 * kSecond + kMs, kSynSent, kClose), 0, ECONNREFUSED)});
+  ledger.input({by(11, ev(2, 3 * kSecond, kClose, kSynSent, {0, 80})), closing(ev(2, 3 * kSecond + kMs, kSynSent, kClose), 0, ECONNREFUSED)});
   EXPECT_EQ(ledger.last().reason, LeaveReason::kReusedByConnect);
 }
 
@@ -183,24 +183,24 @@ TEST(TimeWaits, AConnectThatIsRefusedHasTakenTheTupleOver) {
 TEST(TimeWaits, ABoundConnectThatIsRefusedThePortTakesNothingOver) {
   Ledger ledger;
   ledger.life(1, kSecond);
-  ledger.feed({by(11, ev(2, 3 * kSecond, kClose, kSynSent)), by(11, closing(ev(2, 3 * kSecond + 1, kSynSent, kClose), TCPTRAIL_END_NO_SEGS_OUT))});
+  ledger.input({by(11, ev(2, 3 * kSecond, kClose, kSynSent)), by(11, closing(ev(2, 3 * kSecond + 1, kSynSent, kClose), TCPTRAIL_END_NO_SEGS_OUT))});
   EXPECT_EQ(ledger.size(), 1U);
   EXPECT_EQ(ledger.last().event, TimeWaitEvent::kEnter);
-  ledger.feed({by(11, ev(3, 4 * kSecond, kClose, kSynSent)), ev(3, 4 * kSecond + 1, kSynSent, kEstablished)});
+  ledger.input({by(11, ev(3, 4 * kSecond, kClose, kSynSent)), ev(3, 4 * kSecond + 1, kSynSent, kEstablished)});
   EXPECT_EQ(ledger.last().reason, LeaveReason::kReusedByConnect);
 }
 
 TEST(TimeWaits, ATupleThatIsUsedAgainAfterTheTimerMustHaveFiredHadExpired) {
   Ledger ledger;
   ledger.life(1, kSecond, {}, TCPTRAIL_TW_FIN_WAIT2, 1'000);
-  ledger.feed({by(11, ev(2, 4'500 * kMs, kClose, kSynSent)), ev(2, 4'500 * kMs + 1, kSynSent, kEstablished)});
+  ledger.input({by(11, ev(2, 4'500 * kMs, kClose, kSynSent)), ev(2, 4'500 * kMs + 1, kSynSent, kEstablished)});
   EXPECT_EQ(ledger.last().reason, LeaveReason::kExpired);
 }
 
 TEST(TimeWaits, ATupleThatIsUsedAgainWhileTheTimerWheelMayHaveFiredIsUnknown) {
   Ledger ledger;
   ledger.life(1, kSecond, {}, TCPTRAIL_TW_TIME_WAIT, 1'000);
-  ledger.feed({ev(2, 2'500 * kMs, kListen, kSynRecv)});
+  ledger.input({ev(2, 2'500 * kMs, kListen, kSynRecv)});
   EXPECT_EQ(ledger.last().reason, LeaveReason::kUnknown);
 }
 
@@ -208,7 +208,7 @@ TEST(TimeWaits, ATupleThatIsUsedAgainWhileTheTimerWheelMayHaveFiredIsUnknown) {
 TEST(TimeWaits, ASynNeverReplacesFinWait2) {
   Ledger ledger;
   ledger.life(1, kSecond, {}, TCPTRAIL_TW_FIN_WAIT2);
-  ledger.feed({ev(2, 2 * kSecond, kListen, kSynRecv)});
+  ledger.input({ev(2, 2 * kSecond, kListen, kSynRecv)});
   EXPECT_EQ(ledger.last().reason, LeaveReason::kUnknown);
 }
 
@@ -216,7 +216,7 @@ TEST(TimeWaits, ThePeerOnThisHostTellsWhenItsFinWasAcknowledged) {
   Ledger ledger;
   ledger.life(1, kSecond, {8080, 50000}, TCPTRAIL_TW_FIN_WAIT2);
   const Ends peer{50000, 8080};
-  ledger.feed({by(12, ev(2, 2 * kSecond, kClose, kSynSent, peer)), ev(2, 2 * kSecond, kSynSent, kEstablished, peer), ev(2, 2 * kSecond, kEstablished, kCloseWait, peer),
+  ledger.input({by(12, ev(2, 2 * kSecond, kClose, kSynSent, peer)), ev(2, 2 * kSecond, kSynSent, kEstablished, peer), ev(2, 2 * kSecond, kEstablished, kCloseWait, peer),
                by(12, ev(2, 2 * kSecond, kCloseWait, kLastAck, peer)), closing(ev(2, 2 * kSecond + kMs, kLastAck, kClose, peer), TCPTRAIL_END_DONE | TCPTRAIL_END_ALL_ACKED)});
   ASSERT_EQ(ledger.sink.time_waits.size(), 2U);
   EXPECT_EQ(ledger.last().event, TimeWaitEvent::kEnter);
@@ -224,7 +224,7 @@ TEST(TimeWaits, ThePeerOnThisHostTellsWhenItsFinWasAcknowledged) {
   EXPECT_EQ(ledger.last().cookie, 1U);
   EXPECT_EQ(ledger.last().expires_in_ms, 60'000U);
   // No scan has seen it since, and yet a SYN may take it over.
-  ledger.feed({ev(3, 2'500 * kMs, kListen, kSynRecv, {8080, 50000})});
+  ledger.input({ev(3, 2'500 * kMs, kListen, kSynRecv, {8080, 50000})});
   EXPECT_EQ(ledger.last().reason, LeaveReason::kReusedBySyn);
 }
 
@@ -232,7 +232,7 @@ TEST(TimeWaits, APeerThatWasResetHasNotHadItsFinAcknowledged) {
   Ledger ledger;
   ledger.life(1, kSecond, {8080, 50000}, TCPTRAIL_TW_FIN_WAIT2);
   const Ends peer{50000, 8080};
-  ledger.feed({by(12, ev(2, 2 * kSecond, kCloseWait, kLastAck, peer)), closing(ev(2, 2 * kSecond + kMs, kLastAck, kClose, peer), TCPTRAIL_END_DONE, ECONNRESET)});
+  ledger.input({by(12, ev(2, 2 * kSecond, kCloseWait, kLastAck, peer)), closing(ev(2, 2 * kSecond + kMs, kLastAck, kClose, peer), TCPTRAIL_END_DONE, ECONNRESET)});
   EXPECT_EQ(ledger.sink.time_waits.size(), 1U);
 }
 
@@ -241,7 +241,7 @@ TEST(TimeWaits, ATupleOfAnotherNamespaceOrDirectionIsAnother) {
   ledger.life(1, kSecond);
   Event elsewhere = ev(2, 2 * kSecond, kListen, kSynRecv);
   elsewhere.base.netns = kNetns + 1;
-  ledger.feed({elsewhere, ev(3, 2 * kSecond, kListen, kSynRecv, {80, 40000})});
+  ledger.input({elsewhere, ev(3, 2 * kSecond, kListen, kSynRecv, {80, 40000})});
   EXPECT_EQ(ledger.size(), 1U);
 }
 
@@ -282,7 +282,7 @@ TEST(TimeWaits, OneThatIsOlderThanTheTraceIsFollowedToo) {
 // Its CLOSE event was lost: what the scans show and no event explains enters when the event could no longer come.
 TEST(TimeWaits, OneWhoseBirthWasLostEntersWithTheSecondScan) {
   Ledger ledger;
-  ledger.feed({by(10, ev(7, kSecond, kEstablished, kFinWait1)), ev(7, kSecond + kMs, kFinWait1, kFinWait2)});
+  ledger.input({by(10, ev(7, kSecond, kEstablished, kFinWait1)), ev(7, kSecond + kMs, kFinWait1, kFinWait2)});
   ledger.scan(2 * kSecond, {sighting(7, 2 * kSecond, 59'000)});
   EXPECT_TRUE(ledger.sink.time_waits.empty());
   ledger.scan(3 * kSecond, {sighting(7, 3 * kSecond, 58'000)});
@@ -346,10 +346,10 @@ TEST(TimeWaits, AHookKnowsTheCause) {
   Event end = ev(1, 3 * kSecond, TcpState::kTimeWait, TcpState{TCPTRAIL_CAUSE_KILLED});
   end.base.kind = TCPTRAIL_TIMEWAIT_END;
   end.base.cookie = 2;
-  ledger.feed({end});
+  ledger.input({end});
   EXPECT_EQ(ledger.size(), 1U) << "another one that had this tuple";
   end.base.cookie = 1;
-  ledger.feed({end});
+  ledger.input({end});
   EXPECT_EQ(ledger.last().reason, LeaveReason::kKilled);
   EXPECT_EQ(ledger.size(), 0U);
 }
@@ -388,14 +388,14 @@ TEST(TimeWaits, WithoutScansTheyAreDroppedWhenTheirTimerHasRunOut) {
   for (std::uint16_t i = 0; i < 50; ++i) ledger.life(i + 1U, kSecond + i * 10 * kSecond, {static_cast<std::uint16_t>(40000 + i), 80});
   EXPECT_LE(ledger.size(), 8U);
   EXPECT_EQ(ledger.model.evicted(), 0U);
-  ledger.feed({ev(100, 495 * kSecond, kListen, kSynRecv, {40049, 80})});
+  ledger.input({ev(100, 495 * kSecond, kListen, kSynRecv, {40049, 80})});
   EXPECT_EQ(ledger.last().reason, LeaveReason::kReusedBySyn);
 }
 
 TEST(TimeWaits, WithoutTheWalkTheTimerIsTakenToBeThatOfTimeWait) {
   Ledger ledger({.follow_time_wait = false});
   Event end = closing(ev(1, kSecond, kFinWait2, kClose), TCPTRAIL_END_DONE | TCPTRAIL_END_DEAD | TCPTRAIL_END_ALL_ACKED, 0, TCPTRAIL_TW_UNKNOWN);
-  ledger.feed({by(10, ev(1, kSecond, kEstablished, kFinWait1)), ev(1, kSecond, kFinWait1, kFinWait2), end});
+  ledger.input({by(10, ev(1, kSecond, kEstablished, kFinWait1)), ev(1, kSecond, kFinWait1, kFinWait2), end});
   ASSERT_EQ(ledger.sink.time_waits.size(), 1U);
   EXPECT_FALSE(ledger.last().expires_in_ms);
   ledger.life(2, 30 * kSecond, {40001, 80});

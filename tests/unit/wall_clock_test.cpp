@@ -8,7 +8,7 @@
 #include <ctime>
 #include <random>
 
-#include "output/put.h"
+#include "output/fast_format.h"
 
 namespace tcptrail {
 namespace {

@@ -6,13 +6,13 @@
 #include <cstdint>
 #include <map>
 
-#include "tcp/machine_facts.h"
+#include "tcp/machine_queries.h"
 #include "kernel/cgroup.h"
 #include "kernel/netns.h"
 
 namespace tcptrail {
 
-class LiveFacts final : public MachineFacts {
+class LiveQueries final : public MachineQueries {
  public:
   std::string cgroup_path(std::uint64_t id) override { return cgroups_.path_of(id); }
   std::optional<bool> is_alive(const Process& process) override;

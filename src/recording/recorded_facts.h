@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The answers of MachineFacts that stand in a recording: the last one to each
+// The answers of MachineQueries that stand in a recording: the last one to each
 // question. Writer and reader keep the same table by the same rule, so that the
 // writer knows which answers the reader still has. Pure.
 #pragma once
@@ -11,11 +11,11 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "tcp/machine_facts.h"
+#include "tcp/machine_queries.h"
 
 namespace tcptrail {
 
-class RecordedAnswers {
+class RecordedFacts {
  public:
   // A table that is full is emptied: memory is bounded, and the writer asks and writes again.
   static constexpr std::size_t kMaxCgroups = 1U << 16;
@@ -49,15 +49,15 @@ class RecordedAnswers {
 };
 
 // What the machine would have answered then.
-class ReplayFacts final : public MachineFacts {
+class ReplayedQueries final : public MachineQueries {
  public:
-  explicit ReplayFacts(const RecordedAnswers& answers) : answers_(answers) {}
-  std::string cgroup_path(std::uint64_t id) override { return answers_.cgroup_path(id); }
-  std::optional<bool> is_alive(const Process& process) override { return answers_.is_alive(process); }
-  std::optional<PortSysctls> port_sysctls(std::uint32_t netns) override { return answers_.port_sysctls(netns); }
+  explicit ReplayedQueries(const RecordedFacts& answers) : recorded_facts_(answers) {}
+  std::string cgroup_path(std::uint64_t id) override { return recorded_facts_.cgroup_path(id); }
+  std::optional<bool> is_alive(const Process& process) override { return recorded_facts_.is_alive(process); }
+  std::optional<PortSysctls> port_sysctls(std::uint32_t netns) override { return recorded_facts_.port_sysctls(netns); }
 
  private:
-  const RecordedAnswers& answers_;
+  const RecordedFacts& recorded_facts_;
 };
 
 }  // namespace tcptrail

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "kernel/readable.h"
+#include "kernel/wait_any.h"
 
 #include <sys/epoll.h>
 
 namespace tcptrail {
 
-Fd readable_when_any(const std::vector<int>& fds) {
+Fd wait_any(const std::vector<int>& fds) {
   Fd any(::epoll_create1(EPOLL_CLOEXEC));
   for (const int fd : fds) {
     epoll_event event{};

@@ -2,7 +2,7 @@
 // Everything that a run tells the model, in order: the events of the ring, what
 // belongs to a snapshot, and how far time has come. The live loop and the reader
 // of a recording call it; the model and the writer of a recording implement it.
-// Whoever gives the model the same calls (and the same MachineFacts) gets the
+// Whoever gives the model the same calls (and the same MachineQueries) gets the
 // same records, byte for byte.
 #pragma once
 
@@ -24,9 +24,9 @@ struct SnapshotScope {
   bool minisockets_only = false;
 };
 
-class Feed {
+class ModelInput {
  public:
-  virtual ~Feed() = default;
+  virtual ~ModelInput() = default;
   virtual void event(const Event& event) = 0;
   // What is seen between these two belongs to one snapshot.
   virtual void begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) = 0;

@@ -18,12 +18,12 @@
 
 namespace tcptrail {
 
-class Narrator {
+class Explainer {
  public:
   static constexpr std::size_t kKept = 65'536;  // entries of each memory
 
   // `clock`: a boot time as wall-clock text.
-  explicit Narrator(std::function<std::string(std::uint64_t)> clock, std::size_t kept = kKept) : clock_(std::move(clock)), kept_(kept) {}
+  explicit Explainer(std::function<std::string(std::uint64_t)> clock, std::size_t kept = kKept) : clock_(std::move(clock)), kept_(kept) {}
 
   void on(const StartupRecord& record) { start_ns_ = record.boot_ns; }
   void on(const TransitionRecord& record);

@@ -56,9 +56,9 @@ struct Group {
 // Why TIME_WAITs went, by LeaveReason.
 using LeaveCounts = std::array<std::uint64_t, 7>;
 
-class Period {
+class StatsInterval {
  public:
-  explicit Period(std::size_t max_groups = kMaxGroups);
+  explicit StatsInterval(std::size_t max_groups = kMaxGroups);
 
   void add(const ConnectionRecord& record);
   void add(const BlockedRecord& record);

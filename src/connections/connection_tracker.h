@@ -21,7 +21,7 @@
 #include "connections/closer.h"
 #include "connections/conn.h"
 #include "util/cookie_table.h"
-#include "connections/endings.h"
+#include "connections/closing_state.h"
 #include "tcp/event.h"
 #include "tcp/filter.h"
 #include "connections/listeners.h"
@@ -47,7 +47,7 @@ class ConnectionObserver {
   virtual void listen_refused(const Listener& listener, const tcptrail_end_record& end) = 0;
 };
 
-struct LifecycleOptions {
+struct TrackerOptions {
   Filters filters{};
   bool want_transitions = true;     // transition records are printed
   bool resets_traced = false;       // tcp_send_reset is attached
@@ -59,11 +59,11 @@ struct LifecycleOptions {
   bool infer_refused_listen = false;
 };
 
-class Lifecycle {
+class ConnectionTracker {
  public:
-  Lifecycle(LifecycleOptions options, RecordSink& sink);
-  Lifecycle(const Lifecycle&) = delete;  // its parts know each other
-  Lifecycle& operator=(const Lifecycle&) = delete;
+  ConnectionTracker(TrackerOptions options, RecordSink& sink);
+  ConnectionTracker(const ConnectionTracker&) = delete;  // its parts know each other
+  ConnectionTracker& operator=(const ConnectionTracker&) = delete;
 
   void apply(const Event& event);
 
@@ -136,7 +136,7 @@ class Lifecycle {
   void link_peer(std::uint32_t index);
 
   void put_transition(std::uint64_t cookie, Conn& conn, const Event& event, std::optional<std::uint64_t> in_old_ns);
-  Verdict judge(std::uint64_t cookie, Conn& conn, bool ended);
+  Match judge(std::uint64_t cookie, Conn& conn, bool ended);
   void settle(std::uint64_t cookie, const Conn& conn);
 
   void end(std::uint32_t index, const tcptrail_end_record& end);
@@ -154,13 +154,13 @@ class Lifecycle {
   std::uint32_t take_generation(std::uint64_t cookie);
   void remember_generation(std::uint64_t cookie, std::uint32_t generation);
 
-  LifecycleOptions options_;
+  TrackerOptions options_;
   RecordSink& sink_;
   bool judged_at_end_;
   bool no_filter_;
 
   CookieTable<Conn> table_;
-  Endings endings_;
+  ClosingStates closing_;
   Listeners listeners_;
   Peers peers_{table_};
   std::deque<Waiting> waiting_;

@@ -13,9 +13,9 @@
 
 namespace tcptrail {
 
-class MachineFacts {
+class MachineQueries {
  public:
-  virtual ~MachineFacts() = default;
+  virtual ~MachineQueries() = default;
   // Below the cgroup2 root; "" = unknown.
   virtual std::string cgroup_path(std::uint64_t id) = 0;
   // Whether a process of this pid and name exists; nullopt = unknown.

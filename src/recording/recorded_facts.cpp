@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "recording/answers.h"
+#include "recording/recorded_facts.h"
 
 namespace tcptrail {
 
-bool RecordedAnswers::learn_cgroup(std::uint64_t id, std::string_view path) {
+bool RecordedFacts::learn_cgroup(std::uint64_t id, std::string_view path) {
   const auto known = cgroups_.find(id);
   if (known != cgroups_.end()) {
     if (known->second == path) return false;
@@ -15,7 +15,7 @@ bool RecordedAnswers::learn_cgroup(std::uint64_t id, std::string_view path) {
   return true;
 }
 
-bool RecordedAnswers::learn_alive(const Process& process, std::optional<bool> alive) {
+bool RecordedFacts::learn_alive(const Process& process, std::optional<bool> alive) {
   const auto known = alive_.find(process.pid);
   if (known != alive_.end()) {
     if (known->second.comm == process.comm && known->second.alive == alive) return false;
@@ -27,7 +27,7 @@ bool RecordedAnswers::learn_alive(const Process& process, std::optional<bool> al
   return true;
 }
 
-bool RecordedAnswers::learn_sysctls(std::uint32_t netns, const std::optional<PortSysctls>& sysctls) {
+bool RecordedFacts::learn_sysctls(std::uint32_t netns, const std::optional<PortSysctls>& sysctls) {
   const auto known = sysctls_.find(netns);
   if (known != sysctls_.end()) {
     if (known->second == sysctls) return false;
@@ -39,18 +39,18 @@ bool RecordedAnswers::learn_sysctls(std::uint32_t netns, const std::optional<Por
   return true;
 }
 
-std::string RecordedAnswers::cgroup_path(std::uint64_t id) const {
+std::string RecordedFacts::cgroup_path(std::uint64_t id) const {
   const auto known = cgroups_.find(id);
   return known == cgroups_.end() ? std::string() : known->second;
 }
 
-std::optional<bool> RecordedAnswers::is_alive(const Process& process) const {
+std::optional<bool> RecordedFacts::is_alive(const Process& process) const {
   const auto known = alive_.find(process.pid);
   if (known == alive_.end() || known->second.comm != process.comm) return std::nullopt;
   return known->second.alive;
 }
 
-std::optional<PortSysctls> RecordedAnswers::port_sysctls(std::uint32_t netns) const {
+std::optional<PortSysctls> RecordedFacts::port_sysctls(std::uint32_t netns) const {
   const auto known = sysctls_.find(netns);
   return known == sysctls_.end() ? std::nullopt : known->second;
 }

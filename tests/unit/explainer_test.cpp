@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What the narratives of a run know of each other.
-#include "explain/narrator.h"
+#include "explain/explainer.h"
 
 #include <gtest/gtest.h>
 
@@ -42,8 +42,8 @@ TransitionRecord enters_close_wait(std::uint64_t cookie, std::uint64_t boot_ns, 
   return r;
 }
 
-TEST(Narrator, SuccessorSaysThatItTookATimeWaitOverAndOnlyOnce) {
-  Narrator narrator(test::boot_seconds);
+TEST(Explainer, SuccessorSaysThatItTookATimeWaitOverAndOnlyOnce) {
+  Explainer narrator(test::boot_seconds);
   EXPECT_FALSE(narrator.on(taken_over_by(0x51)));
   EXPECT_FALSE(has(narrator.on(test::its_client().record), FindingKind::kTimeWaitReused));
   const test::OwnedConnection c = test::server_closes_first();
@@ -51,8 +51,8 @@ TEST(Narrator, SuccessorSaysThatItTookATimeWaitOverAndOnlyOnce) {
   EXPECT_FALSE(has(narrator.on(c.record), FindingKind::kTimeWaitReused));
 }
 
-TEST(Narrator, LeaveThatIsNoticedLateIsToldByItself) {
-  Narrator narrator(test::boot_seconds);
+TEST(Explainer, LeaveThatIsNoticedLateIsToldByItself) {
+  Explainer narrator(test::boot_seconds);
   const test::OwnedConnection c = test::server_closes_first();
   narrator.on(c.record);
   const auto late = narrator.on(taken_over_by(0x51));
@@ -63,13 +63,13 @@ TEST(Narrator, LeaveThatIsNoticedLateIsToldByItself) {
   EXPECT_FALSE(narrator.on(taken_over_by(0x51, c.record.boot_ns + 1)));
 }
 
-TEST(Narrator, LeaveWithoutAKnownSuccessorIsToldByItself) {
-  Narrator narrator(test::boot_seconds);
+TEST(Explainer, LeaveWithoutAKnownSuccessorIsToldByItself) {
+  Explainer narrator(test::boot_seconds);
   EXPECT_TRUE(narrator.on(taken_over_by(0)));
 }
 
-TEST(Narrator, ForgetsTheOldestWhenItsMemoryIsFull) {
-  Narrator narrator(test::boot_seconds, 2);
+TEST(Explainer, ForgetsTheOldestWhenItsMemoryIsFull) {
+  Explainer narrator(test::boot_seconds, 2);
   narrator.on(taken_over_by(0x51));
   narrator.on(taken_over_by(0x52));
   narrator.on(taken_over_by(0x53));
@@ -79,8 +79,8 @@ TEST(Narrator, ForgetsTheOldestWhenItsMemoryIsFull) {
   EXPECT_TRUE(has(narrator.on(c.record), FindingKind::kTimeWaitReused));
 }
 
-TEST(Narrator, SecondEndKnowsWhatTheFirstSaid) {
-  Narrator narrator(test::boot_seconds);
+TEST(Explainer, SecondEndKnowsWhatTheFirstSaid) {
+  Explainer narrator(test::boot_seconds);
   test::OwnedConnection server = test::server_closes_first();
   test::OwnedConnection client = test::its_client();
   server.record.peer_cookie = 0xc1;
@@ -91,8 +91,8 @@ TEST(Narrator, SecondEndKnowsWhatTheFirstSaid) {
   EXPECT_NE(e.headline.find("nginx (pid 100) closed first"), std::string::npos);
 }
 
-TEST(Narrator, EndInCloseWaitIsNamedWhileItIsThere) {
-  Narrator narrator(test::boot_seconds);
+TEST(Explainer, EndInCloseWaitIsNamedWhileItIsThere) {
+  Explainer narrator(test::boot_seconds);
   test::OwnedConnection c = test::ended(true, {{kSynRecv, 0.04}, {kEstablished, 5000}, {kFinWait1, 0.1}, {kFinWait2, 0.01}});
   c.record.closer = Closer::kLocal;
   c.record.how = How::kFin;
@@ -110,8 +110,8 @@ TEST(Narrator, EndInCloseWaitIsNamedWhileItIsThere) {
   EXPECT_NE(never->headline.find("curl (pid 200) never closed"), std::string::npos);
 }
 
-TEST(Narrator, WhatIsStillInCloseWaitAtTheEndIsCountedByProcess) {
-  Narrator narrator(test::boot_seconds);
+TEST(Explainer, WhatIsStillInCloseWaitAtTheEndIsCountedByProcess) {
+  Explainer narrator(test::boot_seconds);
   StartupRecord startup = test::startup();
   narrator.on(startup);
   const std::uint64_t end = test::kStart + 100 * test::kSecondNs;
@@ -130,8 +130,8 @@ TEST(Narrator, WhatIsStillInCloseWaitAtTheEndIsCountedByProcess) {
   EXPECT_EQ(left[1].headline, "nginx (pid 100) still holds 1 connection in CLOSE_WAIT, the oldest for 100.0 s.");
 }
 
-TEST(Narrator, AFinThatCameBeforeAcceptIsKeptByWhoAccepted) {
-  Narrator narrator(test::boot_seconds);
+TEST(Explainer, AFinThatCameBeforeAcceptIsKeptByWhoAccepted) {
+  Explainer narrator(test::boot_seconds);
   narrator.on(enters_close_wait(1, test::kStart, Process{}));
   narrator.owner_found(1, test::nginx());
   narrator.owner_found(2, test::curl());
@@ -140,8 +140,8 @@ TEST(Narrator, AFinThatCameBeforeAcceptIsKeptByWhoAccepted) {
   EXPECT_EQ(left[0].headline, "nginx (pid 100) still holds 1 connection in CLOSE_WAIT, the oldest for 5.00 s.");
 }
 
-TEST(Narrator, WhatWasOnlyShutDownIsALeakOfItsOwnEnd) {
-  Narrator narrator(test::boot_seconds);
+TEST(Explainer, WhatWasOnlyShutDownIsALeakOfItsOwnEnd) {
+  Explainer narrator(test::boot_seconds);
   TransitionRecord shut_down = enters_close_wait(1, test::kStart);
   shut_down.old_state = kFinWait1;
   shut_down.new_state = kFinWait2;
@@ -158,12 +158,12 @@ TEST(Narrator, WhatWasOnlyShutDownIsALeakOfItsOwnEnd) {
 }
 
 // The whole way from the kernel's events: the model's own evidence finds its finding.
-TEST(Narrator, UnreadDataIsFoundFromTheKernelsEvents) {
+TEST(Explainer, UnreadDataIsFoundFromTheKernelsEvents) {
   test::Connections model;
-  model.feed({test::ev(1, 1000, kListen, kSynRecv), test::ev(1, 2000, kSynRecv, kEstablished),
+  model.input({test::ev(1, 1000, kListen, kSynRecv), test::ev(1, 2000, kSynRecv, kEstablished),
               test::closing(test::by(7, test::ev(1, 9000, kEstablished, kClose)), TCPTRAIL_END_UNREAD | TCPTRAIL_END_SHUT_RCV | TCPTRAIL_END_SHUT_SEND)});
   model.lifecycle.advance_to(UINT64_MAX);
-  Narrator narrator(test::boot_seconds);
+  Explainer narrator(test::boot_seconds);
   test::KeptConnection& r = model.only();
   r.path = r.path_kept;
   r.states = r.states_kept;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "kernel/live_facts.h"
+#include "kernel/live_queries.h"
 
 #include <sys/stat.h>
 
@@ -9,13 +9,13 @@
 #include <string>
 
 #include "kernel/machine.h"
-#include "kernel/port_facts.h"
+#include "kernel/port_queries.h"
 
 namespace tcptrail {
 
 // "1234 (comm with ) and all) S ...": a zombie (Z, X) holds nothing any more. A pid may have
 // been given to another process since: then the name is another one, most often.
-std::optional<bool> LiveFacts::is_alive(const Process& process) {
+std::optional<bool> LiveQueries::is_alive(const Process& process) {
   struct stat info {};
   if (::stat("/proc/self/stat", &info) != 0) return std::nullopt;
   std::ifstream file("/proc/" + std::to_string(process.pid) + "/stat");
@@ -29,7 +29,7 @@ std::optional<bool> LiveFacts::is_alive(const Process& process) {
   return state != 'Z' && state != 'X' && std::string_view(stat).substr(open + 1, close - open - 1) == process.comm.view();
 }
 
-std::optional<PortSysctls> LiveFacts::port_sysctls(std::uint32_t netns) {
+std::optional<PortSysctls> LiveQueries::port_sysctls(std::uint32_t netns) {
   auto known = known_.find(netns);
   if (known == known_.end() || inode_of(known->second.path) != netns) {
     const std::vector<NetNamespace> all = namespaces_with({netns});

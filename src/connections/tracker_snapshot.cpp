@@ -3,19 +3,19 @@
 // than the trace, and those whose end was lost.
 #include <algorithm>
 
-#include "connections/lifecycle.h"
+#include "connections/connection_tracker.h"
 
 namespace tcptrail {
 
 using enum TcpState;
 
-void Lifecycle::begin_snapshot(std::uint64_t boot_ns) {
+void ConnectionTracker::begin_snapshot(std::uint64_t boot_ns) {
   ++snapshot_number_;
   snapshot_began_ns_ = boot_ns;
   wants_snapshot_ = false;
 }
 
-std::uint32_t Lifecycle::begin_seen(const Event& event) {
+std::uint32_t ConnectionTracker::begin_seen(const Event& event) {
   const std::uint32_t index = create(event);
   Conn& conn = table_[index];
   if (older_sockets_possible_)
@@ -23,7 +23,7 @@ std::uint32_t Lifecycle::begin_seen(const Event& event) {
   else
     conn.complete = false;
   if (event.new_state() == kSynSent) conn.role = Role::kActive;
-  endings_.enter(conn, event.new_state(), event.boot_ns());
+  closing_.enter(conn, event.new_state(), event.boot_ns());
   conn.entered_known = false;
   conn.fin_closer = fin_closer_in(event.new_state());
   conn.cgroup_id = event.owned.cgroup_id;
@@ -33,7 +33,7 @@ std::uint32_t Lifecycle::begin_seen(const Event& event) {
   return index;
 }
 
-void Lifecycle::on_seen(const Event& event) {
+void ConnectionTracker::on_seen(const Event& event) {
   const TcpState state = event.new_state();
   if (state == kTimeWait || state == kClose) return;
   if (state == kListen) {
@@ -48,7 +48,7 @@ void Lifecycle::on_seen(const Event& event) {
     Conn& conn = table_[begun];
     conn.last_ns = event.boot_ns();
     // Only what is decided for good may go; an owner is learned from the holders that follow.
-    if (judge(event.cookie(), conn, false) == Verdict::kNo) forget(begun);
+    if (judge(event.cookie(), conn, false) == Match::kNo) forget(begun);
     return;
   }
   Conn& conn = table_[index];
@@ -56,7 +56,7 @@ void Lifecycle::on_seen(const Event& event) {
   conn.last_ns = event.boot_ns();
   if (conn.state == state) return;
   conn.complete = false;
-  endings_.enter(conn, state, event.boot_ns());
+  closing_.enter(conn, state, event.boot_ns());
   conn.entered_known = false;
   if (conn.fin_closer == Closer::kUnknown) conn.fin_closer = fin_closer_in(state);
 }
@@ -64,7 +64,7 @@ void Lifecycle::on_seen(const Event& event) {
 // The kernel takes a socket out of its table just before it reports CLOSE. One that
 // is missing may therefore be about to be heard of: it is given up only when it is
 // still silent at the next snapshot, or at the end of the run.
-void Lifecycle::end_snapshot(std::uint64_t boot_ns, std::span<const std::uint32_t> netns_read,
+void ConnectionTracker::end_snapshot(std::uint64_t boot_ns, std::span<const std::uint32_t> netns_read,
                              std::span<const std::uint32_t> netns_refused) {
   older_sockets_possible_ = false;
   netns_refused_.assign(netns_refused.begin(), netns_refused.end());
@@ -85,7 +85,7 @@ void Lifecycle::end_snapshot(std::uint64_t boot_ns, std::span<const std::uint32_
   infer_roles();
 }
 
-void Lifecycle::give_up_missing(std::uint64_t boot_ns) {
+void ConnectionTracker::give_up_missing(std::uint64_t boot_ns) {
   std::uint32_t next = CookieTable<Conn>::kNone;
   for (std::uint32_t index = table_.first(); index != table_.kNone; index = next) {
     next = table_.next(index);
@@ -95,10 +95,10 @@ void Lifecycle::give_up_missing(std::uint64_t boot_ns) {
 
 // A connection that is older than the trace: passive when a listener covers its
 // local end, active when its other end is passive.
-void Lifecycle::infer_roles() {
+void ConnectionTracker::infer_roles() {
   for (std::uint32_t index = table_.first(); index != table_.kNone; index = table_.next(index)) {
     Conn& conn = table_[index];
-    if (conn.role == Role::kUnknown && listeners_.of_connection(conn.netns, conn.tuple, endings_.step(conn, 0).boot_ns()) != nullptr)
+    if (conn.role == Role::kUnknown && listeners_.of_connection(conn.netns, conn.tuple, closing_.step(conn, 0).boot_ns()) != nullptr)
       conn.role = Role::kPassive;
   }
   for (std::uint32_t index = table_.first(); index != table_.kNone; index = table_.next(index)) {

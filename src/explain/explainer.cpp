@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "explain/narrator.h"
+#include "explain/explainer.h"
 
 #include <algorithm>
 #include <map>
@@ -17,13 +17,13 @@ void forget(CookieTable<T>& table, std::uint64_t cookie) {
 }  // namespace
 
 template <class T>
-T& Narrator::remember(CookieTable<T>& table, std::uint64_t cookie) {
+T& Explainer::remember(CookieTable<T>& table, std::uint64_t cookie) {
   forget(table, cookie);
   if (table.size() >= kept_) table.erase(table.first());
   return table[table.insert(cookie)];
 }
 
-void Narrator::on(const TransitionRecord& r) {
+void Explainer::on(const TransitionRecord& r) {
   if (r.cookie == 0) return;
   const auto waits = [](TcpState state) { return state == TcpState::kCloseWait || state == TcpState::kFinWait2; };
   if (waits(r.new_state))
@@ -32,12 +32,12 @@ void Narrator::on(const TransitionRecord& r) {
     forget(waiting_, r.cookie);
 }
 
-void Narrator::owner_found(std::uint64_t cookie, const Process& owner) {
+void Explainer::owner_found(std::uint64_t cookie, const Process& owner) {
   if (cookie == 0) return;
   if (const std::uint32_t index = waiting_.find(cookie); index != waiting_.kNone) waiting_[index].owner = owner;
 }
 
-std::optional<OtherEnd> Narrator::other_end(std::uint64_t peer_cookie, std::uint64_t from_ns) const {
+std::optional<OtherEnd> Explainer::other_end(std::uint64_t peer_cookie, std::uint64_t from_ns) const {
   if (peer_cookie == 0) return std::nullopt;
   if (const std::uint32_t index = ended_.find(peer_cookie); index != ended_.kNone && ended_[index].boot_ns >= from_ns) {
     const Ended& e = ended_[index];
@@ -59,7 +59,7 @@ std::optional<OtherEnd> Narrator::other_end(std::uint64_t peer_cookie, std::uint
   return std::nullopt;
 }
 
-Explanation Narrator::on(const ConnectionRecord& r) {
+Explanation Explainer::on(const ConnectionRecord& r) {
   NarrativeContext context{clock_};
   std::optional<TakenOver> taken_over;
   if (const std::uint32_t index = r.cookie == 0 ? leaves_.kNone : leaves_.find(r.cookie); index != leaves_.kNone && leaves_[index].boot_ns <= r.boot_ns) {
@@ -85,9 +85,9 @@ Explanation Narrator::on(const ConnectionRecord& r) {
   return explanation;
 }
 
-Explanation Narrator::on(const BlockedRecord& r) const { return explain(r, NarrativeContext{clock_}); }
+Explanation Explainer::on(const BlockedRecord& r) const { return explain(r, NarrativeContext{clock_}); }
 
-std::optional<Explanation> Narrator::on(const TimeWaitRecord& r) {
+std::optional<Explanation> Explainer::on(const TimeWaitRecord& r) {
   if (r.event != TimeWaitEvent::kLeave) return std::nullopt;
   const bool reused = r.reason == LeaveReason::kReusedBySyn || r.reason == LeaveReason::kReusedByConnect;
   // A leave can be noticed late: when the successor's narrative is out already, it is told by itself.
@@ -104,7 +104,7 @@ std::optional<Explanation> Narrator::on(const TimeWaitRecord& r) {
   return explain(r, context);
 }
 
-std::vector<Explanation> Narrator::finish(std::uint64_t boot_ns) const {
+std::vector<Explanation> Explainer::finish(std::uint64_t boot_ns) const {
   std::map<std::tuple<std::uint32_t, std::uint32_t, TcpState>, KeptOpen> by_process;
   for (std::uint32_t index = waiting_.first(); index != waiting_.kNone; index = waiting_.next(index)) {
     const Waiting& w = waiting_[index];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "kernel/port_facts.h"
+#include "kernel/port_queries.h"
 
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>

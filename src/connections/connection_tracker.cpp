@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "connections/lifecycle.h"
+#include "connections/connection_tracker.h"
 
 #include <algorithm>
 
@@ -40,13 +40,13 @@ Process process_of(const Event& event) {
 
 }  // namespace
 
-Lifecycle::Lifecycle(LifecycleOptions options, RecordSink& sink)
+ConnectionTracker::ConnectionTracker(TrackerOptions options, RecordSink& sink)
     : options_(std::move(options)),
       sink_(sink),
       judged_at_end_(asks_for_the_end(options_.filters)),
-      no_filter_(!judged_at_end_ && match(options_.filters, {}) == Verdict::kYes) {}
+      no_filter_(!judged_at_end_ && match(options_.filters, {}) == Match::kYes) {}
 
-void Lifecycle::apply(const Event& event) {
+void ConnectionTracker::apply(const Event& event) {
   if (!waiting_.empty()) advance_to(event.boot_ns());
   switch (event.kind()) {
     case TCPTRAIL_TRANSITION:
@@ -79,7 +79,7 @@ void Lifecycle::apply(const Event& event) {
 
 // ---- transitions ------------------------------------------------------------
 
-void Lifecycle::on_transition(const Event& event) {
+void ConnectionTracker::on_transition(const Event& event) {
   const TcpState old = event.old_state();
   const TcpState next = event.new_state();
   if (is_about_listener(old, next)) return on_listener_transition(event);
@@ -89,7 +89,7 @@ void Lifecycle::on_transition(const Event& event) {
     Conn child;
     child.tuple = tuple_of(event.base);
     child.netns = event.base.netns;
-    child.verdict = no_filter_ ? Verdict::kYes : Verdict::kUndecided;
+    child.verdict = no_filter_ ? Match::kYes : Match::kUndecided;
     put_transition(0, child, event, std::nullopt);
     return;
   }
@@ -106,7 +106,7 @@ void Lifecycle::on_transition(const Event& event) {
     if (conn->state != old)
       repair_gap(*conn, event);
     else if (conn->entered_known && conn->steps > 0)
-      in_old_ns = event.boot_ns() - endings_.step(*conn, conn->steps - 1U).boot_ns();
+      in_old_ns = event.boot_ns() - closing_.step(*conn, conn->steps - 1U).boot_ns();
   } else {
     if (index != table_.kNone) {  // its CLOSE was lost
       give_up(index, event.boot_ns());
@@ -125,7 +125,7 @@ void Lifecycle::on_transition(const Event& event) {
   const Closer closer = fin_closer_from(old, next, event.has(TCPTRAIL_F_FIN_SENT));
   if (conn->fin_closer == Closer::kUnknown) conn->fin_closer = closer;
   if (next != old) {
-    endings_.enter(*conn, next, event.boot_ns());
+    closing_.enter(*conn, next, event.boot_ns());
     conn->entered_known = true;
   }
   conn->last_ns = event.boot_ns();
@@ -139,27 +139,27 @@ void Lifecycle::on_transition(const Event& event) {
   if (!conn->met && next != kClose && has_ports) link_peer(index);
   if (settled && has_ports && options_.observer != nullptr) options_.observer->got_tuple(cookie, *conn, event.boot_ns());
 
-  const Verdict verdict = judge(cookie, *conn, next == kClose);
-  if (verdict != Verdict::kNo) put_transition(cookie, *conn, event, in_old_ns);
+  const Match verdict = judge(cookie, *conn, next == kClose);
+  if (verdict != Match::kNo) put_transition(cookie, *conn, event, in_old_ns);
 
   if (next == kClose) {
     end(index, event.end);
-  } else if (verdict == Verdict::kNo && (!options_.filters.lports.empty() || options_.filters.uid)) {
+  } else if (verdict == Match::kNo && (!options_.filters.lports.empty() || options_.filters.uid)) {
     // The programs drop the rest of this connection: nothing would end it here.
     forget(index);
   }
 }
 
 // The socket is locked from the one copy to the other: nothing has happened to it in between.
-bool Lifecycle::is_duplicate(const Event& event, const Conn* conn) const {
+bool ConnectionTracker::is_duplicate(const Event& event, const Conn* conn) const {
   if (!event.has(TCPTRAIL_F_AGAIN)) return false;
   if (conn != nullptr)
-    return conn->state == event.new_state() && conn->steps >= 2 && endings_.step(*conn, conn->steps - 2U).state() == event.old_state() &&
+    return conn->state == event.new_state() && conn->steps >= 2 && closing_.step(*conn, conn->steps - 2U).state() == event.old_state() &&
            event.old_state() != event.new_state();
   return event.new_state() == kClose && told_.has_closed(event.cookie());
 }
 
-void Lifecycle::on_listener_transition(const Event& event) {
+void ConnectionTracker::on_listener_transition(const Event& event) {
   const std::uint64_t cookie = event.cookie();
   Listener* listener = listeners_.find(cookie);
   if (event.has(TCPTRAIL_F_AGAIN) && (event.new_state() == kListen ? listener != nullptr && listener->since != 0 : told_.has_closed(cookie))) {
@@ -212,7 +212,7 @@ void Lifecycle::on_listener_transition(const Event& event) {
     told_.closed(cookie);
   }
 
-  const Facts facts{.tuple = view.tuple,
+  const FilterInput facts{.tuple = view.tuple,
                     .netns = view.netns,
                     .owner = view.owner,
                     .owner_source = view.owner_source,
@@ -221,14 +221,14 @@ void Lifecycle::on_listener_transition(const Event& event) {
                     .in_tree = bool{view.in_tree},
                     .listener = true,
                     .ended = true};
-  view.verdict = no_filter_ ? Verdict::kYes : match(options_.filters, facts);
-  if (view.verdict == Verdict::kYes) put_transition(cookie, view, event, in_old_ns);
+  view.verdict = no_filter_ ? Match::kYes : match(options_.filters, facts);
+  if (view.verdict == Match::kYes) put_transition(cookie, view, event, in_old_ns);
 }
 
-void Lifecycle::put_transition(std::uint64_t cookie, Conn& conn, const Event& event,
+void ConnectionTracker::put_transition(std::uint64_t cookie, Conn& conn, const Event& event,
                                std::optional<std::uint64_t> in_old_ns) {
   ++conn.transitions;
-  if (conn.verdict == Verdict::kYes) ++transitions_;
+  if (conn.verdict == Match::kYes) ++transitions_;
   if (!options_.want_transitions) return;
   const TransitionRecord record{.boot_ns = event.boot_ns(),
                                 .cookie = options_.cookie_is_address ? 0 : cookie,
@@ -240,7 +240,7 @@ void Lifecycle::put_transition(std::uint64_t cookie, Conn& conn, const Event& ev
                                 .in_old_ns = in_old_ns,
                                 .owner = conn.owner,
                                 .owner_source = conn.owner_source};
-  if (conn.verdict == Verdict::kYes)
+  if (conn.verdict == Match::kYes)
     sink_.on(record);
   else if (cookie != 0)
     held_[cookie].push_back(record);
@@ -248,10 +248,10 @@ void Lifecycle::put_transition(std::uint64_t cookie, Conn& conn, const Event& ev
 
 // What was held back is printed or dropped as soon as the verdict is there. With a
 // filter on the ending a match only means that the ending will decide.
-Verdict Lifecycle::judge(std::uint64_t cookie, Conn& conn, bool ended) {
-  if (conn.verdict != Verdict::kUndecided) return conn.verdict;
-  if (no_filter_) return conn.verdict = Verdict::kYes;
-  const Facts facts{.tuple = conn.tuple,
+Match ConnectionTracker::judge(std::uint64_t cookie, Conn& conn, bool ended) {
+  if (conn.verdict != Match::kUndecided) return conn.verdict;
+  if (no_filter_) return conn.verdict = Match::kYes;
+  const FilterInput facts{.tuple = conn.tuple,
                     .netns = conn.netns,
                     .owner = conn.owner,
                     .owner_source = conn.owner_source,
@@ -260,21 +260,21 @@ Verdict Lifecycle::judge(std::uint64_t cookie, Conn& conn, bool ended) {
                     .in_tree = conn.in_tree ? std::optional(true) : std::nullopt,
                     .listener = false,
                     .ended = ended};
-  const Verdict verdict = match(options_.filters, facts);
-  if (verdict == Verdict::kYes && judged_at_end_) return Verdict::kUndecided;
+  const Match verdict = match(options_.filters, facts);
+  if (verdict == Match::kYes && judged_at_end_) return Match::kUndecided;
   conn.verdict = verdict;
   settle(cookie, conn);
   return verdict;
 }
 
 // The verdict is there, for the first time.
-void Lifecycle::settle(std::uint64_t cookie, const Conn& conn) {
-  if (conn.verdict == Verdict::kUndecided) return;
-  if (conn.verdict == Verdict::kYes) transitions_ += conn.transitions;
+void ConnectionTracker::settle(std::uint64_t cookie, const Conn& conn) {
+  if (conn.verdict == Match::kUndecided) return;
+  if (conn.verdict == Match::kYes) transitions_ += conn.transitions;
   if (held_.empty()) return;
   const auto it = held_.find(cookie);
   if (it == held_.end()) return;
-  if (conn.verdict == Verdict::kYes)
+  if (conn.verdict == Match::kYes)
     for (const TransitionRecord& record : it->second) sink_.on(record);
   held_.erase(it);
 }
@@ -283,18 +283,18 @@ void Lifecycle::settle(std::uint64_t cookie, const Conn& conn) {
 
 // A transition is counted once: as seen where a record tells it, else as lost. What `life` has seen of a connection
 // that it pushes out is told by nothing; `trace` has printed it.
-void Lifecycle::evict_oldest() {
+void ConnectionTracker::evict_oldest() {
   const Conn& victim = table_[table_.first()];
-  if (victim.verdict == Verdict::kYes && !options_.want_transitions) {
+  if (victim.verdict == Match::kYes && !options_.want_transitions) {
     transitions_ -= victim.transitions;
     evicted_ += victim.transitions;
   }
-  if (victim.verdict == Verdict::kUndecided) evicted_ += victim.transitions;
+  if (victim.verdict == Match::kUndecided) evicted_ += victim.transitions;
   forget(table_.first());
 }
 
 // A transition of a connection that the full table has pushed out, or never took.
-void Lifecycle::pass_by(const Event& event) {
+void ConnectionTracker::pass_by(const Event& event) {
   if (event.has(TCPTRAIL_F_AGAIN) && told_.has_passed(event)) {
     ++duplicates_;
     return;
@@ -304,14 +304,14 @@ void Lifecycle::pass_by(const Event& event) {
   view.tuple = tuple_of(event.base);
   view.netns = event.base.netns;
   view.in_tree = event.has(TCPTRAIL_F_IN_TREE);
-  const Verdict verdict = judge(event.cookie(), view, event.new_state() == kClose);
-  if (verdict == Verdict::kYes && options_.want_transitions)
+  const Match verdict = judge(event.cookie(), view, event.new_state() == kClose);
+  if (verdict == Match::kYes && options_.want_transitions)
     put_transition(event.cookie(), view, event, std::nullopt);
-  else if (verdict != Verdict::kNo)
+  else if (verdict != Match::kNo)
     ++evicted_;
 }
 
-std::uint32_t Lifecycle::create(const Event& event) {
+std::uint32_t ConnectionTracker::create(const Event& event) {
   if (table_.size() >= options_.max_connections) evict_oldest();
   // Under this name another socket sends its RSTs from here on.
   if (options_.cookie_is_address) decide(event.cookie(), ResetAfter::kNo);
@@ -323,32 +323,32 @@ std::uint32_t Lifecycle::create(const Event& event) {
   return index;
 }
 
-std::uint32_t Lifecycle::begin_active(const Event& event) {
+std::uint32_t ConnectionTracker::begin_active(const Event& event) {
   const std::uint32_t index = create(event);
   Conn& conn = table_[index];
   conn.role = Role::kActive;
-  endings_.enter(conn, kClose, event.boot_ns());
+  closing_.enter(conn, kClose, event.boot_ns());
   return index;
 }
 
-std::uint32_t Lifecycle::begin_passive(const Event& event) {
+std::uint32_t ConnectionTracker::begin_passive(const Event& event) {
   const std::uint32_t index = create(event);
   Conn& conn = table_[index];
   conn.role = Role::kPassive;
-  endings_.enter(conn, kListen, event.boot_ns());
+  closing_.enter(conn, kListen, event.boot_ns());
   return index;
 }
 
 // The first event of a socket is not its first transition: it is older than the
 // trace, or events were lost.
-std::uint32_t Lifecycle::begin_in_the_middle(const Event& event) {
+std::uint32_t ConnectionTracker::begin_in_the_middle(const Event& event) {
   const std::uint32_t index = create(event);
   Conn& conn = table_[index];
   if (event.old_state() == kSynRecv && early_child_ns_ != 0) {
     // Before Linux 6.14 this is where a child gets its identity.
     conn.role = Role::kPassive;
-    endings_.enter(conn, kListen, early_child_ns_);
-    endings_.enter(conn, kSynRecv, early_child_ns_);
+    closing_.enter(conn, kListen, early_child_ns_);
+    closing_.enter(conn, kSynRecv, early_child_ns_);
     return index;
   }
   if (event.old_state() == kSynSent) conn.role = Role::kActive;
@@ -358,7 +358,7 @@ std::uint32_t Lifecycle::begin_in_the_middle(const Event& event) {
     conn.complete = false;
     wants_snapshot_ = true;
   }
-  endings_.enter(conn, event.old_state(), event.boot_ns());
+  closing_.enter(conn, event.old_state(), event.boot_ns());
   conn.entered_known = false;
   conn.fin_closer = fin_closer_in(event.old_state());
   return index;
@@ -366,15 +366,15 @@ std::uint32_t Lifecycle::begin_in_the_middle(const Event& event) {
 
 // The state that the event leaves is not the one that the last event entered.
 // What lies between is lost; that the socket was in the state is a fact.
-void Lifecycle::repair_gap(Conn& conn, const Event& event) {
+void ConnectionTracker::repair_gap(Conn& conn, const Event& event) {
   conn.complete = false;
   wants_snapshot_ = true;
-  endings_.enter(conn, event.old_state(), event.boot_ns());
+  closing_.enter(conn, event.old_state(), event.boot_ns());
   conn.entered_known = false;
   if (conn.fin_closer == Closer::kUnknown) conn.fin_closer = fin_closer_in(event.old_state());
 }
 
-std::uint32_t Lifecycle::take_generation(std::uint64_t cookie) {
+std::uint32_t ConnectionTracker::take_generation(std::uint64_t cookie) {
   const std::uint32_t index = ended_generations_.find(cookie);
   if (index == ended_generations_.kNone) return 0;
   const std::uint32_t generation = ended_generations_[index] + 1;
@@ -382,23 +382,23 @@ std::uint32_t Lifecycle::take_generation(std::uint64_t cookie) {
   return generation;
 }
 
-void Lifecycle::remember_generation(std::uint64_t cookie, std::uint32_t generation) {
+void ConnectionTracker::remember_generation(std::uint64_t cookie, std::uint32_t generation) {
   if (ended_generations_.find(cookie) != ended_generations_.kNone) return;
   if (ended_generations_.size() >= kGenerationsKept) ended_generations_.erase(ended_generations_.first());
   ended_generations_[ended_generations_.insert(cookie)] = generation;
 }
 
-void Lifecycle::forget(std::uint32_t index) {
+void ConnectionTracker::forget(std::uint32_t index) {
   Conn& conn = table_[index];
   if (conn.met && conn.peer_cookie == 0) peers_.leave(index);
-  endings_.drop(conn);
+  closing_.drop(conn);
   if (!held_.empty()) held_.erase(table_.key(index));
   table_.erase(index);
 }
 
 // ---- what an event tells beside the state -------------------------------------
 
-void Lifecycle::learn(Conn& conn, const Event& event) {
+void ConnectionTracker::learn(Conn& conn, const Event& event) {
   // connect() chooses the port after CLOSE->SYN_SENT. One that found none shows that of the socket's last connection.
   const bool found_none = event.kind() == TCPTRAIL_TRANSITION_END && (event.end.facts & TCPTRAIL_END_NO_SEGS_OUT) != 0;
   if (conn.tuple.lport == 0 && event.base.lport != 0 && !found_none) conn.tuple = tuple_of(event.base);
@@ -413,7 +413,7 @@ void Lifecycle::learn(Conn& conn, const Event& event) {
   }
 }
 
-void Lifecycle::learn_owner(Conn& conn, const Event& event) {
+void ConnectionTracker::learn_owner(Conn& conn, const Event& event) {
   if (!event.has(TCPTRAIL_F_OWN)) return;
   const TcpState old = event.old_state();
   const TcpState next = event.new_state();
@@ -436,23 +436,23 @@ void Lifecycle::learn_owner(Conn& conn, const Event& event) {
   }
 }
 
-void Lifecycle::learn_closing_process(Conn& conn, const Event& event) {
+void ConnectionTracker::learn_closing_process(Conn& conn, const Event& event) {
   if (!event.has(TCPTRAIL_F_OWN | TCPTRAIL_F_KILLER)) return;
   const TcpState old = event.old_state();
   const TcpState next = event.new_state();
   if (next != kFinWait1 && next != kLastAck && !(next == kClose && is_closing_call(old, next))) return;
-  if (endings_.local_close(conn).pid != 0) return;
+  if (closing_.local_close(conn).pid != 0) return;
   closed_by(conn, process_of(event));
 }
 
-void Lifecycle::closed_by(Conn& conn, const Process& process) {
-  endings_.set_local_close(conn, process);
+void ConnectionTracker::closed_by(Conn& conn, const Process& process) {
+  closing_.set_local_close(conn, process);
   if (conn.peer_cookie == 0) return;
   const std::uint32_t index = table_.find(conn.peer_cookie);
-  if (index != table_.kNone) endings_.set_remote_close(table_[index], process);
+  if (index != table_.kNone) closing_.set_remote_close(table_[index], process);
 }
 
-void Lifecycle::link_peer(std::uint32_t index) {
+void ConnectionTracker::link_peer(std::uint32_t index) {
   Conn& conn = table_[index];
   conn.met = true;
   const std::uint32_t other_index = peers_.meet(index);
@@ -460,11 +460,11 @@ void Lifecycle::link_peer(std::uint32_t index) {
   Conn& other = table_[other_index];
   conn.peer_cookie = table_.key(other_index);
   other.peer_cookie = table_.key(index);
-  if (const Process closer = endings_.local_close(other); closer.pid != 0) endings_.set_remote_close(conn, closer);
-  if (const Process closer = endings_.local_close(conn); closer.pid != 0) endings_.set_remote_close(other, closer);
+  if (const Process closer = closing_.local_close(other); closer.pid != 0) closing_.set_remote_close(conn, closer);
+  if (const Process closer = closing_.local_close(conn); closer.pid != 0) closing_.set_remote_close(other, closer);
 }
 
-void Lifecycle::on_holder(const Event& event) {
+void ConnectionTracker::on_holder(const Event& event) {
   const Process process{event.holder.pid, comm_of(event.holder.comm)};
   const bool accepted = event.kind() == TCPTRAIL_ACCEPT;
   const std::uint32_t index = table_.find(event.cookie());
@@ -491,25 +491,25 @@ void Lifecycle::on_holder(const Event& event) {
   judge(event.cookie(), conn, false);
 }
 
-const Conn* Lifecycle::find(std::uint64_t cookie) const {
+const Conn* ConnectionTracker::find(std::uint64_t cookie) const {
   const std::uint32_t index = table_.find(cookie);
   return index != table_.kNone ? &table_[index] : nullptr;
 }
 
-std::optional<std::uint64_t> Lifecycle::in_state_since(std::uint64_t cookie) const {
+std::optional<std::uint64_t> ConnectionTracker::in_state_since(std::uint64_t cookie) const {
   const Conn* conn = find(cookie);
   if (conn == nullptr || !conn->entered_known || conn->steps == 0) return std::nullopt;
-  return endings_.step(*conn, conn->steps - 1U).boot_ns();
+  return closing_.step(*conn, conn->steps - 1U).boot_ns();
 }
 
-std::uint64_t Lifecycle::open() const {
+std::uint64_t ConnectionTracker::open() const {
   std::uint64_t count = 0;
   for (std::uint32_t index = table_.first(); index != table_.kNone; index = table_.next(index))
-    if (table_[index].verdict == Verdict::kYes) ++count;
+    if (table_[index].verdict == Match::kYes) ++count;
   return count;
 }
 
-void Lifecycle::sum_up(SummaryRecord& summary) const {
+void ConnectionTracker::sum_up(SummaryRecord& summary) const {
   summary.transitions = transitions_;
   summary.connections = connections_;
   summary.open = open();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "output/blocks.h"
+#include "output/bar_chart.h"
 
 #include <algorithm>
 #include <array>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "stats/period.h"
+#include "stats/stats_interval.h"
 
 #include <algorithm>
 #include <bit>
@@ -40,9 +40,9 @@ Comm clean(const Process& process) {
 
 }  // namespace
 
-Period::Period(std::size_t max_groups) : max_groups_(max_groups), slots_(std::bit_ceil((max_groups + kRests) * 2)) {}
+StatsInterval::StatsInterval(std::size_t max_groups) : max_groups_(max_groups), slots_(std::bit_ceil((max_groups + kRests) * 2)) {}
 
-Group* Period::find(const GroupKey& key, std::size_t& slot) {
+Group* StatsInterval::find(const GroupKey& key, std::size_t& slot) {
   const std::size_t mask = slots_.size() - 1;
   for (slot = hash_of(key) & mask; slots_[slot] != 0; slot = (slot + 1) & mask) {
     Group& known = groups_[slots_[slot] - 1];
@@ -51,14 +51,14 @@ Group* Period::find(const GroupKey& key, std::size_t& slot) {
   return nullptr;
 }
 
-Group& Period::insert(const GroupKey& key, std::size_t slot) {
+Group& StatsInterval::insert(const GroupKey& key, std::size_t slot) {
   groups_.emplace_back();
   groups_.back().key = key;
   slots_[slot] = static_cast<std::uint32_t>(groups_.size());
   return groups_.back();
 }
 
-Group& Period::group(GroupKey key) {
+Group& StatsInterval::group(GroupKey key) {
   std::size_t slot = 0;
   if (Group* known = find(key, slot)) return *known;
   if (groups_.size() < max_groups_) return insert(key, slot);
@@ -70,7 +70,7 @@ Group& Period::group(GroupKey key) {
   return insert(key, slot);
 }
 
-void Period::add(const ConnectionRecord& r) {
+void StatsInterval::add(const ConnectionRecord& r) {
   unsigned seen = 0;
   for (const StateSpan& span : r.states) {
     const std::size_t state = index(span.state);
@@ -113,7 +113,7 @@ void Period::add(const ConnectionRecord& r) {
   if (r.counters) talkers_.add(r.tuple.raddr, r.tuple.family, r.counters->tx_bytes, r.counters->rx_bytes);
 }
 
-void Period::add(const BlockedRecord& r) {
+void StatsInterval::add(const BlockedRecord& r) {
   const bool connect = r.op == BlockedOp::kConnect;
   Group& g = group({.comm = clean(r.caller),
                     .service_port = connect ? r.tuple.rport : r.tuple.lport,
@@ -124,12 +124,12 @@ void Period::add(const BlockedRecord& r) {
   total_.blocked += r.count;
 }
 
-void Period::add(const TimeWaitRecord& r) {
+void StatsInterval::add(const TimeWaitRecord& r) {
   const auto reason = static_cast<std::size_t>(r.reason);
   if (r.event == TimeWaitEvent::kLeave && r.phase == TimeWaitPhase::kTimeWait && reason < leaves_.size()) ++leaves_[reason];
 }
 
-void Period::clear() {
+void StatsInterval::clear() {
   for (Group& g : groups_) {
     g.duration.clear(pages_);
     g.connect.clear(pages_);
@@ -148,7 +148,7 @@ void Period::clear() {
   partial = false;
 }
 
-std::vector<const Group*> Period::groups() const {
+std::vector<const Group*> StatsInterval::groups() const {
   std::vector<const Group*> sorted;
   for (const Group& g : groups_) sorted.push_back(&g);
   std::sort(sorted.begin(), sorted.end(), [](const Group* a, const Group* b) {

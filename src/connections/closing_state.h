@@ -10,7 +10,7 @@
 
 namespace tcptrail {
 
-class Endings {
+class ClosingStates {
  public:
   // One more state of its path. A path that is full makes the history incomplete.
   void enter(Conn& conn, TcpState next, std::uint64_t boot_ns) {
@@ -50,14 +50,14 @@ class Endings {
   [[nodiscard]] std::size_t size() const { return slab_.size(); }
 
  private:
-  static constexpr std::uint32_t kNone = Slab<Ending>::kNone;
+  static constexpr std::uint32_t kNone = Slab<ClosingState>::kNone;
 
-  Ending& of(Conn& conn) {
+  ClosingState& of(Conn& conn) {
     if (conn.ending == kNone) conn.ending = slab_.take();
     return slab_[conn.ending];
   }
 
-  Slab<Ending> slab_;
+  Slab<ClosingState> slab_;
 };
 
 }  // namespace tcptrail

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "connections/lifecycle.h"
+#include "connections/connection_tracker.h"
 
 namespace tcptrail {
 namespace {
@@ -17,7 +17,7 @@ constexpr std::size_t kCgroupNamesKept = 4096;
 
 }  // namespace
 
-void Lifecycle::on_reset(const Event& event) {
+void ConnectionTracker::on_reset(const Event& event) {
   const std::uint32_t index = table_.find(event.cookie());
   if (event.kind() == TCPTRAIL_RESET_RECEIVED) {
     if (index != table_.kNone) table_[index].reset_received = true;
@@ -30,44 +30,44 @@ void Lifecycle::on_reset(const Event& event) {
   decide(event.cookie(), ResetAfter::kYes);
 }
 
-void Lifecycle::decide(std::uint64_t cookie, ResetAfter reset_after) {
+void ConnectionTracker::decide(std::uint64_t cookie, ResetAfter reset_after) {
   const auto it = std::find_if(waiting_.begin(), waiting_.end(), [&](const Waiting& w) { return w.cookie == cookie; });
   if (it == waiting_.end()) return;
   write_waiting(*it, reset_after);
   waiting_.erase(it);
 }
 
-void Lifecycle::write_waiting(Waiting& waiting, ResetAfter reset_after) {
+void ConnectionTracker::write_waiting(Waiting& waiting, ResetAfter reset_after) {
   if (!waiting.held.empty()) held_[waiting.cookie] = std::move(waiting.held);
   write(waiting.cookie, waiting.conn, waiting.end, reset_after);
-  endings_.drop(waiting.conn);
+  closing_.drop(waiting.conn);
 }
 
-void Lifecycle::advance_to(std::uint64_t boot_ns) {
+void ConnectionTracker::advance_to(std::uint64_t boot_ns) {
   while (!waiting_.empty() && waiting_.front().end.base.ts_boot_ns + kResetWindowNs < boot_ns) {
     write_waiting(waiting_.front(), ResetAfter::kNo);
     waiting_.pop_front();
   }
 }
 
-void Lifecycle::finish(std::uint64_t boot_ns) {
+void ConnectionTracker::finish(std::uint64_t boot_ns) {
   advance_to(UINT64_MAX);
   give_up_missing(boot_ns);
 }
 
-void Lifecycle::give_up(std::uint32_t index, std::uint64_t boot_ns) {
+void ConnectionTracker::give_up(std::uint32_t index, std::uint64_t boot_ns) {
   write_vanished(table_.key(index), table_[index], boot_ns);
   forget(index);
 }
 
-void Lifecycle::end(std::uint32_t index, const tcptrail_end_record& end) {
+void ConnectionTracker::end(std::uint32_t index, const tcptrail_end_record& end) {
   const std::uint64_t cookie = table_.key(index);
   Conn& conn = table_[index];
   told_.closed(cookie);
   if ((end.facts & TCPTRAIL_END_DEAD) == 0) remember_generation(cookie, conn.generation);
   if (options_.observer != nullptr && TcpState{end.base.old_state} == kLastAck && end.error == 0 && (end.facts & TCPTRAIL_END_ALL_ACKED) != 0)
     options_.observer->fin_acknowledged(conn, end.base.ts_boot_ns);
-  if (conn.verdict != Verdict::kNo) {
+  if (conn.verdict != Match::kNo) {
     name_unaccepted(conn, end);
     write(cookie, conn, end, options_.resets_traced ? ResetAfter::kNotYet : ResetAfter::kUntraced);
   }
@@ -75,20 +75,20 @@ void Lifecycle::end(std::uint32_t index, const tcptrail_end_record& end) {
 }
 
 // A child that ends in the accept queue was never anybody's: what is known is whose listener it came through.
-void Lifecycle::name_unaccepted(Conn& conn, const tcptrail_end_record& end) {
+void ConnectionTracker::name_unaccepted(Conn& conn, const tcptrail_end_record& end) {
   const bool accepted = (end.facts & TCPTRAIL_END_NO_SOCKET) == 0 || (end.facts & TCPTRAIL_END_DEAD) != 0;
   if (conn.role != Role::kPassive || accepted) return;
-  const Listener* listener = listeners_.of_connection(conn.netns, conn.tuple, endings_.step(conn, 0).boot_ns());
+  const Listener* listener = listeners_.of_connection(conn.netns, conn.tuple, closing_.step(conn, 0).boot_ns());
   if (conn.has_listener_uid) conn.has_uid = true;  // and there it stays
   if (listener == nullptr || listener->owner.pid == 0) return;
   if (conn.owner.pid == 0) {
     conn.owner = listener->owner;
     conn.owner_source = OwnerSource::kListen;
   }
-  if (listener->closed != 0 && endings_.local_close(conn).pid == 0 && end.error == 0) closed_by(conn, listener->owner);
+  if (listener->closed != 0 && closing_.local_close(conn).pid == 0 && end.error == 0) closed_by(conn, listener->owner);
 }
 
-void Lifecycle::write(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end, ResetAfter reset_after) {
+void ConnectionTracker::write(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end, ResetAfter reset_after) {
   const CloseVerdict verdict = close_verdict({.old_state = TcpState{end.base.old_state},
                                               .fin_closer = conn.fin_closer,
                                               .fin_sent = (end.base.flags & TCPTRAIL_F_FIN_SENT) != 0,
@@ -101,7 +101,7 @@ void Lifecycle::write(std::uint64_t cookie, Conn& conn, const tcptrail_end_recor
                                               .reset_after = reset_after});
   if (verdict.wait_for_reset) {
     Waiting waiting{conn, cookie, end, {}};
-    Endings::hand_over(conn, waiting.conn);
+    ClosingStates::hand_over(conn, waiting.conn);
     if (const auto held = held_.find(cookie); held != held_.end()) waiting.held = std::move(held->second);
     waiting_.push_back(std::move(waiting));
     return;
@@ -115,11 +115,11 @@ void Lifecycle::write(std::uint64_t cookie, Conn& conn, const tcptrail_end_recor
   record.error = verdict.error;
   record.evidence = verdict.evidence;
   switch (verdict.closer) {
-    case Closer::kLocal: record.closer_process = endings_.local_close(conn); break;
-    case Closer::kRemote: record.closer_process = endings_.remote_close(conn); break;
+    case Closer::kLocal: record.closer_process = closing_.local_close(conn); break;
+    case Closer::kRemote: record.closer_process = closing_.remote_close(conn); break;
     case Closer::kBoth:
-      record.closer_process = endings_.local_close(conn);
-      if (record.closer_process.pid == 0) record.closer_process = endings_.remote_close(conn);
+      record.closer_process = closing_.local_close(conn);
+      if (record.closer_process.pid == 0) record.closer_process = closing_.remote_close(conn);
       break;
     default: break;
   }
@@ -132,16 +132,16 @@ void Lifecycle::write(std::uint64_t cookie, Conn& conn, const tcptrail_end_recor
                              .min_rtt_us = end.min_rtt_us == UINT32_MAX ? std::nullopt : std::optional(end.min_rtt_us),
                              .mss = end.mss};
   record.time_wait = time_wait_outcome(verdict, end);
-  if (record.time_wait.phase == TimeWaitPhase::kTimeWait) endings_.replace_last_step(conn, Step(end.base.ts_boot_ns, kTimeWait));
+  if (record.time_wait.phase == TimeWaitPhase::kTimeWait) closing_.replace_last_step(conn, Step(end.base.ts_boot_ns, kTimeWait));
   put_connection(cookie, conn, record);
-  if (options_.observer == nullptr || conn.verdict != Verdict::kYes) return;
+  if (options_.observer == nullptr || conn.verdict != Match::kYes) return;
   if (record.time_wait.phase != TimeWaitPhase::kNone) options_.observer->left_minisocket(cookie, record, end);
   if (verdict.how == How::kNoPort) options_.observer->found_no_port(conn, end);
 }
 
 // Its end was not seen: everything that only the end tells stays unknown.
-void Lifecycle::write_vanished(std::uint64_t cookie, Conn& conn, std::uint64_t boot_ns) {
-  if (judge(cookie, conn, true) == Verdict::kNo) return;
+void ConnectionTracker::write_vanished(std::uint64_t cookie, Conn& conn, std::uint64_t boot_ns) {
+  if (judge(cookie, conn, true) == Match::kNo) return;
   conn.complete = false;
   ConnectionRecord record;
   record.boot_ns = boot_ns;
@@ -150,18 +150,18 @@ void Lifecycle::write_vanished(std::uint64_t cookie, Conn& conn, std::uint64_t b
   put_connection(cookie, conn, record);
 }
 
-void Lifecycle::put_connection(std::uint64_t cookie, Conn& conn, ConnectionRecord& record) {
+void ConnectionTracker::put_connection(std::uint64_t cookie, Conn& conn, ConnectionRecord& record) {
   std::array<TcpState, kMaxSteps> path;
   std::array<StateSpan, kMaxSteps> states;
   std::size_t spans = 0;
   for (std::size_t i = 0; i < conn.steps; ++i) {
-    const Step step = endings_.step(conn, i);
+    const Step step = closing_.step(conn, i);
     path[i] = step.state();
     const bool was_left = i + 1 < conn.steps;
     const bool origin = i == 0 && (path[i] == kClose || path[i] == kListen);
-    if (was_left && !origin) states[spans++] = {path[i], endings_.step(conn, i + 1).boot_ns() - step.boot_ns()};
+    if (was_left && !origin) states[spans++] = {path[i], closing_.step(conn, i + 1).boot_ns() - step.boot_ns()};
     if (path[i] == kEstablished && i > 0 && path[i - 1] == kSynSent && conn.role == Role::kActive)
-      record.connect_ns = step.boot_ns() - endings_.step(conn, i - 1).boot_ns();
+      record.connect_ns = step.boot_ns() - closing_.step(conn, i - 1).boot_ns();
   }
   record.cookie = options_.cookie_is_address ? 0 : cookie;
   record.peer_cookie = options_.cookie_is_address ? 0 : conn.peer_cookie;
@@ -180,7 +180,7 @@ void Lifecycle::put_connection(std::uint64_t cookie, Conn& conn, ConnectionRecor
     record.cgroup = it->second;
   }
   record.began = conn.began;
-  record.start = conn.steps > 0 ? endings_.step(conn, 0).boot_ns() : record.boot_ns;
+  record.start = conn.steps > 0 ? closing_.step(conn, 0).boot_ns() : record.boot_ns;
   if (record.end) record.duration_ns = *record.end - record.start;
   record.states = {states.data(), spans};
   record.path = {path.data(), conn.steps};
@@ -188,10 +188,10 @@ void Lifecycle::put_connection(std::uint64_t cookie, Conn& conn, ConnectionRecor
   if (conn.role == Role::kActive && conn.tuple.rport != 0) record.service_port = conn.tuple.rport;
   if (conn.role == Role::kPassive && conn.tuple.lport != 0) record.service_port = conn.tuple.lport;
   if (!no_filter_) {
-    const bool was_undecided = conn.verdict == Verdict::kUndecided;
-    conn.verdict = match_final(options_.filters, record) ? Verdict::kYes : Verdict::kNo;
+    const bool was_undecided = conn.verdict == Match::kUndecided;
+    conn.verdict = match_final(options_.filters, record) ? Match::kYes : Match::kNo;
     if (was_undecided) settle(cookie, conn);
-    if (conn.verdict == Verdict::kNo) return;
+    if (conn.verdict == Match::kNo) return;
   }
   ++connections_;
   if (!record.complete) ++incomplete_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The model, event by event.
-#include "connections/lifecycle.h"
+#include "connections/connection_tracker.h"
 
 #include <gtest/gtest.h>
 
@@ -15,7 +15,7 @@ constexpr std::uint16_t kOrderly = TCPTRAIL_END_DONE | TCPTRAIL_END_DEAD;
 
 // A client that connects, closes first and is left in TIME_WAIT.
 void active_life(Connections& model, std::uint64_t cookie = 1) {
-  model.feed({by(10, ev(cookie, 1 * kMs, kClose, kSynSent, {0, 80})),
+  model.input({by(10, ev(cookie, 1 * kMs, kClose, kSynSent, {0, 80})),
               ev(cookie, 2 * kMs, kSynSent, kEstablished),
               by(10, ev(cookie, 5 * kMs, kEstablished, kFinWait1)),
               ev(cookie, 6 * kMs, kFinWait1, kFinWait2),
@@ -24,13 +24,13 @@ void active_life(Connections& model, std::uint64_t cookie = 1) {
 
 void passive_life(Connections& model, std::uint64_t cookie = 2) {
   const Ends server{80, 40000};
-  model.feed({ev(cookie, 2'100 * kUs, kListen, kSynRecv, server), ev(cookie, 2'200 * kUs, kSynRecv, kEstablished, server),
+  model.input({ev(cookie, 2'100 * kUs, kListen, kSynRecv, server), ev(cookie, 2'200 * kUs, kSynRecv, kEstablished, server),
               accept_of(cookie, 2'300 * kUs, 20), ev(cookie, 5'100 * kUs, kEstablished, kCloseWait, server),
               by(20, ev(cookie, 6'500 * kUs, kCloseWait, kLastAck, server), "srv"),
               closing(ev(cookie, 6'900 * kUs, kLastAck, kClose, server), kOrderly | TCPTRAIL_END_ALL_ACKED)});
 }
 
-TEST(Lifecycle, LocalFinFirstMeansLocalClosedFirst) {
+TEST(ConnectionTracker, LocalFinFirstMeansLocalClosedFirst) {
   Connections model;
   active_life(model);
   const KeptConnection& c = model.only();
@@ -44,14 +44,14 @@ TEST(Lifecycle, LocalFinFirstMeansLocalClosedFirst) {
   EXPECT_EQ(c.service_port, 80);
 }
 
-TEST(Lifecycle, ThePortThatConnectChoseLaterIsTheConnections) {
+TEST(ConnectionTracker, ThePortThatConnectChoseLaterIsTheConnections) {
   Connections model;
   active_life(model);
   EXPECT_EQ(model.only().tuple.lport, 40000);
   EXPECT_EQ(model.sink.transitions.at(0).tuple.lport, 0) << "not chosen yet at CLOSE->SYN_SENT";
 }
 
-TEST(Lifecycle, TimesAreThoseOfTheEvents) {
+TEST(ConnectionTracker, TimesAreThoseOfTheEvents) {
   Connections model;
   active_life(model);
   const KeptConnection& c = model.only();
@@ -64,13 +64,13 @@ TEST(Lifecycle, TimesAreThoseOfTheEvents) {
   EXPECT_EQ(model.sink.transitions.at(2).in_old_ns, 3 * kMs);
 }
 
-TEST(Lifecycle, ThePathEndsWithTimeWaitWhenThisEndEnteredIt) {
+TEST(ConnectionTracker, ThePathEndsWithTimeWaitWhenThisEndEnteredIt) {
   Connections model;
   active_life(model);
   EXPECT_EQ(model.only().path_kept, (std::vector{kClose, kSynSent, kEstablished, kFinWait1, kFinWait2, kTimeWait}));
 }
 
-TEST(Lifecycle, APassiveCloseIsTheRemoteSidesAndTheOwnerIsWhoClosed) {
+TEST(ConnectionTracker, APassiveCloseIsTheRemoteSidesAndTheOwnerIsWhoClosed) {
   Connections model;
   passive_life(model);
   const KeptConnection& c = model.only();
@@ -82,9 +82,9 @@ TEST(Lifecycle, APassiveCloseIsTheRemoteSidesAndTheOwnerIsWhoClosed) {
   EXPECT_EQ(c.path_kept.back(), kClose);
 }
 
-TEST(Lifecycle, TheTwoEndsOnOneHostNameEachOtherAndTheClosingProcess) {
+TEST(ConnectionTracker, TheTwoEndsOnOneHostNameEachOtherAndTheClosingProcess) {
   Connections model;
-  model.feed({by(10, ev(1, 1 * kMs, kClose, kSynSent, {0, 80})), ev(1, 2 * kMs, kSynSent, kEstablished),
+  model.input({by(10, ev(1, 1 * kMs, kClose, kSynSent, {0, 80})), ev(1, 2 * kMs, kSynSent, kEstablished),
               ev(2, 3 * kMs, kListen, kSynRecv, {80, 40000}), ev(2, 3 * kMs, kSynRecv, kEstablished, {80, 40000}),
               by(10, ev(1, 4 * kMs, kEstablished, kFinWait1)), ev(2, 4 * kMs, kEstablished, kCloseWait, {80, 40000}),
               by(20, ev(2, 5 * kMs, kCloseWait, kLastAck, {80, 40000})), ev(1, 5 * kMs, kFinWait1, kFinWait2),
@@ -100,12 +100,12 @@ TEST(Lifecycle, TheTwoEndsOnOneHostNameEachOtherAndTheClosingProcess) {
 // Process 20 accepts, `closer` closes.
 void accepted_and_closed(Connections& model, std::uint32_t closer) {
   const Ends server{80, 40000};
-  model.feed({ev(2, 1, kListen, kSynRecv, server), ev(2, 2, kSynRecv, kEstablished, server), accept_of(2, 3, 20),
+  model.input({ev(2, 1, kListen, kSynRecv, server), ev(2, 2, kSynRecv, kEstablished, server), accept_of(2, 3, 20),
               by(closer, ev(2, 4, kEstablished, kFinWait1, server)), ev(2, 5, kFinWait1, kFinWait2, server),
               closing(ev(2, 6, kFinWait2, kClose, server), kOrderly, 0, TCPTRAIL_TW_TIME_WAIT)});
 }
 
-TEST(Lifecycle, WhoClosesWithoutHavingAcceptedHasInheritedTheDescriptor) {
+TEST(ConnectionTracker, WhoClosesWithoutHavingAcceptedHasInheritedTheDescriptor) {
   Connections model;
   accepted_and_closed(model, 21);
   EXPECT_EQ(model.only().owner.pid, 21U);
@@ -113,7 +113,7 @@ TEST(Lifecycle, WhoClosesWithoutHavingAcceptedHasInheritedTheDescriptor) {
 }
 
 // The close() of a process that the tracer's look has finished: a call, but nobody's.
-TEST(Lifecycle, ACloseWithoutAProcessLeavesTheOwnerAsItWas) {
+TEST(ConnectionTracker, ACloseWithoutAProcessLeavesTheOwnerAsItWas) {
   Connections model;
   accepted_and_closed(model, 0);
   EXPECT_EQ(model.only().owner.pid, 20U);
@@ -122,20 +122,20 @@ TEST(Lifecycle, ACloseWithoutAProcessLeavesTheOwnerAsItWas) {
   EXPECT_EQ(model.only().closer_process.pid, 0U);
 }
 
-TEST(Lifecycle, AKillerIsTheCloserAndNeverTheOwner) {
+TEST(ConnectionTracker, AKillerIsTheCloserAndNeverTheOwner) {
   Connections model;
   Event killed = closing(by(99, ev(1, 9, kEstablished, kClose), "ss"), 0, ECONNABORTED);
   killed.base.flags = static_cast<std::uint8_t>((killed.base.flags & ~TCPTRAIL_F_OWN) | TCPTRAIL_F_KILLER);
-  model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished), killed});
+  model.input({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished), killed});
   EXPECT_EQ(model.only().how, How::kAborted);
   EXPECT_EQ(model.only().owner.pid, 10U);
   EXPECT_EQ(model.only().closer_process.pid, 99U);
 }
 
-TEST(Lifecycle, AnUnacceptedChildBelongsToItsListener) {
+TEST(ConnectionTracker, AnUnacceptedChildBelongsToItsListener) {
   Connections model;
   const Ends server{80, 40000};
-  model.feed({by(30, ev(5, 1, kClose, kListen, {80, 0}), "lsn"), ev(2, 2, kListen, kSynRecv, server),
+  model.input({by(30, ev(5, 1, kClose, kListen, {80, 0}), "lsn"), ev(2, 2, kListen, kSynRecv, server),
               ev(2, 3, kSynRecv, kEstablished, server),
               closing(by(30, ev(5, 4, kListen, kClose, {80, 0}), "lsn"), TCPTRAIL_END_SHUT_RCV | TCPTRAIL_END_SHUT_SEND),
               closing(ev(2, 5, kEstablished, kClose, server), TCPTRAIL_END_NO_SOCKET)});
@@ -146,18 +146,18 @@ TEST(Lifecycle, AnUnacceptedChildBelongsToItsListener) {
   EXPECT_EQ(c.closer_process.pid, 30U);
 }
 
-TEST(Lifecycle, ASocketThatConnectsTwiceGivesTwoGenerations) {
+TEST(ConnectionTracker, ASocketThatConnectsTwiceGivesTwoGenerations) {
   Connections model;
-  model.feed({by(10, ev(1, 1, kClose, kSynSent)), closing(ev(1, 2, kSynSent, kClose), 0, ECONNREFUSED),
+  model.input({by(10, ev(1, 1, kClose, kSynSent)), closing(ev(1, 2, kSynSent, kClose), 0, ECONNREFUSED),
               by(10, ev(1, 3, kClose, kSynSent)), closing(ev(1, 4, kSynSent, kClose), 0, ECONNREFUSED)});
   ASSERT_EQ(model.sink.connections.size(), 2U);
   EXPECT_EQ(model.sink.connections[0].generation, 0U);
   EXPECT_EQ(model.sink.connections[1].generation, 1U);
 }
 
-TEST(Lifecycle, CloseAfterShutdownRepeatsTheStateAndBreaksNoChain) {
+TEST(ConnectionTracker, CloseAfterShutdownRepeatsTheStateAndBreaksNoChain) {
   Connections model;
-  model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished),
+  model.input({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished),
               by(10, ev(1, 3, kEstablished, kFinWait1)), ev(1, 4, kFinWait1, kFinWait2),
               by(10, ev(1, 5, kFinWait2, kFinWait2)),
               closing(by(10, ev(1, 6, kFinWait2, kClose)), TCPTRAIL_END_DEAD, 0, TCPTRAIL_TW_FIN_WAIT2)});
@@ -168,9 +168,9 @@ TEST(Lifecycle, CloseAfterShutdownRepeatsTheStateAndBreaksNoChain) {
 
 // ---- loss ----------------------------------------------------------------------
 
-TEST(Lifecycle, AGapInTheChainIsMarkedAndTheCloserIsStillWhatTheStatesProve) {
+TEST(ConnectionTracker, AGapInTheChainIsMarkedAndTheCloserIsStillWhatTheStatesProve) {
   Connections model;
-  model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished),
+  model.input({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished),
               closing(ev(1, 9, kFinWait2, kClose), kOrderly, 0, TCPTRAIL_TW_TIME_WAIT)});
   EXPECT_FALSE(model.only().complete);
   EXPECT_EQ(model.only().closer, Closer::kLocal) << "FIN_WAIT2 means that our FIN was acknowledged";
@@ -184,50 +184,50 @@ Event again(Event event) {
   return event;
 }
 
-TEST(Lifecycle, WhatBothCopiesToldIsDroppedAndCounted) {
+TEST(ConnectionTracker, WhatBothCopiesToldIsDroppedAndCounted) {
   Connections model;
   const auto open = [](std::uint64_t at) { return by(10, ev(1, at, kClose, kSynSent)); };
   const auto close = [](std::uint64_t at) { return closing(ev(1, at, kCloseWait, kClose), TCPTRAIL_END_DONE, EPIPE); };
   // The CPU may have been away for long between the two.
-  model.feed({open(1), again(open(2)), ev(1, 3, kSynSent, kEstablished), again(ev(1, 90 * kMs, kSynSent, kEstablished)),
+  model.input({open(1), again(open(2)), ev(1, 3, kSynSent, kEstablished), again(ev(1, 90 * kMs, kSynSent, kEstablished)),
               ev(1, 100 * kMs, kEstablished, kCloseWait), again(ev(1, 101 * kMs, kEstablished, kCloseWait)), close(110 * kMs)});
   for (std::uint64_t other = 100; other < 2'100; ++other)
-    model.feed({by(10, ev(other, 120 * kMs, kClose, kSynSent)), closing(ev(other, 120 * kMs, kSynSent, kClose), 0, ECONNREFUSED)});
-  model.feed({again(close(130 * kMs))});
+    model.input({by(10, ev(other, 120 * kMs, kClose, kSynSent)), closing(ev(other, 120 * kMs, kSynSent, kClose), 0, ECONNREFUSED)});
+  model.input({again(close(130 * kMs))});
   EXPECT_EQ(model.lifecycle.duplicates(), 4U);
   EXPECT_EQ(model.sink.transitions.size(), 4U + 4'000U);
   ASSERT_EQ(model.sink.connections.size(), 1U + 2'000U);
   EXPECT_TRUE(model.sink.connections[0].complete);
 }
 
-TEST(Lifecycle, AListenerOfWhichBothCopiesTold) {
+TEST(ConnectionTracker, AListenerOfWhichBothCopiesTold) {
   Connections model;
   const auto listen = [](std::uint64_t at) { return by(30, ev(5, at, kClose, kListen, {80, 0})); };
   const auto close = [](std::uint64_t at) { return closing(by(30, ev(5, at, kListen, kClose, {80, 0})), TCPTRAIL_END_SHUT_RCV); };
-  model.feed({listen(1), again(listen(2)), close(3 * kMs), again(close(4 * kMs)), listen(5 * kMs), close(6 * kMs)});
+  model.input({listen(1), again(listen(2)), close(3 * kMs), again(close(4 * kMs)), listen(5 * kMs), close(6 * kMs)});
   EXPECT_EQ(model.lifecycle.duplicates(), 2U);
   EXPECT_EQ(model.sink.transitions.size(), 4U);
 }
 
-TEST(Lifecycle, WhatOnlyTheSecondCopyToldIsAsGood) {
+TEST(ConnectionTracker, WhatOnlyTheSecondCopyToldIsAsGood) {
   Connections model;
-  model.feed({again(by(10, ev(1, 1, kClose, kSynSent))), again(ev(1, 2, kSynSent, kEstablished)), again(ev(1, 3, kEstablished, kCloseWait)),
+  model.input({again(by(10, ev(1, 1, kClose, kSynSent))), again(ev(1, 2, kSynSent, kEstablished)), again(ev(1, 3, kEstablished, kCloseWait)),
               again(closing(ev(1, 4, kCloseWait, kClose), TCPTRAIL_END_DONE, EPIPE))});
   EXPECT_EQ(model.lifecycle.duplicates(), 0U);
   EXPECT_EQ(model.sink.transitions.size(), 4U);
   EXPECT_TRUE(model.only().complete);
 }
 
-TEST(Lifecycle, APairThatNoCallSiteReportsIsMarked) {
+TEST(ConnectionTracker, APairThatNoCallSiteReportsIsMarked) {
   Connections model;
-  model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished), ev(1, 3, kEstablished, kLastAck),
+  model.input({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished), ev(1, 3, kEstablished, kLastAck),
               closing(ev(1, 4, kLastAck, kClose), kOrderly | TCPTRAIL_END_ALL_ACKED)});
   EXPECT_FALSE(model.only().complete);
 }
 
-TEST(Lifecycle, AConnectionWhoseBeginningWasLostIsIncomplete) {
+TEST(ConnectionTracker, AConnectionWhoseBeginningWasLostIsIncomplete) {
   Connections model;
-  model.feed({ev(1, 5, kEstablished, kCloseWait), by(10, ev(1, 6, kCloseWait, kLastAck)),
+  model.input({ev(1, 5, kEstablished, kCloseWait), by(10, ev(1, 6, kCloseWait, kLastAck)),
               closing(ev(1, 7, kLastAck, kClose), kOrderly | TCPTRAIL_END_ALL_ACKED)});
   EXPECT_FALSE(model.only().complete);
   EXPECT_EQ(model.only().began, Began::kObserved);
@@ -235,9 +235,9 @@ TEST(Lifecycle, AConnectionWhoseBeginningWasLostIsIncomplete) {
   EXPECT_FALSE(model.only().service_port.has_value());
 }
 
-TEST(Lifecycle, ALostCloseIsFoundByTheNextSnapshot) {
+TEST(ConnectionTracker, ALostCloseIsFoundByTheNextSnapshot) {
   Connections model;
-  model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished)});
+  model.input({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished)});
   model.lifecycle.begin_snapshot(100);
   model.lifecycle.end_snapshot(200, std::vector<std::uint32_t>{kNetns});
   EXPECT_TRUE(model.sink.connections.empty()) << "its CLOSE may be about to be reported";
@@ -252,28 +252,28 @@ TEST(Lifecycle, ALostCloseIsFoundByTheNextSnapshot) {
   EXPECT_EQ(model.lifecycle.open(), 0U);
 }
 
-TEST(Lifecycle, ALostCloseIsGivenUpAtTheEndOfTheRun) {
+TEST(ConnectionTracker, ALostCloseIsGivenUpAtTheEndOfTheRun) {
   Connections model;
-  model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished)});
+  model.input({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished)});
   model.lifecycle.begin_snapshot(100);
   model.lifecycle.end_snapshot(200, std::vector<std::uint32_t>{kNetns});
   model.lifecycle.finish(300);
   EXPECT_FALSE(model.only().complete);
 }
 
-TEST(Lifecycle, AMissingConnectionThatIsHeardOfAgainWasNotLost) {
+TEST(ConnectionTracker, AMissingConnectionThatIsHeardOfAgainWasNotLost) {
   Connections model;
-  model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished)});
+  model.input({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished)});
   model.lifecycle.begin_snapshot(100);
   model.lifecycle.end_snapshot(200, std::vector<std::uint32_t>{kNetns});
-  model.feed({closing(ev(1, 250, kEstablished, kClose), 0, ECONNRESET)});
+  model.input({closing(ev(1, 250, kEstablished, kClose), 0, ECONNRESET)});
   model.lifecycle.finish(300);
   EXPECT_TRUE(model.only().complete);
 }
 
-TEST(Lifecycle, ANamespaceThatCouldNotBeReadEndsNothing) {
+TEST(ConnectionTracker, ANamespaceThatCouldNotBeReadEndsNothing) {
   Connections model;
-  model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished)});
+  model.input({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished)});
   model.lifecycle.begin_snapshot(100);
   model.lifecycle.end_snapshot(200, std::vector<std::uint32_t>{kNetns + 1});
   model.lifecycle.finish(300);
@@ -281,52 +281,52 @@ TEST(Lifecycle, ANamespaceThatCouldNotBeReadEndsNothing) {
 }
 
 // The books: each transition is in transitions() or in evicted().
-TEST(Lifecycle, AFullTableEvictsTheOldestAndItsTransitionsAreLost) {
-  LifecycleOptions options;
+TEST(ConnectionTracker, AFullTableEvictsTheOldestAndItsTransitionsAreLost) {
+  TrackerOptions options;
   options.max_connections = 2;
   options.want_transitions = false;
   Connections model(std::move(options));
-  for (std::uint64_t cookie = 1; cookie <= 3; ++cookie) model.feed({by(10, ev(cookie, cookie, kClose, kSynSent))});
+  for (std::uint64_t cookie = 1; cookie <= 3; ++cookie) model.input({by(10, ev(cookie, cookie, kClose, kSynSent))});
   EXPECT_EQ(model.lifecycle.evicted(), 1U);
   EXPECT_EQ(model.lifecycle.transitions(), 2U);
-  model.feed({closing(ev(1, 10, kSynSent, kClose), 0, ECONNREFUSED)});
+  model.input({closing(ev(1, 10, kSynSent, kClose), 0, ECONNREFUSED)});
   EXPECT_TRUE(model.sink.connections.empty()) << "its beginning is forgotten, and following it again would push out another";
   EXPECT_EQ(model.lifecycle.evicted(), 2U);
   EXPECT_EQ(model.lifecycle.transitions(), 2U);
   EXPECT_FALSE(model.lifecycle.wants_snapshot());
-  model.feed({closing(ev(3, 11, kSynSent, kClose), 0, ECONNREFUSED)});
+  model.input({closing(ev(3, 11, kSynSent, kClose), 0, ECONNREFUSED)});
   EXPECT_TRUE(model.only().complete);
 }
 
-TEST(Lifecycle, WhatTraceHasPrintedOfAnEvictedConnectionIsNotLost) {
-  LifecycleOptions options;
+TEST(ConnectionTracker, WhatTraceHasPrintedOfAnEvictedConnectionIsNotLost) {
+  TrackerOptions options;
   options.max_connections = 2;
   Connections model(std::move(options));
-  for (std::uint64_t cookie = 1; cookie <= 3; ++cookie) model.feed({by(10, ev(cookie, cookie, kClose, kSynSent))});
-  model.feed({closing(ev(1, 10, kSynSent, kClose), 0, ECONNREFUSED)});
+  for (std::uint64_t cookie = 1; cookie <= 3; ++cookie) model.input({by(10, ev(cookie, cookie, kClose, kSynSent))});
+  model.input({closing(ev(1, 10, kSynSent, kClose), 0, ECONNREFUSED)});
   EXPECT_EQ(model.lifecycle.evicted(), 0U);
   EXPECT_EQ(model.lifecycle.transitions(), 4U);
   EXPECT_EQ(model.sink.transitions.size(), 4U);
 }
 
-TEST(Lifecycle, WhatBothCopiesToldOfAnEvictedConnectionIsCountedOnce) {
-  LifecycleOptions options;
+TEST(ConnectionTracker, WhatBothCopiesToldOfAnEvictedConnectionIsCountedOnce) {
+  TrackerOptions options;
   options.max_connections = 2;
   Connections model(std::move(options));
-  for (std::uint64_t cookie = 1; cookie <= 3; ++cookie) model.feed({by(10, ev(cookie, cookie, kClose, kSynSent))});
+  for (std::uint64_t cookie = 1; cookie <= 3; ++cookie) model.input({by(10, ev(cookie, cookie, kClose, kSynSent))});
   const auto close = [](std::uint64_t cookie) { return closing(ev(cookie, 10, kSynSent, kClose), 0, ECONNREFUSED); };
-  model.feed({close(1)});
-  for (std::uint64_t other = 100; other < 5'100; ++other) model.feed({ev(other, 10, kEstablished, kCloseWait)});
-  model.feed({again(close(1))});
+  model.input({close(1)});
+  for (std::uint64_t other = 100; other < 5'100; ++other) model.input({ev(other, 10, kEstablished, kCloseWait)});
+  model.input({again(close(1))});
   EXPECT_EQ(model.lifecycle.duplicates(), 1U);
   EXPECT_EQ(model.lifecycle.transitions(), 5'004U);
 }
 
 // ---- older than the trace --------------------------------------------------------
 
-TEST(Lifecycle, ASeenConnectionBeganBeforeTheTraceAndIsComplete) {
+TEST(ConnectionTracker, ASeenConnectionBeganBeforeTheTraceAndIsComplete) {
   KeepingSink sink;
-  Lifecycle lifecycle({}, sink);
+  ConnectionTracker lifecycle({}, sink);
   lifecycle.begin_snapshot(1);
   lifecycle.apply(seen(9, 2, kListen, {80, 0}));
   lifecycle.apply(seen(1, 3, kEstablished, {80, 40000}));
@@ -343,9 +343,9 @@ TEST(Lifecycle, ASeenConnectionBeganBeforeTheTraceAndIsComplete) {
   EXPECT_FALSE(sink.transitions.at(0).in_old_ns.has_value()) << "when it entered ESTABLISHED is not known";
 }
 
-TEST(Lifecycle, AnEventBeforeTheSnapshotRecordOfItsSocketIsNoGap) {
+TEST(ConnectionTracker, AnEventBeforeTheSnapshotRecordOfItsSocketIsNoGap) {
   KeepingSink sink;
-  Lifecycle lifecycle({}, sink);
+  ConnectionTracker lifecycle({}, sink);
   lifecycle.apply(ev(1, 1, kEstablished, kCloseWait));
   lifecycle.begin_snapshot(2);
   lifecycle.apply(seen(1, 3, kCloseWait));
@@ -359,22 +359,22 @@ TEST(Lifecycle, AnEventBeforeTheSnapshotRecordOfItsSocketIsNoGap) {
 // ---- data after close ---------------------------------------------------------------
 
 void close_with_data_after(Connections& model) {
-  model.feed({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished),
+  model.input({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished),
               by(10, ev(1, 3, kEstablished, kFinWait1)), reset(1, 4, TCPTRAIL_RESET_RECEIVED),
               closing(ev(1, 5, kFinWait1, kClose), TCPTRAIL_END_DEAD | TCPTRAIL_END_SHUT_RCV, ECONNRESET)});
 }
 
-TEST(Lifecycle, ARecordWaitsForTheResetThatDecidesItsEnding) {
+TEST(ConnectionTracker, ARecordWaitsForTheResetThatDecidesItsEnding) {
   Connections model({.resets_traced = true});
   close_with_data_after(model);
   EXPECT_TRUE(model.sink.connections.empty());
   EXPECT_TRUE(model.lifecycle.waiting());
-  model.feed({reset(1, 6, TCPTRAIL_RESET_SENT, TCPTRAIL_F_SKB)});
+  model.input({reset(1, 6, TCPTRAIL_RESET_SENT, TCPTRAIL_F_SKB)});
   EXPECT_EQ(model.only().how, How::kRstSent);
   EXPECT_FALSE(model.lifecycle.waiting());
 }
 
-TEST(Lifecycle, TheWaitEndsWithTheTimeOfTheStream) {
+TEST(ConnectionTracker, TheWaitEndsWithTheTimeOfTheStream) {
   Connections model({.resets_traced = true});
   close_with_data_after(model);
   model.lifecycle.advance_to(6);
@@ -383,7 +383,7 @@ TEST(Lifecycle, TheWaitEndsWithTheTimeOfTheStream) {
   EXPECT_EQ(model.only().how, How::kRstReceived);
 }
 
-TEST(Lifecycle, NothingWaitsWhereResetsAreNotTraced) {
+TEST(ConnectionTracker, NothingWaitsWhereResetsAreNotTraced) {
   Connections model({.resets_traced = false});
   close_with_data_after(model);
   EXPECT_EQ(model.only().how, How::kUnknown);
@@ -391,8 +391,8 @@ TEST(Lifecycle, NothingWaitsWhereResetsAreNotTraced) {
 
 // ---- filters ------------------------------------------------------------------------
 
-TEST(Lifecycle, AFilterOnTheLocalPortKeepsTheFirstEventThatDidNotKnowIt) {
-  LifecycleOptions options;
+TEST(ConnectionTracker, AFilterOnTheLocalPortKeepsTheFirstEventThatDidNotKnowIt) {
+  TrackerOptions options;
   options.filters.lports.ranges = {{40000, 40000}};
   Connections model(std::move(options));
   active_life(model);
@@ -401,8 +401,8 @@ TEST(Lifecycle, AFilterOnTheLocalPortKeepsTheFirstEventThatDidNotKnowIt) {
   EXPECT_EQ(model.lifecycle.transitions(), 5U);
 }
 
-TEST(Lifecycle, AFilterOnAnotherLocalPortPrintsNothingAndKeepsNothing) {
-  LifecycleOptions options;
+TEST(ConnectionTracker, AFilterOnAnotherLocalPortPrintsNothingAndKeepsNothing) {
+  TrackerOptions options;
   options.filters.lports.ranges = {{5, 5}};
   Connections model(std::move(options));
   active_life(model);
@@ -411,8 +411,8 @@ TEST(Lifecycle, AFilterOnAnotherLocalPortPrintsNothingAndKeepsNothing) {
   EXPECT_EQ(model.lifecycle.transitions(), 0U);
 }
 
-TEST(Lifecycle, AFilterOnThePidShowsAPassiveConnectionFromItsFirstTransition) {
-  LifecycleOptions options;
+TEST(ConnectionTracker, AFilterOnThePidShowsAPassiveConnectionFromItsFirstTransition) {
+  TrackerOptions options;
   options.filters.pids = {20};
   Connections model(std::move(options));
   passive_life(model);
@@ -421,8 +421,8 @@ TEST(Lifecycle, AFilterOnThePidShowsAPassiveConnectionFromItsFirstTransition) {
   EXPECT_EQ(model.sink.connections.size(), 1U);
 }
 
-TEST(Lifecycle, AFilterOnAnotherPidShowsNothing) {
-  LifecycleOptions options;
+TEST(ConnectionTracker, AFilterOnAnotherPidShowsNothing) {
+  TrackerOptions options;
   options.filters.pids = {21};
   Connections model(std::move(options));
   passive_life(model);
@@ -430,9 +430,9 @@ TEST(Lifecycle, AFilterOnAnotherPidShowsNothing) {
   EXPECT_TRUE(model.sink.connections.empty());
 }
 
-TEST(Lifecycle, AFilterOnTheEndingShowsWholeLivesOrNothing) {
+TEST(ConnectionTracker, AFilterOnTheEndingShowsWholeLivesOrNothing) {
   for (const Closer wanted : {Closer::kLocal, Closer::kRemote}) {
-    LifecycleOptions options;
+    TrackerOptions options;
     options.filters.closed_by = {wanted};
     Connections model(std::move(options));
     active_life(model);
@@ -442,40 +442,40 @@ TEST(Lifecycle, AFilterOnTheEndingShowsWholeLivesOrNothing) {
   }
 }
 
-TEST(Lifecycle, AFilterOnTheEndingAlsoWaitsForTheResetThatDecides) {
-  LifecycleOptions options;
+TEST(ConnectionTracker, AFilterOnTheEndingAlsoWaitsForTheResetThatDecides) {
+  TrackerOptions options;
   options.filters.how = {How::kRstSent};
   options.resets_traced = true;
   Connections model(std::move(options));
   close_with_data_after(model);
   EXPECT_TRUE(model.sink.transitions.empty());
-  model.feed({reset(1, 6, TCPTRAIL_RESET_SENT, TCPTRAIL_F_SKB)});
+  model.input({reset(1, 6, TCPTRAIL_RESET_SENT, TCPTRAIL_F_SKB)});
   EXPECT_EQ(model.sink.transitions.size(), 4U);
 }
 
-TEST(Lifecycle, OnlyTheCommandsOwnConnectionsPassWithACommand) {
-  LifecycleOptions options;
+TEST(ConnectionTracker, OnlyTheCommandsOwnConnectionsPassWithACommand) {
+  TrackerOptions options;
   options.filters.in_tree = true;
   Connections model(std::move(options));
   active_life(model, 1);
   Event inside = by(11, ev(3, 10 * kMs, kClose, kSynSent));
   inside.base.flags |= TCPTRAIL_F_IN_TREE;
-  model.feed({inside, closing(ev(3, 11 * kMs, kSynSent, kClose), 0, ECONNREFUSED)});
+  model.input({inside, closing(ev(3, 11 * kMs, kSynSent, kClose), 0, ECONNREFUSED)});
   ASSERT_EQ(model.sink.connections.size(), 1U);
   EXPECT_EQ(model.only().cookie, 3U);
 }
 
-TEST(Lifecycle, AnAddressIsNoCookieAndIsNotPrinted) {
+TEST(ConnectionTracker, AnAddressIsNoCookieAndIsNotPrinted) {
   Connections model({.cookie_is_address = true});
   active_life(model);
   EXPECT_EQ(model.only().cookie, 0U);
 }
 
 // The address of a socket that has closed is given to the next one within microseconds.
-TEST(Lifecycle, TheResetOfAnotherSocketAtTheAddressDecidesNothing) {
+TEST(ConnectionTracker, TheResetOfAnotherSocketAtTheAddressDecidesNothing) {
   Connections model({.resets_traced = true, .cookie_is_address = true});
   close_with_data_after(model);
-  model.feed({by(11, ev(1, 6, kClose, kSynSent)), closing(by(11, ev(1, 7, kSynSent, kClose)), TCPTRAIL_END_LINGER0),
+  model.input({by(11, ev(1, 6, kClose, kSynSent)), closing(by(11, ev(1, 7, kSynSent, kClose)), TCPTRAIL_END_LINGER0),
               reset(1, 8, TCPTRAIL_RESET_SENT)});
   ASSERT_EQ(model.sink.connections.size(), 2U);
   EXPECT_EQ(model.sink.connections[0].how, How::kRstReceived);

@@ -9,6 +9,6 @@
 namespace tcptrail {
 
 // A descriptor that is readable while any of these is; -1 is passed over. None, with errno, when it cannot be had.
-Fd readable_when_any(const std::vector<int>& fds);
+Fd wait_any(const std::vector<int>& fds);
 
 }  // namespace tcptrail
