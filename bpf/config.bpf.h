@@ -35,14 +35,16 @@ const volatile struct tcptrail_prefix raddrs[MAX_PREFIXES] = {};
 const volatile __u32 want_netns[MAX_NETNS] = {};
 
 /* Features (docs/kernels.md). */
-const volatile bool probe_reads = true;	  /* bpf_probe_read_kernel(): off under lockdown=confidentiality */
+/* bpf_probe_read_kernel(): off under lockdown=confidentiality */
+const volatile bool probe_reads = true;
 const volatile bool have_cookie = true;	  /* bpf_get_socket_cookie() in tracing programs (5.12) */
 const volatile bool have_task_btf = true; /* bpf_get_current_task_btf() (5.11) */
 const volatile bool trace_tree = false;	  /* -- CMD: mark what its processes do */
 const volatile __u32 kernel_hz = 250;	  /* jiffies per second */
 const volatile __u32 pid_namespace = 0;	  /* inode of the tracer's, 0 = the initial one */
 const volatile __u32 ring_mask = 0;	  /* rings that exist, a power of two, minus 1 */
-const volatile __u64 snapshot_high_water = 0; /* bytes in a ring at which the snapshot waits for the reader */
+/* Bytes in a ring at which the snapshot waits for the reader. */
+const volatile __u64 snapshot_high_water = 0;
 
 /* Of this and timewait.bpf.c, which write into one ring: their memory is one as well. */
 #define TCPTRAIL_SHARED SEC(".data.shared")
@@ -53,7 +55,7 @@ volatile __u32 consumer_sleeping TCPTRAIL_SHARED = 0;
 /* What the next snapshot looks at, set by the loader before it runs the iterators. */
 volatile __u32 look_minisockets_only = 0;
 volatile __u32 look_netns = 0; /* whose holders; 0 = as filtered */
-/* With look_minisockets_only seen_holders shows nothing: it says whether look_netns has a socket. */
+/* With look_minisockets_only seen_holders says only whether look_netns has a socket. */
 volatile __u32 look_found = 0;
 
 /* Transitions that found the ring full, and other records (accepted, RST, destroyed) that did. */
@@ -78,11 +80,12 @@ volatile __u64 recovered = 0;
  * A ring's lock costs 220 ns an event as soon as a second CPU uses it. So there are several,
  * each CPU writes into one of them, and the reader merges them by time (src/kernel/ring_source.h).
  */
-#define TCPTRAIL_EACH_RING(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
-#define TCPTRAIL_RING(n)                               \
-	struct {                                       \
-		__uint(type, BPF_MAP_TYPE_RINGBUF);    \
-		__uint(max_entries, 4096);             \
+#define TCPTRAIL_EACH_RING(X)                                                                      \
+	X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
+#define TCPTRAIL_RING(n)                                                                           \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_RINGBUF);                                                \
+		__uint(max_entries, 4096);                                                         \
 	} events_##n SEC(".maps");
 TCPTRAIL_EACH_RING(TCPTRAIL_RING)
 

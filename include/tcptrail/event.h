@@ -27,13 +27,13 @@ enum tcptrail_kind {
 	TCPTRAIL_TRANSITION_END = 3,   /* tcptrail_end_record, new state CLOSE */
 	TCPTRAIL_RESET_SENT = 4,       /* tcptrail_reset_record */
 	TCPTRAIL_RESET_RECEIVED = 5,   /* tcptrail_reset_record */
-	TCPTRAIL_ACCEPT = 6,           /* tcptrail_holder_record */
+	TCPTRAIL_ACCEPT = 6,	       /* tcptrail_holder_record */
 	TCPTRAIL_SEEN_SOCKET = 7,      /* tcptrail_owned_record: snapshot, state in new_state */
-	TCPTRAIL_SEEN_HOLDER = 8,      /* tcptrail_holder_record: snapshot, one per process and socket */
-	TCPTRAIL_DESTROY = 9,          /* tcptrail_reset_record */
-	TCPTRAIL_SEEN_TIMEWAIT = 10,   /* tcptrail_timewait_record: a rescan of the minisockets */
-	TCPTRAIL_TIMEWAIT_END = 11,    /* tcptrail_record of a minisocket, the cause in new_state */
-	TCPTRAIL_REFUSED = 12,         /* tcptrail_refused_record: a bind() or listen() that failed */
+	TCPTRAIL_SEEN_HOLDER = 8, /* tcptrail_holder_record: snapshot, one per process and socket */
+	TCPTRAIL_DESTROY = 9,	  /* tcptrail_reset_record */
+	TCPTRAIL_SEEN_TIMEWAIT = 10, /* tcptrail_timewait_record: a rescan of the minisockets */
+	TCPTRAIL_TIMEWAIT_END = 11,  /* tcptrail_record of a minisocket, the cause in new_state */
+	TCPTRAIL_REFUSED = 12,	     /* tcptrail_refused_record: a bind() or listen() that failed */
 };
 
 /* new_state of TCPTRAIL_TIMEWAIT_END */
@@ -54,28 +54,34 @@ enum tcptrail_refused_op {
 };
 
 /* flags */
-#define TCPTRAIL_F_IPV4 0x01     /* the packets are IPv4 (AF_INET, or AF_INET6 with mapped addresses) */
-#define TCPTRAIL_F_OWN 0x02      /* sk_lock.owned and a user task: pid and comm are a holder of the socket */
-#define TCPTRAIL_F_IN_TREE 0x04  /* that task belongs to the command being traced (-- CMD) */
-#define TCPTRAIL_F_FIN_SENT 0x08 /* snd_nxt == write_seq: whatever is queued has been on the wire */
-#define TCPTRAIL_F_EARLY_CHILD 0x10 /* cookie and tuple are still the listener's (LISTEN->SYN_RECV before 6.14) */
-#define TCPTRAIL_F_SKB 0x20      /* RESET_SENT: the RST answers a packet */
-#define TCPTRAIL_F_AGAIN 0x20    /* transition: from the second copy of the program; the first may have told it too */
-#define TCPTRAIL_F_INET6 0x40    /* the socket is AF_INET6 */
-#define TCPTRAIL_F_KILLER 0x80   /* pid and comm are those of the task that killed the socket (tcp_abort) */
+/* the packets are IPv4 (AF_INET, or AF_INET6 with mapped addresses) */
+#define TCPTRAIL_F_IPV4 0x01
+/* sk_lock.owned and a user task: pid and comm are a holder of the socket */
+#define TCPTRAIL_F_OWN 0x02
+#define TCPTRAIL_F_IN_TREE 0x04 /* that task belongs to the command being traced (-- CMD) */
+/* snd_nxt == write_seq: whatever is queued has been on the wire */
+#define TCPTRAIL_F_FIN_SENT 0x08
+/* cookie and tuple are still the listener's (LISTEN->SYN_RECV before 6.14) */
+#define TCPTRAIL_F_EARLY_CHILD 0x10
+#define TCPTRAIL_F_SKB 0x20 /* RESET_SENT: the RST answers a packet */
+/* transition: from the second copy of the program; the first may have told it too */
+#define TCPTRAIL_F_AGAIN 0x20
+#define TCPTRAIL_F_INET6 0x40 /* the socket is AF_INET6 */
+/* pid and comm are those of the task that killed the socket (tcp_abort) */
+#define TCPTRAIL_F_KILLER 0x80
 
 /* facts of tcptrail_end: the fingerprint of the close path (docs/kernels.md) */
-#define TCPTRAIL_END_DONE 0x0001       /* SOCK_DONE: the peer's FIN was received */
-#define TCPTRAIL_END_DEAD 0x0002       /* SOCK_DEAD: no descriptor is left */
-#define TCPTRAIL_END_SHUT_RCV 0x0004   /* sk_shutdown & RCV_SHUTDOWN */
-#define TCPTRAIL_END_SHUT_SEND 0x0008  /* sk_shutdown & SEND_SHUTDOWN */
-#define TCPTRAIL_END_LINGER0 0x0010    /* SO_LINGER with a time of 0 */
-#define TCPTRAIL_END_UNREAD 0x0020     /* bytes were received and never read */
-#define TCPTRAIL_END_NO_SOCKET 0x0040  /* sk_socket is NULL: orphan, or never accepted */
-#define TCPTRAIL_END_ALL_ACKED 0x0080  /* snd_una == write_seq */
+#define TCPTRAIL_END_DONE 0x0001	/* SOCK_DONE: the peer's FIN was received */
+#define TCPTRAIL_END_DEAD 0x0002	/* SOCK_DEAD: no descriptor is left */
+#define TCPTRAIL_END_SHUT_RCV 0x0004	/* sk_shutdown & RCV_SHUTDOWN */
+#define TCPTRAIL_END_SHUT_SEND 0x0008	/* sk_shutdown & SEND_SHUTDOWN */
+#define TCPTRAIL_END_LINGER0 0x0010	/* SO_LINGER with a time of 0 */
+#define TCPTRAIL_END_UNREAD 0x0020	/* bytes were received and never read */
+#define TCPTRAIL_END_NO_SOCKET 0x0040	/* sk_socket is NULL: orphan, or never accepted */
+#define TCPTRAIL_END_ALL_ACKED 0x0080	/* snd_una == write_seq */
 #define TCPTRAIL_END_NO_SEGS_OUT 0x0100 /* nothing was ever sent */
-#define TCPTRAIL_END_REPAIR 0x0200     /* TCP_REPAIR: leaves without a packet */
-#define TCPTRAIL_END_BOUND 0x0400      /* SOCK_BINDPORT_LOCK: the port was chosen by bind() */
+#define TCPTRAIL_END_REPAIR 0x0200	/* TCP_REPAIR: leaves without a packet */
+#define TCPTRAIL_END_BOUND 0x0400	/* SOCK_BINDPORT_LOCK: the port was chosen by bind() */
 
 /* tw of tcptrail_end and tcptrail_owned: what took the socket's place */
 #define TCPTRAIL_TW_PHASE 0x03 /* mask of the next four */
@@ -88,7 +94,8 @@ enum tcptrail_refused_op {
 #define TCPTRAIL_TW_WHOLE_PORT 0x10 /* the port bucket is closed to connect()'s own choice */
 
 /* bind of tcptrail_owned, SEEN_SOCKET only */
-#define TCPTRAIL_BIND_BUCKET 0x01      /* fastreuse, fastreuseport, fastuid and fast_addr are the port bucket's */
+/* fastreuse, fastreuseport, fastuid and fast_addr are the port bucket's */
+#define TCPTRAIL_BIND_BUCKET 0x01
 #define TCPTRAIL_BIND_FAST_INET6 0x02  /* fast_addr was bound by an AF_INET6 socket */
 #define TCPTRAIL_BIND_FAST_V6ONLY 0x04 /* ... that is sk_ipv6only */
 #define TCPTRAIL_BIND_V6ONLY 0x08      /* sk_ipv6only; set too by bind() of an IPv6 address */
@@ -97,9 +104,9 @@ enum tcptrail_refused_op {
 
 struct tcptrail_record {
 	__u64 ts_boot_ns; /* CLOCK_BOOTTIME, taken after the ring space was reserved */
-	__u64 cookie;     /* sock_gen_cookie(); struct sock address where the helper is missing */
-	__u32 netns;      /* inode number of the network namespace */
-	__u32 pid;        /* tgid; 0 unless F_OWN or F_KILLER */
+	__u64 cookie;	  /* sock_gen_cookie(); struct sock address where the helper is missing */
+	__u32 netns;	  /* inode number of the network namespace */
+	__u32 pid;	  /* tgid; 0 unless F_OWN or F_KILLER */
 	__u8 laddr[16];
 	__u8 raddr[16];
 	__u16 lport;
@@ -117,7 +124,8 @@ struct tcptrail_owned_record {
 	__u32 expires_ms; /* SEEN_SOCKET of a minisocket: until its timer fires */
 	union {
 		char comm[TCPTRAIL_COMM_LEN]; /* thread group leader's; empty unless F_OWN */
-		__u8 fast_addr[16];           /* SEEN_SOCKET, which is never F_OWN: an IPv4 address as ::ffff:a.b.c.d */
+		__u8 fast_addr[16]; /* SEEN_SOCKET, which is never F_OWN: an IPv4 address as
+				       ::ffff:a.b.c.d */
 	};
 	__u8 tw;
 	__u8 reuseaddr;
@@ -126,11 +134,12 @@ struct tcptrail_owned_record {
 	/* From here on SEEN_SOCKET only; a bound-only socket has state CLOSE and a port. */
 	__u32 bound_dev_if;
 	__u32 fastuid;
-	__u32 reuse_age_ms; /* minisocket: what tcp_tw_reuse_delay counts, or since the peer's last timestamp */
+	__u32 reuse_age_ms; /* minisocket: what tcp_tw_reuse_delay counts, or since the peer's last
+			       timestamp */
 	__u32 backlog;	    /* listener: connections that wait for accept() */
 	__u32 unread;	    /* bytes received and not read yet */
-	__u16 step_ms;	    /* minisocket: how much later than expires_ms the timer wheel may fire */
-	__u8 bind;	    /* TCPTRAIL_BIND_* */
+	__u16 step_ms; /* minisocket: how much later than expires_ms the timer wheel may fire */
+	__u8 bind;     /* TCPTRAIL_BIND_* */
 	__s8 fastreuse;
 	__s8 fastreuseport;
 	__u8 pad[3];
@@ -138,20 +147,21 @@ struct tcptrail_owned_record {
 
 struct tcptrail_end_record {
 	struct tcptrail_record base;
-	__u64 tx_bytes;    /* payload, each byte once */
-	__u64 rx_bytes;    /* payload, without the peer's FIN */
+	__u64 tx_bytes; /* payload, each byte once */
+	__u64 rx_bytes; /* payload, without the peer's FIN */
 	__u32 tx_segs;
 	__u32 rx_segs;
 	__u32 retransmits; /* segments */
-	__u32 rtt_us;      /* smoothed; 0 = no sample */
+	__u32 rtt_us;	   /* smoothed; 0 = no sample */
 	__u32 min_rtt_us;  /* ~0 = no sample */
 	__u32 tw_expires_ms;
 	char comm[TCPTRAIL_COMM_LEN]; /* empty unless F_OWN or F_KILLER */
 	__u16 mss;
-	__u16 error; /* sk_err: a positive errno, 0 = none */
-	__u16 facts; /* TCPTRAIL_END_* */
-	__u8 tw;     /* TCPTRAIL_TW_* */
-	__u8 tw_step_32ms; /* how much later than tw_expires_ms the timer wheel may fire, in units of 32 ms, rounded up */
+	__u16 error;	   /* sk_err: a positive errno, 0 = none */
+	__u16 facts;	   /* TCPTRAIL_END_* */
+	__u8 tw;	   /* TCPTRAIL_TW_* */
+	__u8 tw_step_32ms; /* how much later than tw_expires_ms the timer wheel may fire, in units
+			      of 32 ms, rounded up */
 };
 
 struct tcptrail_holder_record {
@@ -187,24 +197,26 @@ struct tcptrail_reset_record {
  */
 struct tcptrail_timewait_record {
 	__u64 ts_boot_ns;
-	__u64 cookie;     /* 0 where the cookie helper is missing and nobody ever asked for it */
+	__u64 cookie; /* 0 where the cookie helper is missing and nobody ever asked for it */
 	__u32 netns;
 	__u32 expires_ms; /* until its timer fires */
 	__u8 laddr[16];
 	__u8 raddr[16];
 	__u16 lport;
 	__u16 rport;
-	__u8 tw;       /* TCPTRAIL_TW_* */
+	__u8 tw;	/* TCPTRAIL_TW_* */
 	__u8 step_32ms; /* how much later the timer wheel may fire, in units of 32 ms, rounded up */
 	__u8 kind;
 	__u8 flags;
 };
 
-/* laddr and lport are what the caller asked for (listen(): what the socket has); the peer is zero. */
+/* laddr and lport are what the caller asked for (listen(): what the socket has); the peer is zero.
+ */
 struct tcptrail_refused_record {
-	struct tcptrail_record base; /* cookie, netns, pid, F_IPV4 and F_INET6 as for a bound socket */
+	struct tcptrail_record
+		base; /* cookie, netns, pid, F_IPV4 and F_INET6 as for a bound socket */
 	__u64 cgroup_id;
-	__u32 uid; /* of the socket */
+	__u32 uid;   /* of the socket */
 	__u16 error; /* a positive errno: EADDRINUSE, EADDRNOTAVAIL */
 	__u8 op;     /* enum tcptrail_refused_op */
 	__u8 v6only; /* the socket is sk_ipv6only, or bind() would have made it so */
@@ -239,7 +251,8 @@ struct tcptrail_birth {
 #define TCPTRAIL_ASSERT(x) _Static_assert(x, #x)
 #endif
 
-/* The ring and the recordings depend on these numbers; kind must be readable before the kind is known. */
+/* The ring and the recordings depend on these numbers; kind must be readable before the kind is
+ * known. */
 TCPTRAIL_ASSERT(sizeof(struct tcptrail_record) == 64);
 TCPTRAIL_ASSERT(sizeof(struct tcptrail_owned_record) == 128);
 TCPTRAIL_ASSERT(sizeof(struct tcptrail_end_record) == 128);
