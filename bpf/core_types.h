@@ -20,24 +20,24 @@
 #define EADDRINUSE 98
 #define EADDRNOTAVAIL 99
 #define ECONNABORTED 103
-#define PF_KTHREAD 0x00200000  /* include/linux/sched.h */
-#define RCV_SHUTDOWN 1	       /* include/net/sock.h */
+#define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
+#define RCV_SHUTDOWN 1	      /* include/net/sock.h */
 #define SEND_SHUTDOWN 2
-#define SOCK_BINDPORT_LOCK 8   /* include/net/sock.h, sk_userlocks */
+#define SOCK_BINDPORT_LOCK 8 /* include/net/sock.h, sk_userlocks */
 
 enum { /* include/net/tcp_states.h */
-	TCP_ESTABLISHED = 1,
-	TCP_SYN_SENT,
-	TCP_SYN_RECV,
-	TCP_FIN_WAIT1,
-	TCP_FIN_WAIT2,
-	TCP_TIME_WAIT,
-	TCP_CLOSE,
-	TCP_CLOSE_WAIT,
-	TCP_LAST_ACK,
-	TCP_LISTEN,
-	TCP_CLOSING,
-	TCP_NEW_SYN_RECV,
+       TCP_ESTABLISHED = 1,
+       TCP_SYN_SENT,
+       TCP_SYN_RECV,
+       TCP_FIN_WAIT1,
+       TCP_FIN_WAIT2,
+       TCP_TIME_WAIT,
+       TCP_CLOSE,
+       TCP_CLOSE_WAIT,
+       TCP_LAST_ACK,
+       TCP_LISTEN,
+       TCP_CLOSING,
+       TCP_NEW_SYN_RECV,
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -306,7 +306,8 @@ struct pt_regs {
 	__s32 syscallno;
 };
 #else
-struct pt_regs {};
+struct pt_regs {
+};
 #endif
 
 /* kernel/bpf/bpf_iter.c and its users */

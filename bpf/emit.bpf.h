@@ -21,10 +21,10 @@ static __always_inline void *tcptrail_ring(void)
 {
 	void *ring = &events_0;
 
-#define TCPTRAIL_RING_OF(n)         \
-	case n:                     \
-		ring = &events_##n; \
-		barrier_var(ring); /* no table of addresses */ \
+#define TCPTRAIL_RING_OF(n)                                                                        \
+	case n:                                                                                    \
+		ring = &events_##n;                                                                \
+		barrier_var(ring); /* no table of addresses */                                     \
 		break;
 	switch (bpf_get_smp_processor_id() & ring_mask) {
 		TCPTRAIL_EACH_RING(TCPTRAIL_RING_OF)
@@ -35,12 +35,12 @@ static __always_inline void *tcptrail_ring(void)
 
 #define TCPTRAIL_TRY_RESERVE(type) ((type *)bpf_ringbuf_reserve(tcptrail_ring(), sizeof(type), 0))
 
-#define TCPTRAIL_RESERVE(type, lost)                                              \
-	({                                                                        \
-		type *record_ = TCPTRAIL_TRY_RESERVE(type);                       \
-		if (!record_)                                                     \
-			__sync_fetch_and_add(&lost, 1);                           \
-		record_;                                                          \
+#define TCPTRAIL_RESERVE(type, lost)                                                               \
+	({                                                                                         \
+		type *record_ = TCPTRAIL_TRY_RESERVE(type);                                        \
+		if (!record_)                                                                      \
+			__sync_fetch_and_add(&lost, 1);                                            \
+		record_;                                                                           \
 	})
 
 static __always_inline void tcptrail_submit(void *record)
@@ -58,11 +58,12 @@ static __always_inline void tcptrail_submit(void *record)
 	bpf_ringbuf_discard(bell, BPF_RB_FORCE_WAKEUP);
 }
 
-/* The clock is read after the reservation: what is older than a moment is in its ring by then (src/kernel/ring_source.h). */
-#define TCPTRAIL_FINISH(record, base)                          \
-	do {                                                   \
-		(base)->ts_boot_ns = bpf_ktime_get_boot_ns();  \
-		tcptrail_submit(record);                       \
+/* The clock is read after the reservation: what is older than a moment is in its ring by then
+ * (src/kernel/ring_source.h). */
+#define TCPTRAIL_FINISH(record, base)                                                              \
+	do {                                                                                       \
+		(base)->ts_boot_ns = bpf_ktime_get_boot_ns();                                      \
+		tcptrail_submit(record);                                                           \
 	} while (0)
 
 #endif

@@ -86,12 +86,13 @@ static __always_inline bool peer_passes(const struct tcptrail_record *r, bool ip
 
 static __always_inline bool tuple_passes(struct sock *sk, struct tcp_sock *tp, int old, int new)
 {
-	struct tcptrail_record r = { .old_state = old, .new_state = new };
+	struct tcptrail_record r = {.old_state = old, .new_state = new};
 	bool ipv4 = tcptrail_read_tuple(&r, tp, sk) & TCPTRAIL_F_IPV4;
 
 	if (want_family && want_family != (ipv4 ? 4 : 6))
 		return false;
-	/* The event that shows connect()'s choice always passes: it decides about the one before. */
+	/* The event that shows connect()'s choice always passes: it decides about the one before.
+	 */
 	if (lport_on && r.lport && old != TCP_SYN_SENT && !port_in(lport_bits, r.lport))
 		return false;
 	if (old == TCP_LISTEN && !r.rport) /* an early child: no peer yet, the listener's address */

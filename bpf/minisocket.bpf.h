@@ -18,7 +18,8 @@ static __always_inline __u64 timewait_cookie(struct sock_common *skc)
 	return cookie || !have_cookie ? cookie : bpf_get_socket_cookie(skc);
 }
 
-/* Not through the iterator's own pointer: the verifier takes 1 ms for a pointer that is read through a trusted one. */
+/* Not through the iterator's own pointer: the verifier takes 1 ms for a pointer that is read
+ * through a trusted one. */
 static __always_inline __u32 timewait_netns(struct inet_timewait_sock *tw)
 {
 	return tw->__tw_common.skc_net.net->ns.inum;
@@ -50,7 +51,8 @@ static __always_inline __u8 read_timewait_tuple(__be32 *l, __be32 *p, struct soc
 
 static __always_inline __u8 read_timewait(struct inet_timewait_sock *tw, struct sock_common *skc)
 {
-	__u8 bits = tw->tw_substate == TCP_TIME_WAIT ? TCPTRAIL_TW_TIME_WAIT : TCPTRAIL_TW_FIN_WAIT2;
+	__u8 bits =
+		tw->tw_substate == TCP_TIME_WAIT ? TCPTRAIL_TW_TIME_WAIT : TCPTRAIL_TW_FIN_WAIT2;
 	struct inet_bind_bucket *tb = tw->tw_tb;
 
 	if (BPF_CORE_READ_BITFIELD(skc, skc_reuse))
@@ -69,8 +71,8 @@ static __always_inline __u32 timewait_left_ms(struct inet_timewait_sock *tw)
 	return left > 0 ? (__u64)left * 1000 / kernel_hz : 0;
 }
 
-static __always_inline void fill_timewait(struct tcptrail_timewait_record *r, struct inet_timewait_sock *tw,
-					  struct sock_common *skc)
+static __always_inline void fill_timewait(struct tcptrail_timewait_record *r,
+					  struct inet_timewait_sock *tw, struct sock_common *skc)
 {
 	r->cookie = timewait_cookie(skc);
 	r->netns = timewait_netns(tw);
@@ -78,7 +80,8 @@ static __always_inline void fill_timewait(struct tcptrail_timewait_record *r, st
 	r->lport = skc->skc_num;
 	r->rport = bpf_ntohs(skc->skc_dport);
 	r->tw = read_timewait(tw, skc);
-	r->step_32ms = tcptrail_step_32ms(tcptrail_wheel_step_ms(tw->tw_timer.expires, tw->tw_timer.flags));
+	r->step_32ms = tcptrail_step_32ms(
+		tcptrail_wheel_step_ms(tw->tw_timer.expires, tw->tw_timer.flags));
 	r->kind = TCPTRAIL_SEEN_TIMEWAIT;
 	r->flags = read_timewait_tuple((__be32 *)r->laddr, (__be32 *)r->raddr, skc);
 }
@@ -87,7 +90,8 @@ static __always_inline void fill_timewait(struct tcptrail_timewait_record *r, st
 static __always_inline bool timewait_passes(struct sock_common *skc)
 {
 	struct tcptrail_record r = {};
-	bool ipv4 = read_timewait_tuple((__be32 *)r.laddr, (__be32 *)r.raddr, skc) & TCPTRAIL_F_IPV4;
+	bool ipv4 =
+		read_timewait_tuple((__be32 *)r.laddr, (__be32 *)r.raddr, skc) & TCPTRAIL_F_IPV4;
 
 	r.rport = bpf_ntohs(skc->skc_dport);
 	if (want_family && want_family != (ipv4 ? 4 : 6))
@@ -97,7 +101,8 @@ static __always_inline bool timewait_passes(struct sock_common *skc)
 	return peer_passes(&r, ipv4);
 }
 
-static __always_inline void emit_timewait_end(struct sock_common *skc, __u8 cause, __u32 pid, __u8 flags)
+static __always_inline void emit_timewait_end(struct sock_common *skc, __u8 cause, __u32 pid,
+					      __u8 flags)
 {
 	__u32 netns = skc->skc_net.net->ns.inum;
 	struct tcptrail_record *r;

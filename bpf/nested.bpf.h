@@ -34,7 +34,7 @@ static __always_inline struct tcptrail_marker *tcptrail_marker(void)
 
 static __always_inline __u32 tcptrail_pair(int old, int new)
 {
-	return (__u32)old << 8 | (__u32)new;
+	return (__u32)old << 8 | (__u32) new;
 }
 
 static __always_inline void tcptrail_begin_first(struct tcptrail_marker *marker)
@@ -43,7 +43,8 @@ static __always_inline void tcptrail_begin_first(struct tcptrail_marker *marker)
 	barrier();
 }
 
-static __always_inline void tcptrail_end_first(struct tcptrail_marker *marker, const void *sk, int old, int new)
+static __always_inline void tcptrail_end_first(struct tcptrail_marker *marker, const void *sk,
+					       int old, int new)
 {
 	marker->pair = tcptrail_pair(old, new);
 	barrier();
@@ -51,7 +52,8 @@ static __always_inline void tcptrail_end_first(struct tcptrail_marker *marker, c
 }
 
 /* Whether the first copy has handled this very event. */
-static __always_inline bool tcptrail_done_by_first(struct tcptrail_marker *marker, const void *sk, int old, int new)
+static __always_inline bool tcptrail_done_by_first(struct tcptrail_marker *marker, const void *sk,
+						   int old, int new)
 {
 	if (*(volatile __u64 *)&marker->sk != (__u64)sk || marker->pair != tcptrail_pair(old, new))
 		return false;

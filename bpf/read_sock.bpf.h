@@ -59,8 +59,9 @@ static __always_inline __u8 tcptrail_read_tuple(struct tcptrail_record *r, struc
 	 * connect() begins it is the other way round: inet_sport may be left over from
 	 * the socket's previous connection, skc_num is the port if bind() chose one.
 	 */
-	r->lport = r->new_state == TCP_SYN_SENT ? GET(sk, __sk_common.skc_num) :
-						  bpf_ntohs(GET(tp, inet_conn.icsk_inet.inet_sport));
+	r->lport = r->new_state == TCP_SYN_SENT ?
+			   GET(sk, __sk_common.skc_num) :
+			   bpf_ntohs(GET(tp, inet_conn.icsk_inet.inet_sport));
 	r->rport = bpf_ntohs(GET(sk, __sk_common.skc_dport));
 
 	if (GET(sk, __sk_common.skc_family) == AF_INET6) {
@@ -108,7 +109,8 @@ static __always_inline __u32 tcptrail_wheel_step_ms(unsigned long expires, __u32
 	if (shift > 24)
 		shift = 24;
 	/* One tick more: the present one has begun, and the timers of the last run in it. */
-	return (((((expires >> shift) + 1) << shift) - expires + 1) * 1000 + kernel_hz - 1) / kernel_hz;
+	return (((((expires >> shift) + 1) << shift) - expires + 1) * 1000 + kernel_hz - 1) /
+	       kernel_hz;
 }
 
 /* In the units that a record of 64 bytes has room for. */
@@ -148,11 +150,12 @@ static __always_inline void tcptrail_find_birth(struct tcptrail_end_record *r)
 }
 
 /*
- * A cookie is one socket's and its minisocket's, and fill_base() has seen to it that there is one. Without
- * the helper each has the one that somebody else has asked for, ss for instance, or none.
+ * A cookie is one socket's and its minisocket's, and fill_base() has seen to it that there is one.
+ * Without the helper each has the one that somebody else has asked for, ss for instance, or none.
  */
-static __always_inline bool tcptrail_took_place(struct inet_timewait_sock *tw, const struct tcptrail_end_record *r,
-						__u64 cookie, __u32 hash)
+static __always_inline bool tcptrail_took_place(struct inet_timewait_sock *tw,
+						const struct tcptrail_end_record *r, __u64 cookie,
+						__u32 hash)
 {
 	if (have_cookie)
 		return BPF_CORE_READ(tw, __tw_common.skc_cookie.counter) == (__s64)cookie;
@@ -208,7 +211,8 @@ static __always_inline void tcptrail_find_timewait(struct tcptrail_end_record *r
 	buckets += hash & GET(hashinfo, ehash_mask);
 	node = BPF_CORE_READ(buckets, chain.first);
 
-	/* The verifier walks through this 64 times, by every way that leads to the next round: one only. */
+	/* The verifier walks through this 64 times, by every way that leads to the next round: one
+	 * only. */
 	for (i = 0; i < 64; i++) {
 		if (!node || ((unsigned long)node & 1)) { /* the end of the chain */
 			r->tw = TCPTRAIL_TW_NONE;
@@ -237,7 +241,8 @@ found:
 	if (tb && (BPF_CORE_READ(tb, fastreuse) >= 0 || BPF_CORE_READ(tb, fastreuseport) >= 0))
 		r->tw |= TCPTRAIL_TW_WHOLE_PORT;
 	expires = BPF_CORE_READ(tw, tw_timer.expires);
-	r->tw_step_32ms = tcptrail_step_32ms(tcptrail_wheel_step_ms(expires, BPF_CORE_READ(tw, tw_timer.flags)));
+	r->tw_step_32ms = tcptrail_step_32ms(
+		tcptrail_wheel_step_ms(expires, BPF_CORE_READ(tw, tw_timer.flags)));
 	left = (long)(expires - bpf_jiffies64());
 	r->tw_expires_ms = left > 0 ? (__u64)left * 1000 / kernel_hz : 0;
 }

@@ -93,7 +93,8 @@ static __always_inline bool is_refusal(long ret)
 }
 
 /* *asked is what bind() was given. The socket is untyped here: all of this is probe reads. */
-static __always_inline void emit_refusal(struct sock *sk, struct tcptrail_sockaddr *asked, __u8 op, int error)
+static __always_inline void emit_refusal(struct sock *sk, struct tcptrail_sockaddr *asked, __u8 op,
+					 int error)
 {
 	struct tcptrail_refused_record *r;
 	bool inet6, ipv4;
@@ -114,7 +115,8 @@ static __always_inline void emit_refusal(struct sock *sk, struct tcptrail_sockad
 		port = BPF_CORE_READ(sk, __sk_common.skc_num);
 		asked->ipv4 = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
 		if (inet6)
-			BPF_CORE_READ_INTO(&asked->ipv6, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32);
+			BPF_CORE_READ_INTO(&asked->ipv6, sk,
+					   __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32);
 	}
 	ipv4 = !inet6 || v4mapped(asked->ipv6);
 	uid = BPF_CORE_READ(sk, sk_uid.val);
@@ -185,7 +187,9 @@ static __always_inline int on_refusal(struct sys_exit_args *ctx, __u8 op)
 		/* The kernel has just copied it from there: the page is present. */
 		if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6 ?
 			    bpf_probe_read_user(&asked, sizeof(asked), address) :
-			    bpf_probe_read_user(&asked, __builtin_offsetof(struct tcptrail_sockaddr, ipv6), address))
+			    bpf_probe_read_user(&asked,
+						__builtin_offsetof(struct tcptrail_sockaddr, ipv6),
+						address))
 			return 0;
 	}
 	emit_refusal(sk, &asked, op, -ctx->ret);

@@ -19,7 +19,8 @@ static __always_inline bool ring_is_filling(void)
 }
 
 /* What the bucket of the port remembers; tb is NULL while a socket has no port. */
-static __always_inline void fill_bucket(struct tcptrail_owned_record *r, struct inet_bind_bucket *tb)
+static __always_inline void fill_bucket(struct tcptrail_owned_record *r,
+					struct inet_bind_bucket *tb)
 {
 	__be32 *a = (__be32 *)r->fast_addr;
 
@@ -202,7 +203,8 @@ int seen_sockets(struct bpf_iter__tcp *ctx)
 	tp = bpf_skc_to_tcp_sock(skc);
 	if (tp) {
 		/* Listeners explain connections that do pass. */
-		if (want_cgroup && skc->skc_state != TCP_LISTEN && !cgroup_passes((struct sock *)tp))
+		if (want_cgroup && skc->skc_state != TCP_LISTEN &&
+		    !cgroup_passes((struct sock *)tp))
 			return 0;
 		return show_full_socket(tp, skc);
 	}
@@ -241,7 +243,8 @@ int seen_holders(struct bpf_iter__task_file *ctx)
 	}
 	if (ring_is_filling())
 		return 1;
-	/* Neither listening nor connected: in no table that iter/tcp walks, but it holds its port. */
+	/* Neither listening nor connected: in no table that iter/tcp walks, but it holds its port.
+	 */
 	if (sk->__sk_common.skc_state == TCP_CLOSE && sk->__sk_common.skc_num &&
 	    show_full_socket(tp, &sk->__sk_common))
 		return 1;

@@ -48,7 +48,8 @@ int BPF_PROG(accept_hook, struct sock *child)
  * The address by a probe read: its type has 16 bytes, in later kernels (struct sockaddr_unsized)
  * two, and the verifier allows no direct load behind them. It is the kernel's copy, of 128 bytes.
  */
-static __always_inline int on_refused_call(struct socket *socket, const void *address, int ret, __u8 op)
+static __always_inline int on_refused_call(struct socket *socket, const void *address, int ret,
+					   __u8 op)
 {
 	struct tcptrail_sockaddr asked = {};
 	struct sock *sk;

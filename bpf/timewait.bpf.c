@@ -56,7 +56,8 @@ static __always_inline void expect_by_current(const void *tw, __u8 cause, __u8 f
 SEC("fentry/tw_timer_handler")
 int BPF_PROG(tw_timer, struct timer_list *timer)
 {
-	expect((void *)timer - bpf_core_field_offset(struct inet_timewait_sock, tw_timer), TCPTRAIL_CAUSE_EXPIRED);
+	expect((void *)timer - bpf_core_field_offset(struct inet_timewait_sock, tw_timer),
+	       TCPTRAIL_CAUSE_EXPIRED);
 	return 0;
 }
 
@@ -147,7 +148,8 @@ static __always_inline void note_birth(struct inet_timewait_sock *tw, struct soc
 	birth->jiffies = bpf_jiffies64();
 	birth->expires_ms = timewait_left_ms(tw);
 	birth->tw = read_timewait(tw, skc);
-	birth->step_32ms = tcptrail_step_32ms(tcptrail_wheel_step_ms(tw->tw_timer.expires, tw->tw_timer.flags));
+	birth->step_32ms = tcptrail_step_32ms(
+		tcptrail_wheel_step_ms(tw->tw_timer.expires, tw->tw_timer.flags));
 	barrier();
 	*(volatile __u64 *)&birth->cookie = cookie;
 	births_seen = 1;

@@ -29,12 +29,15 @@ static __always_inline void fill_owned(struct tcptrail_owned_record *r, struct s
 	r->reuseaddr = GET_BITS(sk, __sk_common.skc_reuse);
 	r->reuseport = GET_BITS(sk, __sk_common.skc_reuseport);
 	r->has_socket = GET(sk, sk_socket) != NULL;
-	__builtin_memset(&r->bound_dev_if, 0, sizeof(*r) - __builtin_offsetof(struct tcptrail_owned_record, bound_dev_if));
+	__builtin_memset(&r->bound_dev_if, 0,
+			 sizeof(*r) -
+				 __builtin_offsetof(struct tcptrail_owned_record, bound_dev_if));
 }
 
 /* Written straight into the ring: a copy on the stack first costs 40 ns an event. */
-static __always_inline void fill_base(struct tcptrail_record *r, struct sock *sk, struct tcp_sock *tp,
-				      int old, int new, __u8 kind, __u32 pid, __u8 flags)
+static __always_inline void fill_base(struct tcptrail_record *r, struct sock *sk,
+				      struct tcp_sock *tp, int old, int new, __u8 kind, __u32 pid,
+				      __u8 flags)
 {
 	r->cookie = tcptrail_cookie(sk);
 	r->netns = tcptrail_netns(sk);
@@ -55,7 +58,8 @@ static __always_inline void fill_base(struct tcptrail_record *r, struct sock *sk
 	r->flags = flags;
 }
 
-static __always_inline void on_transition(struct sock *sk, struct tcp_sock *tp, int old, int new, __u8 copy)
+static __always_inline void on_transition(struct sock *sk, struct tcp_sock *tp, int old, int new,
+					  __u8 copy)
 {
 	__u32 pid = 0;
 	__u8 flags;
@@ -65,7 +69,8 @@ static __always_inline void on_transition(struct sock *sk, struct tcp_sock *tp, 
 	flags = copy | tcptrail_owner(sk, new, &pid);
 
 	if (new == TCP_CLOSE) {
-		struct tcptrail_end_record *r = TCPTRAIL_RESERVE(struct tcptrail_end_record, lost_ring);
+		struct tcptrail_end_record *r =
+			TCPTRAIL_RESERVE(struct tcptrail_end_record, lost_ring);
 
 		if (!r)
 			return;
@@ -82,7 +87,8 @@ static __always_inline void on_transition(struct sock *sk, struct tcp_sock *tp, 
 			tcptrail_find_timewait(r, sk);
 		TCPTRAIL_FINISH(r, &r->base);
 	} else if (pid || (old == TCP_SYN_RECV && new == TCP_ESTABLISHED)) {
-		struct tcptrail_owned_record *r = TCPTRAIL_RESERVE(struct tcptrail_owned_record, lost_ring);
+		struct tcptrail_owned_record *r =
+			TCPTRAIL_RESERVE(struct tcptrail_owned_record, lost_ring);
 
 		if (!r)
 			return;
@@ -122,7 +128,8 @@ static __always_inline void emit_reset(struct sock *sk, __u8 kind, __u8 flags)
 
 #ifdef TCPTRAIL_CLASSIC
 
-struct set_state_args { /* events/sock/inet_sock_set_state/format; the rest moved in 5.6 and is not used */
+struct set_state_args { /* events/sock/inet_sock_set_state/format; the rest moved in 5.6 and is not
+			   used */
 	__u64 common;
 	const void *skaddr;
 	int oldstate;
@@ -162,7 +169,8 @@ int BPF_PROG(set_state_again, struct sock *sk, int old, int new)
 	return 0;
 }
 
-/* As the typed ones below; what a minisocket or a request socket sends has no use for an address. */
+/* As the typed ones below; what a minisocket or a request socket sends has no use for an address.
+ */
 SEC("raw_tp/tcp_send_reset")
 int BPF_PROG(send_reset, struct sock *sk, struct sk_buff *skb)
 {

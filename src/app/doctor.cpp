@@ -35,7 +35,8 @@ void print_features(const Features& features) {
 void print_plan(const Plan& plan) {
   fmt::print("\nprogram          loads\n");
   for (const PlannedProgram& program : plan.programs)
-    fmt::print("{:<16} {}\n", program.name, program.load ? std::string("yes") : "no: " + program.why_not);
+    fmt::print("{:<16} {}\n", program.name,
+               program.load ? std::string("yes") : "no: " + program.why_not);
   for (const std::string& limit : plan.limits) fmt::print("less true now: {}\n", limit);
 }
 
@@ -44,7 +45,8 @@ void print_plan(const Plan& plan) {
 int run_doctor(const Options& options) {
   fmt::print("kernel    {}\n", kernel_release());
   const std::string lockdown = lockdown_mode();
-  fmt::print("lockdown  {}\n", lockdown.empty() ? "not known (no /sys/kernel/security/lockdown)" : lockdown);
+  fmt::print("lockdown  {}\n",
+             lockdown.empty() ? "not known (no /sys/kernel/security/lockdown)" : lockdown);
   fmt::print("timer     {} ticks/s\n", kernel_hz());
   fmt::print("netns     {} found\n", list_net_namespaces().size());
 
@@ -58,11 +60,13 @@ int run_doctor(const Options& options) {
     status = 1;
   } else {
     // Compiling proves nothing about loading: load it.
-    const auto session =
-        Session::start(features, plan, request, options.denied_features, {.filters = {}, .ring_bytes = 1U << 20, .command_pid = 1, .verbose = options.verbose > 0});
+    const auto session = Session::start(
+        features, plan, request, options.denied_features,
+        {.filters = {}, .ring_bytes = 1U << 20, .command_pid = 1, .verbose = options.verbose > 0});
     if (session) {
       fmt::print("tracing   yes\n");
-      for (const std::string& warning : (*session)->warnings()) fmt::print("          but: {}\n", warning);
+      for (const std::string& warning : (*session)->warnings())
+        fmt::print("          but: {}\n", warning);
     } else {
       print_obstacle(session.error());
       status = 1;

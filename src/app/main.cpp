@@ -8,8 +8,8 @@
 #include <cstring>
 #include <new>
 
-#include "cli/completion.h"
 #include "app/doctor.h"
+#include "cli/completion.h"
 #include "cli/options.h"
 #include "kernel/features.h"
 #include "output/schema_json.h"
@@ -37,7 +37,8 @@ int finish_stdout(int status) {
 // for stdout would go into a BPF map. In its place stands one that refuses.
 void occupy_standard_descriptors() {
   for (const int fd : {0, 1, 2})
-    if (::fcntl(fd, F_GETFD) < 0) [[maybe_unused]] const int opened = ::open("/dev/null", fd == 2 ? O_WRONLY : O_RDONLY);
+    if (::fcntl(fd, F_GETFD) < 0) [[maybe_unused]]
+      const int opened = ::open("/dev/null", fd == 2 ? O_WRONLY : O_RDONLY);
 }
 
 int run(int argc, char** argv) {
@@ -87,7 +88,11 @@ int main(int argc, char** argv) {
   try {
     return run(argc, argv);
   } catch (const std::bad_alloc&) {
-    return report({.what = "not enough memory", .why = "the limit of the machine, of the cgroup or of the address space (ulimit -v) is reached",
-                   .fix = "a higher limit, or a narrower filter: the number of connections at a time decides"});
+    return report(
+        {.what = "not enough memory",
+         .why = "the limit of the machine, of the cgroup or of the address space (ulimit -v) is "
+                "reached",
+         .fix =
+             "a higher limit, or a narrower filter: the number of connections at a time decides"});
   }
 }

@@ -11,7 +11,9 @@
 
 namespace tcptrail {
 
-// `shell`: bash, zsh or fish; anything else is a usage error. `features`: what --deny-feature takes.
-Result<std::string> completion_script(std::string_view shell, std::span<const std::string_view> features);
+// `shell`: bash, zsh or fish; anything else is a usage error. `features`: what --deny-feature
+// takes.
+Result<std::string> completion_script(std::string_view shell,
+                                      std::span<const std::string_view> features);
 
 }  // namespace tcptrail

@@ -24,15 +24,15 @@ struct CommandName {
   Command command;
 };
 constexpr std::array<CommandName, 10> kCommands = {{{"life", Command::kLife},
-                                                   {"trace", Command::kTrace},
-                                                   {"ports", Command::kPorts},
-                                                   {"explain", Command::kExplain},
-                                                   {"stats", Command::kStats},
-                                                   {"record", Command::kRecord},
-                                                   {"replay", Command::kReplay},
-                                                   {"doctor", Command::kDoctor},
-                                                   {"schema", Command::kSchema},
-                                                   {"completion", Command::kCompletion}}};
+                                                    {"trace", Command::kTrace},
+                                                    {"ports", Command::kPorts},
+                                                    {"explain", Command::kExplain},
+                                                    {"stats", Command::kStats},
+                                                    {"record", Command::kRecord},
+                                                    {"replay", Command::kReplay},
+                                                    {"doctor", Command::kDoctor},
+                                                    {"schema", Command::kSchema},
+                                                    {"completion", Command::kCompletion}}};
 
 struct ValueFlag {
   const char* names;
@@ -123,22 +123,20 @@ std::string joined(const Values& values) {
 
 Error unknown_word(const std::string& word) {
   // What CLI11 leaves of `-T=1`.
-  if (word.starts_with("-=")) {
+  if (word.starts_with("-="))
     return usage("a flag that takes no value was given " + word.substr(1), "", "leave it out");
-  }
-  if (!word.starts_with('-')) {
+  if (!word.starts_with('-'))
     return usage("unexpected argument " + word, "", "to run a command: tcptrail ... -- " + word);
-  }
   const std::string name = word.substr(0, word.find('='));
   const std::vector<std::string> flags = known_flags();
   std::vector<std::string_view> long_flags;
-  for (const std::string& flag : flags) {
+  for (const std::string& flag : flags)
     if (flag.starts_with("--")) long_flags.emplace_back(flag);
-  }
   // A wrong letter is not a slip of the finger: any other letter is as near.
   const auto close = name.size() > 2 ? nearest(name, long_flags) : std::nullopt;
-  return usage("unknown flag " + name, "",
-               close ? "did you mean " + std::string(*close) + "?" : "tcptrail --help lists all flags");
+  return usage(
+      "unknown flag " + name, "",
+      close ? "did you mean " + std::string(*close) + "?" : "tcptrail --help lists all flags");
 }
 
 Result<Command> parse_command(const std::string& word) {
@@ -154,7 +152,8 @@ Result<Command> parse_command(const std::string& word) {
                      : "tcptrail -h lists the commands; to run a command: tcptrail -- " + word);
 }
 
-// `--diagram` alone is `--diagram text`: its value may be left out, which CLI11 would only see at the next flag.
+// `--diagram` alone is `--diagram text`: its value may be left out, which CLI11 would only see at
+// the next flag.
 void say_which_diagram(Values& words) {
   for (auto word = words.begin(); word != words.end(); ++word) {
     if (*word != "--diagram") continue;
@@ -182,27 +181,33 @@ void convert_filters(const Raw& raw, Options& o, Converter& c) {
     if (uid) f.uid = static_cast<std::uint32_t>(*uid);
     if (!uid) c.fail(uid.error());
   }
-  if (!raw.closed_by.empty()) c.set(f.closed_by, parse_closers("--closed-by", joined(raw.closed_by)));
+  if (!raw.closed_by.empty())
+    c.set(f.closed_by, parse_closers("--closed-by", joined(raw.closed_by)));
   if (!raw.how.empty()) c.set(f.how, parse_hows("--how", joined(raw.how)));
   if (!raw.min_ms.empty()) c.set(f.min_duration_ns, parse_ms_as_ns("--min-ms", raw.min_ms.back()));
   if (raw.errors) f.errors_only = true;
 
   for (const ValueFlag& flag : kValueFlags) {
     const Values& values = raw.*flag.values;
-    if (flag.filter != nullptr && !values.empty()) o.given_filters.emplace_back(flag.filter, joined(values));
+    if (flag.filter != nullptr && !values.empty())
+      o.given_filters.emplace_back(flag.filter, joined(values));
   }
   if (raw.ipv4 != raw.ipv6) o.given_filters.emplace_back("family", raw.ipv4 ? "ipv4" : "ipv6");
   if (raw.errors) o.given_filters.emplace_back("errors", "true");
 }
 
-void convert_run(const Raw& raw, std::span<const std::string_view> features, Options& o, Converter& c) {
+void convert_run(const Raw& raw, std::span<const std::string_view> features, Options& o,
+                 Converter& c) {
   if (!raw.output.empty()) o.output = raw.output.back();
   if (!raw.run_for.empty()) c.set(o.run_for_ns, parse_duration_ns("--for", raw.run_for.back()));
   if (!raw.count.empty()) c.set(o.count, parse_number("--count", raw.count.back(), 1, UINT64_MAX));
-  if (!raw.ring_size.empty()) c.set(o.ring_bytes, parse_ring_size("--ring-size", raw.ring_size.back()));
+  if (!raw.ring_size.empty())
+    c.set(o.ring_bytes, parse_ring_size("--ring-size", raw.ring_size.back()));
   if (!raw.max_connections.empty())
-    c.set(o.max_connections, parse_number("--max-connections", raw.max_connections.back(), 1'000, 16'777'216));
-  if (!raw.deny.empty()) c.set(o.denied_features, parse_words("--deny-feature", joined(raw.deny), features));
+    c.set(o.max_connections,
+          parse_number("--max-connections", raw.max_connections.back(), 1'000, 16'777'216));
+  if (!raw.deny.empty())
+    c.set(o.denied_features, parse_words("--deny-feature", joined(raw.deny), features));
   o.fail_on_loss = raw.fail_on_loss;
   o.no_snapshot = raw.no_snapshot;
   o.verbose = static_cast<unsigned>(std::max(raw.verbose, 0));
@@ -212,68 +217,101 @@ void convert_ports(const Raw& raw, Options& o, Converter& c) {
   const bool asks = !raw.bind.empty() || !raw.connect.empty() || !raw.from.empty() || raw.v6only;
   if (o.command != Command::kPorts) {
     if (raw.watches) c.fail(usage("--watch is a flag of ports", "", "tcptrail ports --watch"));
-    if (asks) c.fail(usage("--bind, --connect, --from and --v6only are questions to ports", "", "tcptrail ports --bind 127.0.0.1:80"));
+    if (asks)
+      c.fail(usage("--bind, --connect, --from and --v6only are questions to ports", "",
+                   "tcptrail ports --bind 127.0.0.1:80"));
   }
   if (view_of(o) != Command::kPorts) return;
-  if (o.format == Format::kCsv) c.fail(usage("ports has no CSV", "its records are of two kinds and hold lists", "use --json"));
+  if (o.format == Format::kCsv)
+    c.fail(usage("ports has no CSV", "its records are of two kinds and hold lists", "use --json"));
   if (!raw.columns.empty()) c.fail(usage("ports has no columns to choose", "", "use --json"));
-  if (!raw.cgroup.empty()) c.fail(usage("ports has no --cgroup", "a TIME_WAIT socket belongs to no cgroup", "leave it out"));
+  if (!raw.cgroup.empty())
+    c.fail(
+        usage("ports has no --cgroup", "a TIME_WAIT socket belongs to no cgroup", "leave it out"));
   if (o.command != Command::kPorts) return;
-  if (raw.no_snapshot) c.fail(usage("--no-snapshot with ports", "ports is a snapshot", "leave it out"));
-  if (!raw.bind.empty() && !raw.connect.empty()) c.fail(usage("--bind and --connect together", "each asks one question", "ask them one after the other"));
-  if (raw.v6only && raw.bind.empty()) c.fail(usage("--v6only without --bind", "", "tcptrail ports --bind '[::]:80' --v6only"));
-  if (!raw.from.empty() && raw.connect.empty()) c.fail(usage("--from without --connect", "", "tcptrail ports --connect 192.0.2.1:443 --from 10.0.0.1"));
+  if (raw.no_snapshot)
+    c.fail(usage("--no-snapshot with ports", "ports is a snapshot", "leave it out"));
+  if (!raw.bind.empty() && !raw.connect.empty())
+    c.fail(usage("--bind and --connect together", "each asks one question",
+                 "ask them one after the other"));
+  if (raw.v6only && raw.bind.empty())
+    c.fail(usage("--v6only without --bind", "", "tcptrail ports --bind '[::]:80' --v6only"));
+  if (!raw.from.empty() && raw.connect.empty())
+    c.fail(usage("--from without --connect", "",
+                 "tcptrail ports --connect 192.0.2.1:443 --from 10.0.0.1"));
   if (!raw.bind.empty()) c.set(o.bind, parse_address_port("--bind", raw.bind.back(), true));
-  if (!raw.connect.empty()) c.set(o.connect, parse_address_port("--connect", raw.connect.back(), false));
+  if (!raw.connect.empty())
+    c.set(o.connect, parse_address_port("--connect", raw.connect.back(), false));
   if (!raw.from.empty()) c.set(o.from, parse_address("--from", raw.from.back()));
   o.v6only = raw.v6only;
   if (!raw.watches) return;
-  if (o.bind || o.connect) c.fail(usage("--watch with --bind or --connect", "a question is answered once", "leave one of them out"));
+  if (o.bind || o.connect)
+    c.fail(usage("--watch with --bind or --connect", "a question is answered once",
+                 "leave one of them out"));
   o.watch_ns = 1'000'000'000;
   // CLI11 gives "" for a value that was left out.
-  if (!raw.watch.empty() && !raw.watch.back().empty()) c.set(o.watch_ns, parse_duration_ns("--watch", raw.watch.back()));
+  if (!raw.watch.empty() && !raw.watch.back().empty())
+    c.set(o.watch_ns, parse_duration_ns("--watch", raw.watch.back()));
 }
 
 // Views of sentences and sums: they choose what they read, and have no rows.
 void convert_told(const Raw& raw, Options& o, Converter& c) {
   const std::string name(to_string(view_of(o)));
-  if (o.format == Format::kCsv) c.fail(usage(name + " has no CSV", "its output is no table of rows", "use --json"));
+  if (o.format == Format::kCsv)
+    c.fail(usage(name + " has no CSV", "its output is no table of rows", "use --json"));
   if (!raw.columns.empty()) c.fail(usage(name + " has no columns to choose", "", "use --json"));
-  if (!raw.events.empty()) c.fail(usage(name + " with --events", name + " reads the records that it needs", "leave it out; for the records: tcptrail trace"));
-  o.events = {.transition = view_of(o) == Command::kExplain, .connection = true, .time_wait = true, .blocked = true};
+  if (!raw.events.empty())
+    c.fail(usage(name + " with --events", name + " reads the records that it needs",
+                 "leave it out; for the records: tcptrail trace"));
+  o.events = {.transition = view_of(o) == Command::kExplain,
+              .connection = true,
+              .time_wait = true,
+              .blocked = true};
 }
 
 constexpr std::uint64_t kShortestIntervalNs = 1'000'000'000;
 
 void convert_stats(const Raw& raw, Options& o, Converter& c) {
   if (view_of(o) != Command::kStats) {
-    if (!raw.interval.empty() || !raw.diagram.empty()) c.fail(usage("--interval and --diagram belong to stats", "", "tcptrail stats --interval 60"));
+    if (!raw.interval.empty() || !raw.diagram.empty())
+      c.fail(usage("--interval and --diagram belong to stats", "", "tcptrail stats --interval 60"));
     return;
   }
-  if (!raw.count.empty()) c.fail(usage("stats has no --count", "it adds records up and prints sums", "use --for"));
-  if (!raw.interval.empty()) c.set(o.interval_ns, parse_duration_ns("--interval", raw.interval.back()));
+  if (!raw.count.empty())
+    c.fail(usage("stats has no --count", "it adds records up and prints sums", "use --for"));
+  if (!raw.interval.empty())
+    c.set(o.interval_ns, parse_duration_ns("--interval", raw.interval.back()));
   if (o.interval_ns != 0 && o.interval_ns < kShortestIntervalNs)
-    c.fail(usage("bad value for --interval: " + raw.interval.back(), "records arrive up to half a second after their event", "1 second or more, for example --interval 60"));
+    c.fail(usage("bad value for --interval: " + raw.interval.back(),
+                 "records arrive up to half a second after their event",
+                 "1 second or more, for example --interval 60"));
   if (raw.diagram.empty()) return;
   static constexpr std::array<std::string_view, 2> kForms = {"text", "dot"};
   const auto form = parse_words("--diagram", raw.diagram.back(), kForms);
   if (!form) return c.fail(form.error());
   o.diagram = form->back() == "dot" ? Diagram::kDot : Diagram::kText;
-  if (o.format == Format::kJson) c.fail(usage("--diagram with --json", "the diagram is a picture", "leave one of them out; the period record of --json has the same counts as edges"));
-  if (o.interval_ns != 0) c.fail(usage("--diagram with --interval", "the diagram counts the whole run", "leave one of them out"));
+  if (o.format == Format::kJson)
+    c.fail(
+        usage("--diagram with --json", "the diagram is a picture",
+              "leave one of them out; the period record of --json has the same counts as edges"));
+  if (o.interval_ns != 0)
+    c.fail(usage("--diagram with --interval", "the diagram counts the whole run",
+                 "leave one of them out"));
 }
 
 void convert_columns(const Raw& raw, Options& o, Converter& c) {
   const bool life = o.events.connection;
   const bool trace = o.events.transition || o.events.time_wait;
   if (o.format == Format::kCsv && life && trace) {
-    c.fail(usage("--csv with record types of two tables",
-                 "a CSV file has one header line, but connections and transitions have different columns",
-                 "name one kind with --events, or use --json"));
+    c.fail(usage(
+        "--csv with record types of two tables",
+        "a CSV file has one header line, but connections and transitions have different columns",
+        "name one kind with --events, or use --json"));
   }
   if (raw.columns.empty()) return;
   if (o.format == Format::kJson) {
-    c.fail(usage("--columns with --json", "JSON Lines always carry every key", "leave one of them out"));
+    c.fail(usage("--columns with --json", "JSON Lines always carry every key",
+                 "leave one of them out"));
   }
   const std::string list = joined(raw.columns);
   if (life) c.set(o.life_columns, parse_columns(Table::kLife, list));
@@ -281,15 +319,16 @@ void convert_columns(const Raw& raw, Options& o, Converter& c) {
 }
 
 void convert_output(const Raw& raw, Options& o, Converter& c) {
-  if (raw.json && raw.csv) {
+  if (raw.json && raw.csv)
     c.fail(usage("--json and --csv together", "the output has one format", "choose one of them"));
-  }
   if (raw.json) o.format = Format::kJson;
   if (raw.csv) o.format = Format::kCsv;
   const Command view = view_of(o);
-  o.events = view == Command::kTrace ? EventSet{.transition = true, .time_wait = true, .blocked = true}
-                                          : EventSet{.connection = true, .blocked = true};
-  if (view == Command::kPorts) o.events = {.time_wait = true, .blocked = raw.watches || o.command == Command::kReplay};
+  o.events = view == Command::kTrace
+                 ? EventSet{.transition = true, .time_wait = true, .blocked = true}
+                 : EventSet{.connection = true, .blocked = true};
+  if (view == Command::kPorts)
+    o.events = {.time_wait = true, .blocked = raw.watches || o.command == Command::kReplay};
   if (view == Command::kRecord) o.events = {};
   if (!raw.events.empty()) c.set(o.events, parse_events("--events", joined(raw.events)));
   if (!raw.color.empty()) {
@@ -298,8 +337,9 @@ void convert_output(const Raw& raw, Options& o, Converter& c) {
     if (!mode) {
       c.fail(mode.error());
     } else {
-      o.color = mode->back() == "always" ? ColorMode::kAlways
-                                         : (mode->back() == "never" ? ColorMode::kNever : ColorMode::kAuto);
+      o.color = mode->back() == "always"
+                    ? ColorMode::kAlways
+                    : (mode->back() == "never" ? ColorMode::kNever : ColorMode::kAuto);
     }
   }
   for (const std::string& label : raw.label) {
@@ -328,7 +368,8 @@ Result<void> take_words(const Raw& raw, const Values& rest, Options& o) {
   Values words = rest;
   if (!raw.argument.empty()) words.insert(words.begin(), raw.argument);
   if (o.command == Command::kReplay) return take_replay_words(words, o);
-  if (o.command == Command::kExplain && !words.empty()) {  // `explain FILE` is `replay FILE explain`
+  if (o.command == Command::kExplain &&
+      !words.empty()) {  // `explain FILE` is `replay FILE explain`
     o.command = Command::kReplay;
     o.replay_view = Command::kExplain;
     o.replay_file = words.front();
@@ -339,7 +380,9 @@ Result<void> take_words(const Raw& raw, const Values& rest, Options& o) {
     words.erase(words.begin());
   }
   if (!words.empty() && o.command == Command::kRecord && !is_flag(words.front()))
-    return usage("unexpected argument " + words.front(), "", "tcptrail record -o FILE; to run a command: tcptrail record -o FILE -- " + words.front());
+    return usage(
+        "unexpected argument " + words.front(), "",
+        "tcptrail record -o FILE; to run a command: tcptrail record -o FILE -- " + words.front());
   if (!words.empty()) return unknown_word(words.front());
   return {};
 }
@@ -352,7 +395,8 @@ Error parse_failure(const CLI::ParseError& error) {
     const std::vector<std::string_view> names = split_list(flag.names);
     for (const std::string_view name : names) {
       if (!text.starts_with(std::string(name) + ":")) continue;
-      return usage(std::string(name) + " needs a value", "", std::string(name) + " " + flag.example);
+      return usage(std::string(name) + " needs a value", "",
+                   std::string(name) + " " + flag.example);
     }
   }
   const std::size_t from = text.find("--");
@@ -367,9 +411,8 @@ Error parse_failure(const CLI::ParseError& error) {
 }  // namespace
 
 std::string_view to_string(Command command) {
-  for (const CommandName& known : kCommands) {
+  for (const CommandName& known : kCommands)
     if (known.command == command) return known.name;
-  }
   return "unknown";
 }
 
@@ -419,11 +462,14 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
   if (converter.error()) return *converter.error();
 
   if (child_missing) {
-    return usage("nothing follows --", "-- is followed by the command to run", "tcptrail -- curl example.org");
+    return usage("nothing follows --", "-- is followed by the command to run",
+                 "tcptrail -- curl example.org");
   }
   if (!o.child.empty() && !o.replay_file.empty())
-    return usage("a recording and a command to run", "what is in " + o.replay_file + " has happened already", "leave one of them out");
-  const bool live = o.command == Command::kLife || o.command == Command::kTrace || o.command == Command::kRecord || o.command == Command::kExplain ||
+    return usage("a recording and a command to run",
+                 "what is in " + o.replay_file + " has happened already", "leave one of them out");
+  const bool live = o.command == Command::kLife || o.command == Command::kTrace ||
+                    o.command == Command::kRecord || o.command == Command::kExplain ||
                     o.command == Command::kStats;
   if (!o.child.empty() && !live) {
     return usage(std::string(to_string(o.command)) + " runs no command", "",
@@ -433,9 +479,11 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
   return line;
 }
 
-Result<void> add_recorded_filters(Options& options, std::span<const std::pair<std::string, std::string>> recorded) {
+Result<void> add_recorded_filters(Options& options,
+                                  std::span<const std::pair<std::string, std::string>> recorded) {
   const auto given = [before = options.given_filters](std::string_view key) {
-    return std::any_of(before.begin(), before.end(), [&](const auto& filter) { return filter.first == key; });
+    return std::any_of(before.begin(), before.end(),
+                       [&](const auto& filter) { return filter.first == key; });
   };
   Raw raw;
   for (const auto& [key, value] : recorded) {
@@ -471,7 +519,8 @@ std::vector<FlagInfo> flag_table() {
 
 std::vector<std::string> known_flags() {
   std::vector<std::string> flags;
-  for (const FlagInfo& flag : flag_table()) flags.insert(flags.end(), flag.names.begin(), flag.names.end());
+  for (const FlagInfo& flag : flag_table())
+    flags.insert(flags.end(), flag.names.begin(), flag.names.end());
   return flags;
 }
 

@@ -13,13 +13,24 @@
 #include <vector>
 
 #include "cli/parse.h"
-#include "tcp/filter.h"
 #include "output/columns.h"
+#include "tcp/filter.h"
 #include "util/result.h"
 
 namespace tcptrail {
 
-enum class Command : std::uint8_t { kLife, kTrace, kPorts, kRecord, kReplay, kExplain, kStats, kDoctor, kSchema, kCompletion };
+enum class Command : std::uint8_t {
+  kLife,
+  kTrace,
+  kPorts,
+  kRecord,
+  kReplay,
+  kExplain,
+  kStats,
+  kDoctor,
+  kSchema,
+  kCompletion
+};
 enum class Format : std::uint8_t { kText, kCsv, kJson };
 enum class ColorMode : std::uint8_t { kAuto, kAlways, kNever };
 enum class Diagram : std::uint8_t { kNone, kText, kDot };  // stats --diagram
@@ -33,7 +44,7 @@ struct Options {
   std::string cgroup;              // path, as given
   EventSet events;                 // --events, or what the command prints
   Format format = Format::kText;
-  std::string output;              // -o FILE; empty = stdout
+  std::string output;  // -o FILE; empty = stdout
   std::optional<std::uint64_t> run_for_ns;
   std::optional<std::uint64_t> count;
   std::vector<ColumnId> life_columns;   // empty = default
@@ -49,16 +60,16 @@ struct Options {
   bool local_time = false;
   bool timestamps = false;
   bool wide = false;
-  std::vector<std::string> child;  // -- CMD ARGS
-  std::optional<AddressPort> bind;     // ports --bind
-  std::optional<AddressPort> connect;  // ports --connect
-  std::optional<AddressPort> from;     // its --from; the port is 0
-  bool v6only = false;                 // its --v6only
-  std::string shell;                   // completion SHELL
+  std::vector<std::string> child;         // -- CMD ARGS
+  std::optional<AddressPort> bind;        // ports --bind
+  std::optional<AddressPort> connect;     // ports --connect
+  std::optional<AddressPort> from;        // its --from; the port is 0
+  bool v6only = false;                    // its --v6only
+  std::string shell;                      // completion SHELL
   std::optional<std::uint64_t> watch_ns;  // ports --watch: time between two looks
-  std::uint64_t interval_ns = 0;       // stats --interval; 0 = the whole run
-  Diagram diagram = Diagram::kNone;    // stats --diagram
-  std::string record_path;                 // --record FILE, or the -o of record; empty = nothing is recorded
+  std::uint64_t interval_ns = 0;          // stats --interval; 0 = the whole run
+  Diagram diagram = Diagram::kNone;       // stats --diagram
+  std::string record_path;  // --record FILE, or the -o of record; empty = nothing is recorded
   std::optional<std::uint64_t> max_bytes;  // of one file of the recording
   unsigned rotate = 0;                     // older files kept beside it
   std::string replay_file;                 // "-" = stdin
@@ -84,7 +95,8 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
 // The filters that a recording was made with hold for its replay too, unless the
 // same flag was given again: `recorded` is startup.filters of that run. What names
 // a network namespace or a cgroup is only listed: the recording has no others.
-Result<void> add_recorded_filters(Options& options, std::span<const std::pair<std::string, std::string>> recorded);
+Result<void> add_recorded_filters(Options& options,
+                                  std::span<const std::pair<std::string, std::string>> recorded);
 
 // Every long and short flag, for the help test and for completion.
 std::vector<std::string> known_flags();

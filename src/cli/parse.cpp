@@ -16,8 +16,10 @@
 namespace tcptrail {
 namespace {
 
-Error usage(std::string_view flag, std::string_view text, std::string_view why, std::string_view fix) {
-  return {.what = "bad value for " + std::string(flag) + ": " + (text.empty() ? "''" : std::string(text)),
+Error usage(std::string_view flag, std::string_view text, std::string_view why,
+            std::string_view fix) {
+  return {.what = "bad value for " + std::string(flag) + ": " +
+                  (text.empty() ? "''" : std::string(text)),
           .why = std::string(why),
           .fix = std::string(fix),
           .exit_code = 2};
@@ -26,7 +28,8 @@ Error usage(std::string_view flag, std::string_view text, std::string_view why, 
 std::optional<std::uint64_t> whole_number(std::string_view text) {
   std::uint64_t value = 0;
   const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || failed != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  if (text.empty() || failed != std::errc{} || end != text.data() + text.size())
+    return std::nullopt;
   return value;
 }
 
@@ -34,7 +37,8 @@ std::optional<std::uint64_t> whole_number(std::string_view text) {
 std::optional<std::uint64_t> decimal_times(std::string_view text, std::uint64_t unit) {
   const std::size_t dot = text.find('.');
   const std::string_view before = text.substr(0, dot);
-  const std::string_view after = dot == std::string_view::npos ? std::string_view{} : text.substr(dot + 1);
+  const std::string_view after =
+      dot == std::string_view::npos ? std::string_view{} : text.substr(dot + 1);
   if (before.empty() && after.empty()) return std::nullopt;
   const auto whole = before.empty() ? std::optional<std::uint64_t>(0) : whole_number(before);
   std::uint64_t value = 0;
@@ -43,7 +47,8 @@ std::optional<std::uint64_t> decimal_times(std::string_view text, std::uint64_t 
   for (const char c : after) {
     if (c < '0' || c > '9') return std::nullopt;
     weight /= 10;
-    if (__builtin_add_overflow(value, weight * static_cast<std::uint64_t>(c - '0'), &value)) return std::nullopt;
+    if (__builtin_add_overflow(value, weight * static_cast<std::uint64_t>(c - '0'), &value))
+      return std::nullopt;
   }
   return value;
 }
@@ -67,15 +72,14 @@ std::optional<std::uint16_t> port(std::string_view text) {
 }
 
 std::vector<PortRange> merged(std::vector<PortRange> ranges) {
-  std::sort(ranges.begin(), ranges.end(), [](const PortRange& a, const PortRange& b) { return a.first < b.first; });
+  std::sort(ranges.begin(), ranges.end(),
+            [](const PortRange& a, const PortRange& b) { return a.first < b.first; });
   std::vector<PortRange> out;
-  for (const PortRange& range : ranges) {
-    if (!out.empty() && range.first <= static_cast<unsigned>(out.back().last) + 1) {
+  for (const PortRange& range : ranges)
+    if (!out.empty() && range.first <= static_cast<unsigned>(out.back().last) + 1)
       out.back().last = std::max(out.back().last, range.last);
-    } else {
+    else
       out.push_back(range);
-    }
-  }
   return out;
 }
 
@@ -99,9 +103,11 @@ unsigned size_shift(std::string_view suffix) {
 }
 
 constexpr std::array<std::string_view, 5> kClosers = {"local", "remote", "both", "none", "unknown"};
-constexpr std::array<std::string_view, 10> kHows = {"fin",         "rst-sent", "rst-received", "refused",   "timeout",
-                                                    "unreachable", "no-port",  "aborted",      "half-open", "unknown"};
-constexpr std::array<std::string_view, 5> kEvents = {"transition", "connection", "time_wait", "blocked", "all"};
+constexpr std::array<std::string_view, 10> kHows = {
+    "fin",         "rst-sent", "rst-received", "refused",   "timeout",
+    "unreachable", "no-port",  "aborted",      "half-open", "unknown"};
+constexpr std::array<std::string_view, 5> kEvents = {"transition", "connection", "time_wait",
+                                                     "blocked", "all"};
 
 }  // namespace
 
@@ -119,9 +125,8 @@ Result<std::uint64_t> parse_duration_ns(std::string_view flag, std::string_view 
   const std::string_view number = text.substr(0, text.find_first_not_of("0123456789."));
   const std::string_view suffix = text.substr(number.size());
   std::uint64_t unit = suffix.empty() ? 1'000'000'000 : 0;
-  for (const Unit& known : kUnits) {
+  for (const Unit& known : kUnits)
     if (suffix == known.name) unit = known.ns;
-  }
   const auto ns = unit == 0 ? std::nullopt : decimal_times(number, unit);
   // Timers take a signed count of nanoseconds.
   constexpr std::string_view kFix = "500ms, 10s, 2m or 1h; a bare number is seconds";
@@ -137,8 +142,10 @@ Result<PortSet> parse_ports(std::string_view flag, std::string_view text) {
     const std::size_t dash = part.find('-');
     const auto first = port(part.substr(0, dash));
     const auto last = dash == std::string_view::npos ? first : port(part.substr(dash + 1));
-    if (!first || !last) return usage(flag, text, std::string(part) + " is not a port or a range of ports", kFix);
-    if (*first > *last) return usage(flag, text, "the range " + std::string(part) + " is backwards", kFix);
+    if (!first || !last)
+      return usage(flag, text, std::string(part) + " is not a port or a range of ports", kFix);
+    if (*first > *last)
+      return usage(flag, text, "the range " + std::string(part) + " is backwards", kFix);
     ranges.push_back({*first, *last});
   }
   if (ranges.empty()) return usage(flag, text, "it names no port", kFix);
@@ -151,9 +158,8 @@ Result<std::vector<std::uint32_t>> parse_pids(std::string_view flag, std::string
   for (const std::string_view part : split_list(text)) {
     const auto value = whole_number(part);
     // PID_MAX_LIMIT, include/linux/threads.h
-    if (!value || *value == 0 || *value > 4'194'304) {
+    if (!value || *value == 0 || *value > 4'194'304)
       return usage(flag, text, std::string(part) + " is not a process id", kFix);
-    }
     pids.push_back(static_cast<std::uint32_t>(*value));
   }
   if (pids.empty()) return usage(flag, text, "it names no process", kFix);
@@ -162,8 +168,8 @@ Result<std::vector<std::uint32_t>> parse_pids(std::string_view flag, std::string
   return pids;
 }
 
-Result<std::uint64_t> parse_number(std::string_view flag, std::string_view text, std::uint64_t lowest,
-                                   std::uint64_t highest) {
+Result<std::uint64_t> parse_number(std::string_view flag, std::string_view text,
+                                   std::uint64_t lowest, std::uint64_t highest) {
   const auto value = whole_number(text);
   if (value && *value >= lowest && *value <= highest) return *value;
   return usage(flag, text, value ? "it is out of range" : "it is not a number",
@@ -183,10 +189,13 @@ Result<std::uint64_t> parse_ring_size(std::string_view flag, std::string_view te
   const unsigned shift = size_shift(text.substr(number.size()));
   const auto value = whole_number(number);
   if (!value || shift == kNoSize) return usage(flag, text, "it is not a size", kFix);
-  if (*value > kHighest || (*value << shift) > kHighest) return usage(flag, text, "it is too large", kFix);
+  if (*value > kHighest || (*value << shift) > kHighest)
+    return usage(flag, text, "it is too large", kFix);
   const std::uint64_t bytes = *value << shift;
-  if (bytes < kLowest) return usage(flag, text, "it is smaller than what one burst of events fills", kFix);
-  if ((bytes & (bytes - 1)) != 0) return usage(flag, text, "the kernel takes only powers of two", kFix);
+  if (bytes < kLowest)
+    return usage(flag, text, "it is smaller than what one burst of events fills", kFix);
+  if ((bytes & (bytes - 1)) != 0)
+    return usage(flag, text, "the kernel takes only powers of two", kFix);
   return bytes;
 }
 
@@ -194,22 +203,29 @@ Result<std::uint64_t> parse_file_size(std::string_view flag, std::string_view te
   constexpr std::string_view kFix = "a size from 1M on, for example 500M or 1.5G";
   const std::string_view number = text.substr(0, text.find_first_not_of("0123456789."));
   const unsigned shift = size_shift(text.substr(number.size()));
-  const auto bytes = shift == kNoSize ? std::nullopt : decimal_times(number, std::uint64_t{1} << shift);
+  const auto bytes =
+      shift == kNoSize ? std::nullopt : decimal_times(number, std::uint64_t{1} << shift);
   if (!bytes || *bytes > INT64_MAX) return usage(flag, text, "it is not a size", kFix);
-  if (*bytes < (1U << 20)) return usage(flag, text, "a single block can take half a megabyte", kFix);
+  if (*bytes < (1U << 20))
+    return usage(flag, text, "a single block can take half a megabyte", kFix);
   return *bytes;
 }
 
 Result<AtTime> parse_at(std::string_view flag, std::string_view text) {
   if (const auto after = parse_duration_ns(flag, text)) return AtTime{*after, 0};
-  constexpr std::string_view kFix = "10s = that long after the beginning; or a time with its zone: 2026-08-01T12:34:56Z, 2026-08-01T14:34:56+02:00";
+  constexpr std::string_view kFix =
+      "10s = that long after the beginning; or a time with its zone: 2026-08-01T12:34:56Z, "
+      "2026-08-01T14:34:56+02:00";
   const Error error = usage(flag, text, "it is neither a duration nor a time (RFC 3339)", kFix);
   std::string_view rest = text;
   // A number of so many digits, and what stands behind it.
-  const auto take = [&rest](std::size_t digits, std::string_view before, std::int64_t highest) -> std::optional<std::int64_t> {
+  const auto take = [&rest](std::size_t digits, std::string_view before,
+                            std::int64_t highest) -> std::optional<std::int64_t> {
     if (!rest.starts_with(before)) return std::nullopt;
     const auto value = whole_number(rest.substr(before.size(), digits));
-    if (!value || rest.size() < before.size() + digits || static_cast<std::int64_t>(*value) > highest) return std::nullopt;
+    if (!value || rest.size() < before.size() + digits ||
+        static_cast<std::int64_t>(*value) > highest)
+      return std::nullopt;
     rest.remove_prefix(before.size() + digits);
     return static_cast<std::int64_t>(*value);
   };
@@ -221,7 +237,8 @@ Result<AtTime> parse_at(std::string_view flag, std::string_view text) {
   const auto second = take(2, ":", 60);
   if (!year || !month || !day || !hour || !minute || !second) return error;
   using namespace std::chrono;
-  const year_month_day date{std::chrono::year(static_cast<int>(*year)), std::chrono::month(static_cast<unsigned>(*month)),
+  const year_month_day date{std::chrono::year(static_cast<int>(*year)),
+                            std::chrono::month(static_cast<unsigned>(*month)),
                             std::chrono::day(static_cast<unsigned>(*day))};
   if (!date.ok()) return error;
   std::uint64_t fraction_ns = 0;
@@ -240,7 +257,8 @@ Result<AtTime> parse_at(std::string_view flag, std::string_view text) {
     if (!zone_hour || !zone_minute || !rest.empty()) return error;
     zone_minutes = sign * (*zone_hour * 60 + *zone_minute);
   }
-  const std::int64_t seconds = sys_days(date).time_since_epoch().count() * 86'400LL + *hour * 3600 + (*minute - zone_minutes) * 60 + *second;
+  const std::int64_t seconds = sys_days(date).time_since_epoch().count() * 86'400LL + *hour * 3600 +
+                               (*minute - zone_minutes) * 60 + *second;
   return AtTime{std::nullopt, seconds * 1'000'000'000 + static_cast<std::int64_t>(fraction_ns)};
 }
 
@@ -249,7 +267,8 @@ Result<std::vector<Prefix>> parse_prefixes(std::string_view flag, std::string_vi
   std::vector<Prefix> prefixes;
   for (const std::string_view part : split_list(text)) {
     const auto prefix = parse_prefix(part);
-    if (!prefix) return usage(flag, text, std::string(part) + " is not an address or a prefix", kFix);
+    if (!prefix)
+      return usage(flag, text, std::string(part) + " is not an address or a prefix", kFix);
     prefixes.push_back(*prefix);
   }
   if (prefixes.empty()) return usage(flag, text, "it names no address", kFix);
@@ -270,10 +289,12 @@ Result<AddressPort> parse_address(std::string_view flag, std::string_view text) 
   return usage(flag, text, "'" + name + "' is not an address", "for example 127.0.0.1, ::1 or *");
 }
 
-Result<AddressPort> parse_address_port(std::string_view flag, std::string_view text, bool port_may_be_0) {
+Result<AddressPort> parse_address_port(std::string_view flag, std::string_view text,
+                                       bool port_may_be_0) {
   constexpr std::string_view kFix = "ADDR:PORT, for example 127.0.0.1:80, [::1]:80, *:80 or :80";
   const std::size_t colon = text.rfind(':');
-  const std::string_view host = colon == std::string_view::npos ? std::string_view{} : text.substr(0, colon);
+  const std::string_view host =
+      colon == std::string_view::npos ? std::string_view{} : text.substr(0, colon);
   const std::string_view digits = colon == std::string_view::npos ? text : text.substr(colon + 1);
   const auto port = whole_number(digits);
   if (!port || *port > 65535 || (*port == 0 && !port_may_be_0))
@@ -283,7 +304,9 @@ Result<AddressPort> parse_address_port(std::string_view flag, std::string_view t
     at.inet6 = at.default_family = true;
     at.family = Family::kIpv6;
   } else if (host.find(':') != std::string_view::npos && !host.starts_with('[')) {
-    return usage(flag, text, "where an IPv6 address ends and the port begins cannot be told", "put the address into brackets: [" + std::string(host) + "]:" + std::string(digits));
+    return usage(
+        flag, text, "where an IPv6 address ends and the port begins cannot be told",
+        "put the address into brackets: [" + std::string(host) + "]:" + std::string(digits));
   } else {
     const auto address = parse_address(flag, host);
     if (!address) return usage(flag, text, "'" + std::string(host) + "' is not an address", kFix);
@@ -300,7 +323,8 @@ Result<std::vector<std::string>> parse_words(std::string_view flag, std::string_
     if (std::find(known.begin(), known.end(), part) == known.end()) {
       const auto close = nearest(part, known);
       return usage(flag, text, std::string(part) + " is not one of: " + joined(known),
-                   close ? "did you mean " + std::string(*close) + "?" : "one or more of them, with commas between");
+                   close ? "did you mean " + std::string(*close) + "?"
+                         : "one or more of them, with commas between");
     }
     words.emplace_back(part);
   }
@@ -312,7 +336,8 @@ Result<std::vector<Closer>> parse_closers(std::string_view flag, std::string_vie
   auto words = parse_words(flag, text, kClosers);
   if (!words) return words.error();
   std::vector<Closer> out;
-  for (const std::string& word : *words) out.push_back(closer_from_string(word).value_or(Closer::kUnknown));
+  for (const std::string& word : *words)
+    out.push_back(closer_from_string(word).value_or(Closer::kUnknown));
   return out;
 }
 
@@ -320,7 +345,8 @@ Result<std::vector<How>> parse_hows(std::string_view flag, std::string_view text
   auto words = parse_words(flag, text, kHows);
   if (!words) return words.error();
   std::vector<How> out;
-  for (const std::string& word : *words) out.push_back(how_from_string(word).value_or(How::kUnknown));
+  for (const std::string& word : *words)
+    out.push_back(how_from_string(word).value_or(How::kUnknown));
   return out;
 }
 
@@ -338,12 +364,12 @@ Result<EventSet> parse_events(std::string_view flag, std::string_view text) {
   return events;
 }
 
-Result<std::pair<std::string, std::string>> parse_label(std::string_view flag, std::string_view text) {
+Result<std::pair<std::string, std::string>> parse_label(std::string_view flag,
+                                                        std::string_view text) {
   constexpr std::string_view kFix = "KEY=VALUE, for example --label site=fra1";
   const std::size_t equals = text.find('=');
-  if (equals == std::string_view::npos || equals == 0) {
+  if (equals == std::string_view::npos || equals == 0)
     return usage(flag, text, "a label has a key and a value", kFix);
-  }
   if (!is_valid_utf8(text)) return usage(flag, text, "it is not valid UTF-8", kFix);
   return std::pair(std::string(text.substr(0, equals)), std::string(text.substr(equals + 1)));
 }

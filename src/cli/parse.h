@@ -23,8 +23,8 @@ Result<std::uint64_t> parse_duration_ns(std::string_view flag, std::string_view 
 Result<PortSet> parse_ports(std::string_view flag, std::string_view text);
 // "12,34"; sorted.
 Result<std::vector<std::uint32_t>> parse_pids(std::string_view flag, std::string_view text);
-Result<std::uint64_t> parse_number(std::string_view flag, std::string_view text, std::uint64_t lowest,
-                                   std::uint64_t highest);
+Result<std::uint64_t> parse_number(std::string_view flag, std::string_view text,
+                                   std::uint64_t lowest, std::uint64_t highest);
 // "1.5" milliseconds as nanoseconds; 0 is allowed.
 Result<std::uint64_t> parse_ms_as_ns(std::string_view flag, std::string_view text);
 // "256K", "4M", "1G", bytes without a suffix. A power of two, 64K..1G.
@@ -54,11 +54,13 @@ struct AddressPort {
   friend bool operator==(const AddressPort&, const AddressPort&) = default;
 };
 // "127.0.0.1:80", "[::1]:80", "*:80", ":80", "80".
-Result<AddressPort> parse_address_port(std::string_view flag, std::string_view text, bool port_may_be_0);
+Result<AddressPort> parse_address_port(std::string_view flag, std::string_view text,
+                                       bool port_may_be_0);
 // "127.0.0.1", "::1", "[::1]", "*".
 Result<AddressPort> parse_address(std::string_view flag, std::string_view text);
 // "KEY=VALUE"; valid UTF-8, KEY not empty.
-Result<std::pair<std::string, std::string>> parse_label(std::string_view flag, std::string_view text);
+Result<std::pair<std::string, std::string>> parse_label(std::string_view flag,
+                                                        std::string_view text);
 // Comma list of known words; the error suggests the nearest and lists all.
 Result<std::vector<std::string>> parse_words(std::string_view flag, std::string_view text,
                                              std::span<const std::string_view> known);

@@ -23,7 +23,8 @@ using Values = std::vector<std::string>;
 struct Raw {
   bool help_short = false, help_full = false, version = false;
   bool ipv4 = false, ipv6 = false, errors = false, json = false, csv = false;
-  bool fail_on_loss = false, no_snapshot = false, local_time = false, timestamps = false, wide = false;
+  bool fail_on_loss = false, no_snapshot = false, local_time = false, timestamps = false,
+       wide = false;
   bool v6only = false;
   int verbose = 0;
   std::string command, argument;
@@ -40,11 +41,10 @@ class Converter {
  public:
   template <class T, class U>
   void set(U& target, Result<T> result) {
-    if (result.ok()) {
+    if (result.ok())
       target = std::move(*result);
-    } else {
+    else
       fail(result.error());
-    }
   }
   void fail(Error error) {
     if (!error_) error_ = std::move(error);

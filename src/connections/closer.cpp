@@ -10,9 +10,13 @@ using enum TcpState;
 
 bool has(const CloseInput& f, std::uint16_t bit) { return (f.facts & bit) != 0; }
 
-Closer known_or(Closer known, Closer otherwise) { return known == Closer::kUnknown ? otherwise : known; }
+Closer known_or(Closer known, Closer otherwise) {
+  return known == Closer::kUnknown ? otherwise : known;
+}
 
-bool synchronized_with_fin_queued(TcpState state) { return state == kFinWait1 || state == kFinWait2; }
+bool synchronized_with_fin_queued(TcpState state) {
+  return state == kFinWait1 || state == kFinWait2;
+}
 
 // A FIN that is only queued when the socket dies was never seen by anybody.
 Closer fin_closer(const CloseInput& f) {
@@ -26,10 +30,14 @@ CloseVerdict fin(const CloseInput& f, std::string_view evidence) {
 
 std::string_view fin_evidence(Closer closer) {
   switch (closer) {
-    case Closer::kLocal: return "our FIN went out before any FIN arrived";
-    case Closer::kRemote: return "the peer's FIN arrived before ours went out";
-    case Closer::kBoth: return "the FINs crossed: the peer's arrived while ours was not acknowledged";
-    default: return "a FIN exchange whose beginning was not seen";
+    case Closer::kLocal:
+      return "our FIN went out before any FIN arrived";
+    case Closer::kRemote:
+      return "the peer's FIN arrived before ours went out";
+    case Closer::kBoth:
+      return "the FINs crossed: the peer's arrived while ours was not acknowledged";
+    default:
+      return "a FIN exchange whose beginning was not seen";
   }
 }
 
@@ -41,35 +49,51 @@ CloseVerdict end_of_connecting(const CloseInput& f) {
               .evidence = f.reset_received ? evidence::kRefusedByReset
                                            : "the SYN was answered by an ICMP error: refused"};
     case ETIMEDOUT:
-      return {.closer = Closer::kNone, .how = How::kTimeout, .evidence = "no answer to the SYN and its retransmissions"};
+      return {.closer = Closer::kNone,
+              .how = How::kTimeout,
+              .evidence = "no answer to the SYN and its retransmissions"};
     case 0:
       break;
     case ECONNRESET:
-      return {.closer = Closer::kRemote, .how = How::kRstReceived, .evidence = "a RST arrived during the handshake"};
+      return {.closer = Closer::kRemote,
+              .how = How::kRstReceived,
+              .evidence = "a RST arrived during the handshake"};
     default:
-      return {.closer = Closer::kNone, .how = How::kUnreachable, .evidence = "an ICMP error answered the SYN"};
+      return {.closer = Closer::kNone,
+              .how = How::kUnreachable,
+              .evidence = "an ICMP error answered the SYN"};
   }
   if (!f.own && f.reset_received)
-    return {.closer = Closer::kNone, .how = How::kRefused, .error = ECONNREFUSED, .evidence = evidence::kRefusedByReset};
+    return {.closer = Closer::kNone,
+            .how = How::kRefused,
+            .error = ECONNREFUSED,
+            .evidence = evidence::kRefusedByReset};
   if (!f.own)
-    return {.closer = Closer::kUnknown, .how = How::kUnknown, .evidence = "left SYN_SENT without an error"};
+    return {.closer = Closer::kUnknown,
+            .how = How::kUnknown,
+            .evidence = "left SYN_SENT without an error"};
   if (has(f, TCPTRAIL_END_NO_SEGS_OUT) && !has(f, TCPTRAIL_END_SHUT_RCV | TCPTRAIL_END_SHUT_SEND))
     return {.closer = Closer::kNone,
             .how = How::kNoPort,
             .error = EADDRNOTAVAIL,
-            .evidence = "connect() returned before any SYN was sent: no local port was free for this destination"};
+            .evidence =
+                "connect() returned before any SYN was sent: no local port was free for this "
+                "destination"};
   return {.closer = Closer::kLocal, .how = How::kAborted, .evidence = evidence::kGaveUpConnecting};
 }
 
 CloseVerdict reset_or_data_after_close(const CloseInput& f) {
-  // tcp_rcv_state_process() calls tcp_reset() for data that arrives after RCV_SHUTDOWN in these two states.
+  // tcp_rcv_state_process() calls tcp_reset() for data that arrives after RCV_SHUTDOWN in these two
+  // states.
   const bool ambiguous = f.error == ECONNRESET && synchronized_with_fin_queued(f.old_state) &&
                          has(f, TCPTRAIL_END_SHUT_RCV);
   const Closer first = fin_closer(f);
   if (ambiguous) {
     if (f.reset_after == ResetAfter::kNotYet) return {.wait_for_reset = true};
     if (f.reset_after == ResetAfter::kUntraced)
-      return {.closer = first, .how = How::kUnknown, .evidence = "a RST was received, or data after close() was answered by one"};
+      return {.closer = first,
+              .how = How::kUnknown,
+              .evidence = "a RST was received, or data after close() was answered by one"};
     if (f.reset_after == ResetAfter::kYes)
       return {.closer = known_or(first, Closer::kLocal),
               .how = How::kRstSent,
@@ -77,7 +101,8 @@ CloseVerdict reset_or_data_after_close(const CloseInput& f) {
   }
   return {.closer = known_or(first, Closer::kRemote),
           .how = How::kRstReceived,
-          .evidence = f.reset_received ? "a RST was received" : "the socket's error says that a RST was received"};
+          .evidence = f.reset_received ? "a RST was received"
+                                       : "the socket's error says that a RST was received"};
 }
 
 CloseVerdict abort_by_this_end(const CloseInput& f) {
@@ -107,28 +132,36 @@ CloseVerdict orphan_in_fin_wait2(const CloseInput& f) {
   if (f.reset_after == ResetAfter::kNotYet) return {.wait_for_reset = true};
   const bool walked = (f.tw & TCPTRAIL_TW_PHASE) != TCPTRAIL_TW_UNKNOWN;
   if (f.reset_after == ResetAfter::kUntraced && walked)
-    return {.closer = fin_closer(f), .how = How::kUnknown, .evidence = "an orphan that was reset, or found tcp_max_tw_buckets reached"};
+    return {.closer = fin_closer(f),
+            .how = How::kUnknown,
+            .evidence = "an orphan that was reset, or found tcp_max_tw_buckets reached"};
   return fin(f, walked ? evidence::kNoMinisocket : fin_evidence(fin_closer(f)));
 }
 
-// No error, no minisocket: what is left is told apart by the state and the SOCK_DONE, SOCK_DEAD flags.
+// No error, no minisocket: what is left is told apart by the state and the SOCK_DONE, SOCK_DEAD
+// flags.
 CloseVerdict end_without_error(const CloseInput& f) {
   const bool dead = has(f, TCPTRAIL_END_DEAD);
   switch (f.old_state) {
     case kLastAck:
       if (has(f, TCPTRAIL_END_ALL_ACKED)) return fin(f, fin_evidence(Closer::kRemote));
-      return {.closer = Closer::kRemote, .how = How::kRstSent, .evidence = "the kernel dropped the socket before its FIN was acknowledged"};
+      return {.closer = Closer::kRemote,
+              .how = How::kRstSent,
+              .evidence = "the kernel dropped the socket before its FIN was acknowledged"};
     case kClosing:
     case kFinWait2:
       if (has(f, TCPTRAIL_END_DONE)) {
-        if ((f.tw & TCPTRAIL_TW_PHASE) == TCPTRAIL_TW_UNKNOWN) return fin(f, fin_evidence(fin_closer(f)));
+        if ((f.tw & TCPTRAIL_TW_PHASE) == TCPTRAIL_TW_UNKNOWN)
+          return fin(f, fin_evidence(fin_closer(f)));
         return fin(f, evidence::kNoTimeWait);
       }
       if (dead && f.old_state == kFinWait2) return orphan_in_fin_wait2(f);
       break;
     case kSynRecv:
       if (f.own || has(f, TCPTRAIL_END_NO_SOCKET)) break;
-      return {.closer = Closer::kNone, .how = How::kHalfOpen, .evidence = "the handshake was never completed"};
+      return {.closer = Closer::kNone,
+              .how = How::kHalfOpen,
+              .evidence = "the handshake was never completed"};
     default:
       break;
   }
@@ -139,19 +172,22 @@ CloseVerdict end_without_error(const CloseInput& f) {
             .how = How::kRstSent,
             .evidence = evidence::kOrphanReset};
   if (dead) return abort_by_this_end(f);
-  // The error of a RST is set before the CLOSE and without the owner's lock: a getsockopt(SO_ERROR) or
-  // poll() and read() on another CPU may have taken it already.
+  // The error of a RST is set before the CLOSE and without the owner's lock: a getsockopt(SO_ERROR)
+  // or poll() and read() on another CPU may have taken it already.
   if (f.reset_received)
     return {.closer = known_or(fin_closer(f), Closer::kRemote),
             .how = How::kRstReceived,
             .error = static_cast<std::uint16_t>(f.old_state == kCloseWait ? EPIPE : ECONNRESET),
             .evidence = "a RST was received"};
-  return {.closer = fin_closer(f), .how = How::kUnknown, .evidence = "ended without an error, a FIN or a RST that was seen"};
+  return {.closer = fin_closer(f),
+          .how = How::kUnknown,
+          .evidence = "ended without an error, a FIN or a RST that was seen"};
 }
 
 CloseVerdict verdict(const CloseInput& f) {
   const std::uint8_t phase = f.tw & TCPTRAIL_TW_PHASE;
-  if (phase == TCPTRAIL_TW_TIME_WAIT || phase == TCPTRAIL_TW_FIN_WAIT2) return fin(f, fin_evidence(fin_closer(f)));
+  if (phase == TCPTRAIL_TW_TIME_WAIT || phase == TCPTRAIL_TW_FIN_WAIT2)
+    return fin(f, fin_evidence(fin_closer(f)));
   if (f.error == ECONNABORTED)
     return {.closer = known_or(fin_closer(f), Closer::kLocal),
             .how = How::kAborted,
@@ -169,7 +205,8 @@ CloseVerdict verdict(const CloseInput& f) {
       break;
     case ETIMEDOUT:
       if (f.old_state == kSynRecv)
-        return {.closer = Closer::kNone, .how = How::kHalfOpen, .evidence = "the handshake timed out"};
+        return {
+            .closer = Closer::kNone, .how = How::kHalfOpen, .evidence = "the handshake timed out"};
       return {.closer = known_or(fin_closer(f), Closer::kNone),
               .how = How::kTimeout,
               .evidence = "the peer did not answer: retransmissions or keepalive probes ran out"};
@@ -198,18 +235,30 @@ TimeWaitOutcome time_wait_outcome(const CloseVerdict& verdict, const tcptrail_en
   const Closer closer = verdict.closer;
   switch (end.tw & TCPTRAIL_TW_PHASE) {
     case TCPTRAIL_TW_TIME_WAIT:
-      outcome = {closer == Closer::kBoth ? TimeWaitSide::kBoth : TimeWaitSide::kLocal, now, TimeWaitPhase::kTimeWait, expires, reuseaddr, reuseport};
+      outcome = {closer == Closer::kBoth ? TimeWaitSide::kBoth : TimeWaitSide::kLocal,
+                 now,
+                 TimeWaitPhase::kTimeWait,
+                 expires,
+                 reuseaddr,
+                 reuseport};
       return outcome;
     case TCPTRAIL_TW_FIN_WAIT2:
       // Becomes TIME_WAIT when the peer's FIN comes, if it comes in time.
-      outcome = {TimeWaitSide::kLocal, std::nullopt, TimeWaitPhase::kFinWait2, expires, reuseaddr, reuseport};
+      outcome = {TimeWaitSide::kLocal,
+                 std::nullopt,
+                 TimeWaitPhase::kFinWait2,
+                 expires,
+                 reuseaddr,
+                 reuseport};
       return outcome;
     case TCPTRAIL_TW_UNKNOWN: {
-      // What the walk would have shown: both FINs are through, so only tcp_max_tw_buckets could prevent it.
+      // What the walk would have shown: both FINs are through, so only tcp_max_tw_buckets could
+      // prevent it.
       const TcpState old{end.base.old_state};
       if (verdict.how == How::kFin && (end.facts & TCPTRAIL_END_DONE) != 0 &&
           (old == TcpState::kFinWait2 || old == TcpState::kClosing)) {
-        outcome = {closer == Closer::kBoth ? TimeWaitSide::kBoth : TimeWaitSide::kLocal, now, TimeWaitPhase::kTimeWait, std::nullopt};
+        outcome = {closer == Closer::kBoth ? TimeWaitSide::kBoth : TimeWaitSide::kLocal, now,
+                   TimeWaitPhase::kTimeWait, std::nullopt};
         return outcome;
       }
       if (old == TcpState::kFinWait2) return outcome;
@@ -219,7 +268,8 @@ TimeWaitOutcome time_wait_outcome(const CloseVerdict& verdict, const tcptrail_en
       break;
   }
   if (verdict.how == How::kUnknown) return outcome;
-  outcome.side = verdict.how == How::kFin && closer == Closer::kRemote ? TimeWaitSide::kRemote : TimeWaitSide::kNone;
+  outcome.side = verdict.how == How::kFin && closer == Closer::kRemote ? TimeWaitSide::kRemote
+                                                                       : TimeWaitSide::kNone;
   return outcome;
 }
 
@@ -240,10 +290,13 @@ Closer fin_closer_from(TcpState old_state, TcpState new_state, bool fin_sent) {
 
 Closer fin_closer_in(TcpState state) {
   switch (state) {
-    case kFinWait2: return Closer::kLocal;
+    case kFinWait2:
+      return Closer::kLocal;
     case kCloseWait:
-    case kLastAck: return Closer::kRemote;
-    default: return Closer::kUnknown;  // CLOSING too: crossed, or ours was late
+    case kLastAck:
+      return Closer::kRemote;
+    default:
+      return Closer::kUnknown;  // CLOSING too: crossed, or ours was late
   }
 }
 

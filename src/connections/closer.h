@@ -18,16 +18,22 @@ namespace evidence {
 inline constexpr std::string_view kUnread = "closed with unread data: RST sent";
 inline constexpr std::string_view kLinger0 = "closed with SO_LINGER 0: RST sent";
 inline constexpr std::string_view kDisconnected = "disconnected by connect(AF_UNSPEC): RST sent";
-inline constexpr std::string_view kNotAccepted = "its listener was closed before it was accepted: RST sent";
-inline constexpr std::string_view kDataAfterClose = "data arrived after close() and was answered by a RST";
+inline constexpr std::string_view kNotAccepted =
+    "its listener was closed before it was accepted: RST sent";
+inline constexpr std::string_view kDataAfterClose =
+    "data arrived after close() and was answered by a RST";
 inline constexpr std::string_view kOrphanReset =
     "an orphan that the kernel reset (data after close, TCP_LINGER2, or too many orphans)";
-inline constexpr std::string_view kKilled = "killed through sock_diag (ss -K) or bpf_sock_destroy()";
+inline constexpr std::string_view kKilled =
+    "killed through sock_diag (ss -K) or bpf_sock_destroy()";
 inline constexpr std::string_view kRepair = "closed in TCP_REPAIR mode: no packet was sent";
-inline constexpr std::string_view kGaveUpConnecting = "closed by its owner while the SYN was unanswered";
+inline constexpr std::string_view kGaveUpConnecting =
+    "closed by its owner while the SYN was unanswered";
 inline constexpr std::string_view kRefusedByReset = "the SYN was answered by a RST";
-inline constexpr std::string_view kNoTimeWait = "both FINs exchanged; no TIME_WAIT was left (tcp_max_tw_buckets)";
-inline constexpr std::string_view kNoMinisocket = "our FIN went out first; no minisocket was left (tcp_max_tw_buckets)";
+inline constexpr std::string_view kNoTimeWait =
+    "both FINs exchanged; no TIME_WAIT was left (tcp_max_tw_buckets)";
+inline constexpr std::string_view kNoMinisocket =
+    "our FIN went out first; no minisocket was left (tcp_max_tw_buckets)";
 inline constexpr std::string_view kEndNotSeen = "the end was not seen: events were lost";
 }  // namespace evidence
 

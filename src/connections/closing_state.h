@@ -23,15 +23,21 @@ class ClosingStates {
     conn.state = next;
   }
   // `i` below conn.steps; the last one is step(conn, conn.steps - 1).
-  [[nodiscard]] Step step(const Conn& conn, std::size_t i) const { return i < kOpenSteps ? conn.path[i] : slab_[conn.ending].path[i - kOpenSteps]; }
+  [[nodiscard]] Step step(const Conn& conn, std::size_t i) const {
+    return i < kOpenSteps ? conn.path[i] : slab_[conn.ending].path[i - kOpenSteps];
+  }
   void replace_last_step(Conn& conn, Step step) {
     const std::size_t i = conn.steps - 1U;
     (i < kOpenSteps ? conn.path[i] : of(conn).path[i - kOpenSteps]) = step;
   }
 
   // Pid 0 = not known.
-  [[nodiscard]] Process local_close(const Conn& conn) const { return conn.ending != kNone ? slab_[conn.ending].local_close : Process{}; }
-  [[nodiscard]] Process remote_close(const Conn& conn) const { return conn.ending != kNone ? slab_[conn.ending].remote_close : Process{}; }
+  [[nodiscard]] Process local_close(const Conn& conn) const {
+    return conn.ending != kNone ? slab_[conn.ending].local_close : Process{};
+  }
+  [[nodiscard]] Process remote_close(const Conn& conn) const {
+    return conn.ending != kNone ? slab_[conn.ending].remote_close : Process{};
+  }
   void set_local_close(Conn& conn, const Process& process) { of(conn).local_close = process; }
   void set_remote_close(Conn& conn, const Process& process) { of(conn).remote_close = process; }
 

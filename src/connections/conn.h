@@ -16,7 +16,8 @@ namespace tcptrail {
 class Step {
  public:
   Step() = default;
-  Step(std::uint64_t boot_ns, TcpState state) : word_(boot_ns << 4 | (static_cast<std::uint64_t>(state) & 15)) {}
+  Step(std::uint64_t boot_ns, TcpState state)
+      : word_(boot_ns << 4 | (static_cast<std::uint64_t>(state) & 15)) {}
   [[nodiscard]] std::uint64_t boot_ns() const { return word_ >> 4; }
   [[nodiscard]] TcpState state() const { return static_cast<TcpState>(word_ & 15); }
 
@@ -37,12 +38,13 @@ struct ClosingState {
   std::array<Step, kMaxSteps - kOpenSteps> path;
 };
 
-// A machine has a million of them: in order of alignment, without holes. To these 136 bytes come 16 in the
-// table (its cookie, the order of insertion), about 8 of hash slots there, and as many among those that wait
-// for their peer.
+// A machine has a million of them: in order of alignment, without holes. To these 136 bytes come 16
+// in the table (its cookie, the order of insertion), about 8 of hash slots there, and as many among
+// those that wait for their peer.
 struct Conn {
   Tuple tuple;
-  std::uint8_t steps = 0;  // so many states were entered: the first of them are in `path`, the others in the ending
+  std::uint8_t steps =
+      0;  // so many states were entered: the first of them are in `path`, the others in the ending
   TcpState state{};
   Role role = Role::kUnknown;
   Began began = Began::kObserved;
@@ -55,10 +57,13 @@ struct Conn {
   bool reset_sent : 1 = false;
   bool in_tree : 1 = false;
   bool reset_received : 1 = false;
-  bool missing : 1 = false;       // a snapshot did not show it; the next one, or the end of the run, decides
-  bool met : 1 = false;           // its tuple is known and its peer was looked for
-  bool ambiguous : 1 = false;     // it waits for its peer, and another one has the same tuple: nobody is its peer
-  bool entered_known : 1 = true;  // the time at which `state` was entered is an event's, not a sighting's
+  bool missing : 1 =
+      false;             // a snapshot did not show it; the next one, or the end of the run, decides
+  bool met : 1 = false;  // its tuple is known and its peer was looked for
+  bool ambiguous : 1 =
+      false;  // it waits for its peer, and another one has the same tuple: nobody is its peer
+  bool entered_known : 1 =
+      true;  // the time at which `state` was entered is an event's, not a sighting's
   std::uint32_t netns = 0;
   std::uint32_t generation = 0;
   std::uint32_t uid = 0;

@@ -67,8 +67,10 @@ void ConnectionTracker::apply(const Event& event) {
       break;
     case TCPTRAIL_DESTROY: {
       // The address may belong to another socket from here on.
-      if (const std::uint32_t index = table_.find(event.cookie()); index != table_.kNone) give_up(index, event.boot_ns());
-      if (const std::uint32_t old = ended_generations_.find(event.cookie()); old != ended_generations_.kNone)
+      if (const std::uint32_t index = table_.find(event.cookie()); index != table_.kNone)
+        give_up(index, event.boot_ns());
+      if (const std::uint32_t old = ended_generations_.find(event.cookie());
+          old != ended_generations_.kNone)
         ended_generations_.erase(old);
       break;
     }
@@ -84,7 +86,8 @@ void ConnectionTracker::on_transition(const Event& event) {
   const TcpState next = event.new_state();
   if (is_about_listener(old, next)) return on_listener_transition(event);
   if (event.has(TCPTRAIL_F_EARLY_CHILD)) {
-    // Identity and tuple are still the listener's: it counts, and its time is the child's beginning.
+    // Identity and tuple are still the listener's: it counts, and its time is the child's
+    // beginning.
     early_child_ns_ = event.boot_ns();
     Conn child;
     child.tuple = tuple_of(event.base);
@@ -113,9 +116,12 @@ void ConnectionTracker::on_transition(const Event& event) {
       wants_snapshot_ = true;
     }
     // Followed from here on it would push out one that is known from its beginning.
-    if (!begins_connection(old, next) && !(old == kSynRecv && early_child_ns_ != 0) && table_.size() >= options_.max_connections)
+    if (!begins_connection(old, next) && !(old == kSynRecv && early_child_ns_ != 0) &&
+        table_.size() >= options_.max_connections)
       return pass_by(event);
-    index = next == kSynSent ? begin_active(event) : old == kListen ? begin_passive(event) : begin_in_the_middle(event);
+    index = next == kSynSent ? begin_active(event)
+            : old == kListen ? begin_passive(event)
+                             : begin_in_the_middle(event);
     conn = &table_[index];
   }
 
@@ -134,10 +140,12 @@ void ConnectionTracker::on_transition(const Event& event) {
   learn_closing_process(*conn, event);
   const bool has_ports = conn->tuple.lport != 0 && conn->tuple.rport != 0;
   // CLOSE->SYN_SENT of a bound socket has its port, and may be refused it.
-  const bool settled = old == kSynSent ? next != kClose || (event.end.facts & TCPTRAIL_END_NO_SEGS_OUT) == 0
-                                       : !conn->met && next != kClose && next != kSynSent;
+  const bool settled = old == kSynSent
+                           ? next != kClose || (event.end.facts & TCPTRAIL_END_NO_SEGS_OUT) == 0
+                           : !conn->met && next != kClose && next != kSynSent;
   if (!conn->met && next != kClose && has_ports) link_peer(index);
-  if (settled && has_ports && options_.observer != nullptr) options_.observer->got_tuple(cookie, *conn, event.boot_ns());
+  if (settled && has_ports && options_.observer != nullptr)
+    options_.observer->got_tuple(cookie, *conn, event.boot_ns());
 
   const Match verdict = judge(cookie, *conn, next == kClose);
   if (verdict != Match::kNo) put_transition(cookie, *conn, event, in_old_ns);
@@ -154,7 +162,8 @@ void ConnectionTracker::on_transition(const Event& event) {
 bool ConnectionTracker::is_duplicate(const Event& event, const Conn* conn) const {
   if (!event.has(TCPTRAIL_F_AGAIN)) return false;
   if (conn != nullptr)
-    return conn->state == event.new_state() && conn->steps >= 2 && closing_.step(*conn, conn->steps - 2U).state() == event.old_state() &&
+    return conn->state == event.new_state() && conn->steps >= 2 &&
+           closing_.step(*conn, conn->steps - 2U).state() == event.old_state() &&
            event.old_state() != event.new_state();
   return event.new_state() == kClose && told_.has_closed(event.cookie());
 }
@@ -162,7 +171,9 @@ bool ConnectionTracker::is_duplicate(const Event& event, const Conn* conn) const
 void ConnectionTracker::on_listener_transition(const Event& event) {
   const std::uint64_t cookie = event.cookie();
   Listener* listener = listeners_.find(cookie);
-  if (event.has(TCPTRAIL_F_AGAIN) && (event.new_state() == kListen ? listener != nullptr && listener->since != 0 : told_.has_closed(cookie))) {
+  if (event.has(TCPTRAIL_F_AGAIN) &&
+      (event.new_state() == kListen ? listener != nullptr && listener->since != 0
+                                    : told_.has_closed(cookie))) {
     ++duplicates_;
     return;
   }
@@ -189,16 +200,20 @@ void ConnectionTracker::on_listener_transition(const Event& event) {
     view.owner_source = listener->owner_source;
   } else {
     // close() marks the socket shut down before this; a killer (ss -K) and shutdown() do not.
-    const bool closed_by_owner = event.kind() == TCPTRAIL_TRANSITION_END && event.has(TCPTRAIL_F_OWN) &&
-                                 (event.end.facts & (TCPTRAIL_END_SHUT_RCV | TCPTRAIL_END_SHUT_SEND)) != 0;
+    const bool closed_by_owner =
+        event.kind() == TCPTRAIL_TRANSITION_END && event.has(TCPTRAIL_F_OWN) &&
+        (event.end.facts & (TCPTRAIL_END_SHUT_RCV | TCPTRAIL_END_SHUT_SEND)) != 0;
     if (listener != nullptr) {
-      // inet_csk_listen_start() takes LISTEN back when get_port() refuses. What else leaves LISTEN without a
-      // shutdown is shutdown(SHUT_RD), in a call of its own.
-      const bool at_once = listener->since != 0 && event.boot_ns() - listener->since < kListenRefusedNs;
-      if (options_.infer_refused_listen && at_once && !closed_by_owner && event.kind() == TCPTRAIL_TRANSITION_END && event.has(TCPTRAIL_F_OWN) &&
+      // inet_csk_listen_start() takes LISTEN back when get_port() refuses. What else leaves LISTEN
+      // without a shutdown is shutdown(SHUT_RD), in a call of its own.
+      const bool at_once =
+          listener->since != 0 && event.boot_ns() - listener->since < kListenRefusedNs;
+      if (options_.infer_refused_listen && at_once && !closed_by_owner &&
+          event.kind() == TCPTRAIL_TRANSITION_END && event.has(TCPTRAIL_F_OWN) &&
           event.end.error == 0)
         options_.observer->listen_refused(*listener, event.end);
-      if (listener->since != 0 && event.old_state() == kListen) in_old_ns = event.boot_ns() - listener->since;
+      if (listener->since != 0 && event.old_state() == kListen)
+        in_old_ns = event.boot_ns() - listener->since;
       view.owner = listener->owner;
       view.owner_source = listener->owner_source;
       view.in_tree |= listener->in_tree;
@@ -212,21 +227,22 @@ void ConnectionTracker::on_listener_transition(const Event& event) {
     told_.closed(cookie);
   }
 
-  const FilterInput facts{.tuple = view.tuple,
-                    .netns = view.netns,
-                    .owner = view.owner,
-                    .owner_source = view.owner_source,
-                    .uid = std::nullopt,
-                    .cgroup_id = event.kind() == TCPTRAIL_TRANSITION_OWNED ? event.owned.cgroup_id : 0,
-                    .in_tree = bool{view.in_tree},
-                    .listener = true,
-                    .ended = true};
+  const FilterInput facts{
+      .tuple = view.tuple,
+      .netns = view.netns,
+      .owner = view.owner,
+      .owner_source = view.owner_source,
+      .uid = std::nullopt,
+      .cgroup_id = event.kind() == TCPTRAIL_TRANSITION_OWNED ? event.owned.cgroup_id : 0,
+      .in_tree = bool{view.in_tree},
+      .listener = true,
+      .ended = true};
   view.verdict = no_filter_ ? Match::kYes : match(options_.filters, facts);
   if (view.verdict == Match::kYes) put_transition(cookie, view, event, in_old_ns);
 }
 
 void ConnectionTracker::put_transition(std::uint64_t cookie, Conn& conn, const Event& event,
-                               std::optional<std::uint64_t> in_old_ns) {
+                                       std::optional<std::uint64_t> in_old_ns) {
   ++conn.transitions;
   if (conn.verdict == Match::kYes) ++transitions_;
   if (!options_.want_transitions) return;
@@ -252,14 +268,14 @@ Match ConnectionTracker::judge(std::uint64_t cookie, Conn& conn, bool ended) {
   if (conn.verdict != Match::kUndecided) return conn.verdict;
   if (no_filter_) return conn.verdict = Match::kYes;
   const FilterInput facts{.tuple = conn.tuple,
-                    .netns = conn.netns,
-                    .owner = conn.owner,
-                    .owner_source = conn.owner_source,
-                    .uid = conn.has_uid ? std::optional(conn.uid) : std::nullopt,
-                    .cgroup_id = conn.cgroup_id,
-                    .in_tree = conn.in_tree ? std::optional(true) : std::nullopt,
-                    .listener = false,
-                    .ended = ended};
+                          .netns = conn.netns,
+                          .owner = conn.owner,
+                          .owner_source = conn.owner_source,
+                          .uid = conn.has_uid ? std::optional(conn.uid) : std::nullopt,
+                          .cgroup_id = conn.cgroup_id,
+                          .in_tree = conn.in_tree ? std::optional(true) : std::nullopt,
+                          .listener = false,
+                          .ended = ended};
   const Match verdict = match(options_.filters, facts);
   if (verdict == Match::kYes && judged_at_end_) return Match::kUndecided;
   conn.verdict = verdict;
@@ -281,8 +297,8 @@ void ConnectionTracker::settle(std::uint64_t cookie, const Conn& conn) {
 
 // ---- the beginnings ---------------------------------------------------------
 
-// A transition is counted once: as seen where a record tells it, else as lost. What `life` has seen of a connection
-// that it pushes out is told by nothing; `trace` has printed it.
+// A transition is counted once: as seen where a record tells it, else as lost. What `life` has seen
+// of a connection that it pushes out is told by nothing; `trace` has printed it.
 void ConnectionTracker::evict_oldest() {
   const Conn& victim = table_[table_.first()];
   if (victim.verdict == Match::kYes && !options_.want_transitions) {
@@ -352,7 +368,8 @@ std::uint32_t ConnectionTracker::begin_in_the_middle(const Event& event) {
     return index;
   }
   if (event.old_state() == kSynSent) conn.role = Role::kActive;
-  if (older_sockets_possible_ || std::binary_search(netns_refused_.begin(), netns_refused_.end(), event.base.netns)) {
+  if (older_sockets_possible_ ||
+      std::binary_search(netns_refused_.begin(), netns_refused_.end(), event.base.netns)) {
     conn.began = Began::kBeforeTrace;
   } else {
     conn.complete = false;
@@ -384,7 +401,8 @@ std::uint32_t ConnectionTracker::take_generation(std::uint64_t cookie) {
 
 void ConnectionTracker::remember_generation(std::uint64_t cookie, std::uint32_t generation) {
   if (ended_generations_.find(cookie) != ended_generations_.kNone) return;
-  if (ended_generations_.size() >= kGenerationsKept) ended_generations_.erase(ended_generations_.first());
+  if (ended_generations_.size() >= kGenerationsKept)
+    ended_generations_.erase(ended_generations_.first());
   ended_generations_[ended_generations_.insert(cookie)] = generation;
 }
 
@@ -399,9 +417,12 @@ void ConnectionTracker::forget(std::uint32_t index) {
 // ---- what an event tells beside the state -------------------------------------
 
 void ConnectionTracker::learn(Conn& conn, const Event& event) {
-  // connect() chooses the port after CLOSE->SYN_SENT. One that found none shows that of the socket's last connection.
-  const bool found_none = event.kind() == TCPTRAIL_TRANSITION_END && (event.end.facts & TCPTRAIL_END_NO_SEGS_OUT) != 0;
-  if (conn.tuple.lport == 0 && event.base.lport != 0 && !found_none) conn.tuple = tuple_of(event.base);
+  // connect() chooses the port after CLOSE->SYN_SENT. One that found none shows that of the
+  // socket's last connection.
+  const bool found_none =
+      event.kind() == TCPTRAIL_TRANSITION_END && (event.end.facts & TCPTRAIL_END_NO_SEGS_OUT) != 0;
+  if (conn.tuple.lport == 0 && event.base.lport != 0 && !found_none)
+    conn.tuple = tuple_of(event.base);
   if (event.has(TCPTRAIL_F_IN_TREE)) conn.in_tree = true;
   if (event.kind() == TCPTRAIL_TRANSITION_OWNED) {
     conn.cgroup_id = event.owned.cgroup_id;
@@ -426,7 +447,7 @@ void ConnectionTracker::learn_owner(Conn& conn, const Event& event) {
     const bool other_than_known = conn.owner.pid != 0 && conn.owner.pid != process.pid;
     const bool known_by_a_call = conn.owner_source != OwnerSource::kUnknown;
     conn.owner = process;
-    conn.owner_source = other_than_known && known_by_a_call ? OwnerSource::kInherited
+    conn.owner_source = other_than_known && known_by_a_call            ? OwnerSource::kInherited
                         : conn.owner_source == OwnerSource::kInherited ? OwnerSource::kInherited
                                                                        : OwnerSource::kClose;
   } else if (conn.owner.pid == 0) {
@@ -440,7 +461,8 @@ void ConnectionTracker::learn_closing_process(Conn& conn, const Event& event) {
   if (!event.has(TCPTRAIL_F_OWN | TCPTRAIL_F_KILLER)) return;
   const TcpState old = event.old_state();
   const TcpState next = event.new_state();
-  if (next != kFinWait1 && next != kLastAck && !(next == kClose && is_closing_call(old, next))) return;
+  if (next != kFinWait1 && next != kLastAck && !(next == kClose && is_closing_call(old, next)))
+    return;
   if (closing_.local_close(conn).pid != 0) return;
   closed_by(conn, process_of(event));
 }
@@ -460,8 +482,10 @@ void ConnectionTracker::link_peer(std::uint32_t index) {
   Conn& other = table_[other_index];
   conn.peer_cookie = table_.key(other_index);
   other.peer_cookie = table_.key(index);
-  if (const Process closer = closing_.local_close(other); closer.pid != 0) closing_.set_remote_close(conn, closer);
-  if (const Process closer = closing_.local_close(conn); closer.pid != 0) closing_.set_remote_close(other, closer);
+  if (const Process closer = closing_.local_close(other); closer.pid != 0)
+    closing_.set_remote_close(conn, closer);
+  if (const Process closer = closing_.local_close(conn); closer.pid != 0)
+    closing_.set_remote_close(other, closer);
 }
 
 void ConnectionTracker::on_holder(const Event& event) {
@@ -482,7 +506,8 @@ void ConnectionTracker::on_holder(const Event& event) {
     conn.uid = event.holder.uid;
     conn.has_uid = true;
   }
-  const bool better = conn.owner.pid == 0 || (accepted && conn.owner_source == OwnerSource::kSnapshot);
+  const bool better =
+      conn.owner.pid == 0 || (accepted && conn.owner_source == OwnerSource::kSnapshot);
   if (better) {
     conn.owner = process;
     conn.owner_source = accepted ? OwnerSource::kAccept : OwnerSource::kSnapshot;

@@ -19,15 +19,15 @@
 #include <vector>
 
 #include "connections/closer.h"
-#include "connections/conn.h"
-#include "util/cookie_table.h"
 #include "connections/closing_state.h"
-#include "tcp/event.h"
-#include "tcp/filter.h"
+#include "connections/conn.h"
 #include "connections/listeners.h"
 #include "connections/peers.h"
-#include "tcp/record.h"
 #include "connections/told.h"
+#include "tcp/event.h"
+#include "tcp/filter.h"
+#include "tcp/record.h"
+#include "util/cookie_table.h"
 
 namespace tcptrail {
 
@@ -38,7 +38,8 @@ class ConnectionObserver {
   // Its tuple is its own now: an active one has got its port, and nobody else had the two ends.
   virtual void got_tuple(std::uint64_t cookie, const Conn& conn, std::uint64_t boot_ns) = 0;
   // It passes the filter and has left a minisocket behind. `connection` is the record of its end.
-  virtual void left_minisocket(std::uint64_t cookie, const ConnectionRecord& connection, const tcptrail_end_record& end) = 0;
+  virtual void left_minisocket(std::uint64_t cookie, const ConnectionRecord& connection,
+                               const tcptrail_end_record& end) = 0;
   // It closed second, and the other end has acknowledged its FIN.
   virtual void fin_acknowledged(const Conn& conn, std::uint64_t boot_ns) = 0;
   // It passes the filter, and connect() found no port for it.
@@ -49,9 +50,9 @@ class ConnectionObserver {
 
 struct TrackerOptions {
   Filters filters{};
-  bool want_transitions = true;     // transition records are printed
-  bool resets_traced = false;       // tcp_send_reset is attached
-  bool cookie_is_address = false;   // no cookie helper: identities are not to be printed
+  bool want_transitions = true;    // transition records are printed
+  bool resets_traced = false;      // tcp_send_reset is attached
+  bool cookie_is_address = false;  // no cookie helper: identities are not to be printed
   std::size_t max_connections = 1U << 20;
   // Path of a cgroup below the cgroup2 root; may return "".
   std::function<std::string(std::uint64_t)> cgroup_path{};
@@ -87,8 +88,8 @@ class ConnectionTracker {
   // What the record at the end of a stream says of connections.
   void sum_up(SummaryRecord& summary) const;
   [[nodiscard]] std::uint64_t incomplete() const { return incomplete_; }
-  // Transitions that no record tells any more, because the table was full. They are in evicted() or in
-  // transitions(), never in both.
+  // Transitions that no record tells any more, because the table was full. They are in evicted() or
+  // in transitions(), never in both.
   [[nodiscard]] std::uint64_t evicted() const { return evicted_; }
   // Events of the second program that the first had seen as well.
   [[nodiscard]] std::uint64_t duplicates() const { return duplicates_; }
@@ -135,12 +136,14 @@ class ConnectionTracker {
   void closed_by(Conn& conn, const Process& process);
   void link_peer(std::uint32_t index);
 
-  void put_transition(std::uint64_t cookie, Conn& conn, const Event& event, std::optional<std::uint64_t> in_old_ns);
+  void put_transition(std::uint64_t cookie, Conn& conn, const Event& event,
+                      std::optional<std::uint64_t> in_old_ns);
   Match judge(std::uint64_t cookie, Conn& conn, bool ended);
   void settle(std::uint64_t cookie, const Conn& conn);
 
   void end(std::uint32_t index, const tcptrail_end_record& end);
-  void write(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end, ResetAfter reset_after);
+  void write(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end,
+             ResetAfter reset_after);
   void give_up(std::uint32_t index, std::uint64_t boot_ns);
   void give_up_missing(std::uint64_t boot_ns);
   void write_waiting(Waiting& waiting, ResetAfter reset_after);

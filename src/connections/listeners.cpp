@@ -7,15 +7,17 @@ namespace tcptrail {
 namespace {
 
 bool is_mapped(const Address& a) {
-  return std::all_of(a.bytes.begin(), a.bytes.begin() + 10, [](std::uint8_t b) { return b == 0; }) && a.bytes[10] == 0xff &&
-         a.bytes[11] == 0xff;
+  return std::all_of(
+             a.bytes.begin(), a.bytes.begin() + 10, [](std::uint8_t b) { return b == 0; }) &&
+         a.bytes[10] == 0xff && a.bytes[11] == 0xff;
 }
 
 // A listener on ::ffff:127.0.0.1 is an IPv6 socket, its children are IPv4.
 bool same_address(const Tuple& listener, const Tuple& child) {
   if (listener.family == child.family) return listener.laddr == child.laddr;
   return listener.family == Family::kIpv6 && is_mapped(listener.laddr) &&
-         std::equal(listener.laddr.bytes.begin() + 12, listener.laddr.bytes.end(), child.laddr.bytes.begin());
+         std::equal(listener.laddr.bytes.begin() + 12, listener.laddr.bytes.end(),
+                    child.laddr.bytes.begin());
 }
 
 // 0 = does not cover, 1 = by its wildcard, 2 = exactly.
@@ -64,11 +66,13 @@ void Listeners::close(std::uint64_t cookie, std::uint64_t boot_ns) {
 void Listeners::keep_seen(std::uint32_t snapshot_number, std::uint64_t began_ns) {
   std::vector<std::uint64_t> gone;
   for (const auto& [cookie, listener] : open_)
-    if (listener.seen_in_snapshot != snapshot_number && listener.since < began_ns) gone.push_back(cookie);
+    if (listener.seen_in_snapshot != snapshot_number && listener.since < began_ns)
+      gone.push_back(cookie);
   for (const std::uint64_t cookie : gone) close(cookie, began_ns);
 }
 
-const Listener* Listeners::of_connection(std::uint32_t netns, const Tuple& tuple, std::uint64_t began_ns) const {
+const Listener* Listeners::of_connection(std::uint32_t netns, const Tuple& tuple,
+                                         std::uint64_t began_ns) const {
   const Listener* best = nullptr;
   int best_fit = 0;
   const auto consider = [&](const Listener& listener) {

@@ -27,7 +27,8 @@ class Listeners {
   // The one that a connection with this local end came through: the exact
   // address before the wildcard, an open one before a closed one. nullptr = none known.
   // One that was closed before the connection began had another socket's children.
-  [[nodiscard]] const Listener* of_connection(std::uint32_t netns, const Tuple& tuple, std::uint64_t began_ns) const;
+  [[nodiscard]] const Listener* of_connection(std::uint32_t netns, const Tuple& tuple,
+                                              std::uint64_t began_ns) const;
 
  private:
   using Key = std::pair<std::uint32_t, std::uint16_t>;  // netns, port

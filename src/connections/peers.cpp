@@ -20,12 +20,14 @@ std::uint64_t end_hash(const Address& address, std::uint16_t port) {
 // Equal for both ends.
 std::uint64_t key_of(const Conn& conn) {
   const Tuple& tuple = conn.tuple;
-  const std::uint64_t ends = end_hash(tuple.laddr, tuple.lport) + end_hash(tuple.raddr, tuple.rport);
+  const std::uint64_t ends =
+      end_hash(tuple.laddr, tuple.lport) + end_hash(tuple.raddr, tuple.rport);
   return mix(ends, is_loopback(tuple.laddr, tuple.family) ? conn.netns : 0);
 }
 
 bool is_other_end(const Tuple& a, const Tuple& b) {
-  return a.lport == b.rport && a.rport == b.lport && a.family == b.family && a.laddr == b.raddr && a.raddr == b.laddr;
+  return a.lport == b.rport && a.rport == b.lport && a.family == b.family && a.laddr == b.raddr &&
+         a.raddr == b.laddr;
 }
 
 // The two ends of one connection, or the same end of two.
@@ -40,7 +42,8 @@ std::uint32_t Peers::meet(std::uint32_t end) {
   const Conn& conn = conns_[end];
   const std::uint64_t key = key_of(conn);
   const auto key_at = [this](std::uint32_t index) { return key_of(conns_[index]); };
-  const std::uint32_t index = waiting_.find(key, [&](std::uint32_t other) { return share_a_tuple(conns_[other], conn); });
+  const std::uint32_t index =
+      waiting_.find(key, [&](std::uint32_t other) { return share_a_tuple(conns_[other], conn); });
   if (index == kNone) {
     waiting_.insert(key, end, key_at);
     return kNone;
@@ -60,8 +63,10 @@ void Peers::leave(std::uint32_t end) {
   const std::uint64_t key = key_of(conn);
   const auto key_at = [this](std::uint32_t index) { return key_of(conns_[index]); };
   if (waiting_.erase(key, end, key_at)) return;
-  // It came second to a tuple that another one waits with. That one is forgotten too: the next to come is found by nobody.
-  const std::uint32_t index = waiting_.find(key, [&](std::uint32_t other) { return share_a_tuple(conns_[other], conn); });
+  // It came second to a tuple that another one waits with. That one is forgotten too: the next to
+  // come is found by nobody.
+  const std::uint32_t index =
+      waiting_.find(key, [&](std::uint32_t other) { return share_a_tuple(conns_[other], conn); });
   if (index != kNone && conns_[index].ambiguous) waiting_.erase(key, index, key_at);
 }
 

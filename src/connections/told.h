@@ -18,7 +18,9 @@ namespace tcptrail {
 class Told {
  public:
   void closed(std::uint64_t cookie) { closed_[closed_next_++ % closed_.size()] = cookie; }
-  [[nodiscard]] bool has_closed(std::uint64_t cookie) const { return std::find(closed_.begin(), closed_.end(), cookie) != closed_.end(); }
+  [[nodiscard]] bool has_closed(std::uint64_t cookie) const {
+    return std::find(closed_.begin(), closed_.end(), cookie) != closed_.end();
+  }
 
   // A transition that a full table passed by. The room is taken when there is one.
   void passed(const Event& event) {

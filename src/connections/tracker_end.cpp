@@ -31,7 +31,8 @@ void ConnectionTracker::on_reset(const Event& event) {
 }
 
 void ConnectionTracker::decide(std::uint64_t cookie, ResetAfter reset_after) {
-  const auto it = std::find_if(waiting_.begin(), waiting_.end(), [&](const Waiting& w) { return w.cookie == cookie; });
+  const auto it = std::find_if(waiting_.begin(), waiting_.end(),
+                               [&](const Waiting& w) { return w.cookie == cookie; });
   if (it == waiting_.end()) return;
   write_waiting(*it, reset_after);
   waiting_.erase(it);
@@ -65,7 +66,8 @@ void ConnectionTracker::end(std::uint32_t index, const tcptrail_end_record& end)
   Conn& conn = table_[index];
   told_.closed(cookie);
   if ((end.facts & TCPTRAIL_END_DEAD) == 0) remember_generation(cookie, conn.generation);
-  if (options_.observer != nullptr && TcpState{end.base.old_state} == kLastAck && end.error == 0 && (end.facts & TCPTRAIL_END_ALL_ACKED) != 0)
+  if (options_.observer != nullptr && TcpState{end.base.old_state} == kLastAck && end.error == 0 &&
+      (end.facts & TCPTRAIL_END_ALL_ACKED) != 0)
     options_.observer->fin_acknowledged(conn, end.base.ts_boot_ns);
   if (conn.verdict != Match::kNo) {
     name_unaccepted(conn, end);
@@ -74,35 +76,42 @@ void ConnectionTracker::end(std::uint32_t index, const tcptrail_end_record& end)
   forget(index);
 }
 
-// A child that ends in the accept queue was never anybody's: what is known is whose listener it came through.
+// A child that ends in the accept queue was never anybody's: what is known is whose listener it
+// came through.
 void ConnectionTracker::name_unaccepted(Conn& conn, const tcptrail_end_record& end) {
-  const bool accepted = (end.facts & TCPTRAIL_END_NO_SOCKET) == 0 || (end.facts & TCPTRAIL_END_DEAD) != 0;
+  const bool accepted =
+      (end.facts & TCPTRAIL_END_NO_SOCKET) == 0 || (end.facts & TCPTRAIL_END_DEAD) != 0;
   if (conn.role != Role::kPassive || accepted) return;
-  const Listener* listener = listeners_.of_connection(conn.netns, conn.tuple, closing_.step(conn, 0).boot_ns());
+  const Listener* listener =
+      listeners_.of_connection(conn.netns, conn.tuple, closing_.step(conn, 0).boot_ns());
   if (conn.has_listener_uid) conn.has_uid = true;  // and there it stays
   if (listener == nullptr || listener->owner.pid == 0) return;
   if (conn.owner.pid == 0) {
     conn.owner = listener->owner;
     conn.owner_source = OwnerSource::kListen;
   }
-  if (listener->closed != 0 && closing_.local_close(conn).pid == 0 && end.error == 0) closed_by(conn, listener->owner);
+  if (listener->closed != 0 && closing_.local_close(conn).pid == 0 && end.error == 0)
+    closed_by(conn, listener->owner);
 }
 
-void ConnectionTracker::write(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end, ResetAfter reset_after) {
-  const CloseVerdict verdict = close_verdict({.old_state = TcpState{end.base.old_state},
-                                              .fin_closer = conn.fin_closer,
-                                              .fin_sent = (end.base.flags & TCPTRAIL_F_FIN_SENT) != 0,
-                                              .own = (end.base.flags & TCPTRAIL_F_OWN) != 0,
-                                              .error = end.error,
-                                              .facts = end.facts,
-                                              .tw = end.tw,
-                                              .reset_received = conn.reset_received,
-                                              .reset_sent = conn.reset_sent,
-                                              .reset_after = reset_after});
+void ConnectionTracker::write(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end,
+                              ResetAfter reset_after) {
+  const CloseVerdict verdict =
+      close_verdict({.old_state = TcpState{end.base.old_state},
+                     .fin_closer = conn.fin_closer,
+                     .fin_sent = (end.base.flags & TCPTRAIL_F_FIN_SENT) != 0,
+                     .own = (end.base.flags & TCPTRAIL_F_OWN) != 0,
+                     .error = end.error,
+                     .facts = end.facts,
+                     .tw = end.tw,
+                     .reset_received = conn.reset_received,
+                     .reset_sent = conn.reset_sent,
+                     .reset_after = reset_after});
   if (verdict.wait_for_reset) {
     Waiting waiting{conn, cookie, end, {}};
     ClosingStates::hand_over(conn, waiting.conn);
-    if (const auto held = held_.find(cookie); held != held_.end()) waiting.held = std::move(held->second);
+    if (const auto held = held_.find(cookie); held != held_.end())
+      waiting.held = std::move(held->second);
     waiting_.push_back(std::move(waiting));
     return;
   }
@@ -115,27 +124,35 @@ void ConnectionTracker::write(std::uint64_t cookie, Conn& conn, const tcptrail_e
   record.error = verdict.error;
   record.evidence = verdict.evidence;
   switch (verdict.closer) {
-    case Closer::kLocal: record.closer_process = closing_.local_close(conn); break;
-    case Closer::kRemote: record.closer_process = closing_.remote_close(conn); break;
+    case Closer::kLocal:
+      record.closer_process = closing_.local_close(conn);
+      break;
+    case Closer::kRemote:
+      record.closer_process = closing_.remote_close(conn);
+      break;
     case Closer::kBoth:
       record.closer_process = closing_.local_close(conn);
       if (record.closer_process.pid == 0) record.closer_process = closing_.remote_close(conn);
       break;
-    default: break;
+    default:
+      break;
   }
-  record.counters = Counters{.tx_bytes = end.tx_bytes,
-                             .rx_bytes = end.rx_bytes,
-                             .tx_segs = end.tx_segs,
-                             .rx_segs = end.rx_segs,
-                             .retransmits = end.retransmits,
-                             .rtt_us = end.rtt_us == 0 ? std::nullopt : std::optional(end.rtt_us),
-                             .min_rtt_us = end.min_rtt_us == UINT32_MAX ? std::nullopt : std::optional(end.min_rtt_us),
-                             .mss = end.mss};
+  record.counters = Counters{
+      .tx_bytes = end.tx_bytes,
+      .rx_bytes = end.rx_bytes,
+      .tx_segs = end.tx_segs,
+      .rx_segs = end.rx_segs,
+      .retransmits = end.retransmits,
+      .rtt_us = end.rtt_us == 0 ? std::nullopt : std::optional(end.rtt_us),
+      .min_rtt_us = end.min_rtt_us == UINT32_MAX ? std::nullopt : std::optional(end.min_rtt_us),
+      .mss = end.mss};
   record.time_wait = time_wait_outcome(verdict, end);
-  if (record.time_wait.phase == TimeWaitPhase::kTimeWait) closing_.replace_last_step(conn, Step(end.base.ts_boot_ns, kTimeWait));
+  if (record.time_wait.phase == TimeWaitPhase::kTimeWait)
+    closing_.replace_last_step(conn, Step(end.base.ts_boot_ns, kTimeWait));
   put_connection(cookie, conn, record);
   if (options_.observer == nullptr || conn.verdict != Match::kYes) return;
-  if (record.time_wait.phase != TimeWaitPhase::kNone) options_.observer->left_minisocket(cookie, record, end);
+  if (record.time_wait.phase != TimeWaitPhase::kNone)
+    options_.observer->left_minisocket(cookie, record, end);
   if (verdict.how == How::kNoPort) options_.observer->found_no_port(conn, end);
 }
 
@@ -159,7 +176,8 @@ void ConnectionTracker::put_connection(std::uint64_t cookie, Conn& conn, Connect
     path[i] = step.state();
     const bool was_left = i + 1 < conn.steps;
     const bool origin = i == 0 && (path[i] == kClose || path[i] == kListen);
-    if (was_left && !origin) states[spans++] = {path[i], closing_.step(conn, i + 1).boot_ns() - step.boot_ns()};
+    if (was_left && !origin)
+      states[spans++] = {path[i], closing_.step(conn, i + 1).boot_ns() - step.boot_ns()};
     if (path[i] == kEstablished && i > 0 && path[i - 1] == kSynSent && conn.role == Role::kActive)
       record.connect_ns = step.boot_ns() - closing_.step(conn, i - 1).boot_ns();
   }

@@ -38,7 +38,8 @@ void ConnectionTracker::on_seen(const Event& event) {
   if (state == kTimeWait || state == kClose) return;
   if (state == kListen) {
     Listener* listener = listeners_.find(event.cookie());
-    if (listener == nullptr) listener = &listeners_.add(event.cookie(), event.base.netns, tuple_of(event.base));
+    if (listener == nullptr)
+      listener = &listeners_.add(event.cookie(), event.base.netns, tuple_of(event.base));
     listener->seen_in_snapshot = snapshot_number_;
     return;
   }
@@ -64,8 +65,9 @@ void ConnectionTracker::on_seen(const Event& event) {
 // The kernel takes a socket out of its table just before it reports CLOSE. One that
 // is missing may therefore be about to be heard of: it is given up only when it is
 // still silent at the next snapshot, or at the end of the run.
-void ConnectionTracker::end_snapshot(std::uint64_t boot_ns, std::span<const std::uint32_t> netns_read,
-                             std::span<const std::uint32_t> netns_refused) {
+void ConnectionTracker::end_snapshot(std::uint64_t boot_ns,
+                                     std::span<const std::uint32_t> netns_read,
+                                     std::span<const std::uint32_t> netns_refused) {
   older_sockets_possible_ = false;
   netns_refused_.assign(netns_refused.begin(), netns_refused.end());
   std::uint32_t next = CookieTable<Conn>::kNone;
@@ -98,7 +100,9 @@ void ConnectionTracker::give_up_missing(std::uint64_t boot_ns) {
 void ConnectionTracker::infer_roles() {
   for (std::uint32_t index = table_.first(); index != table_.kNone; index = table_.next(index)) {
     Conn& conn = table_[index];
-    if (conn.role == Role::kUnknown && listeners_.of_connection(conn.netns, conn.tuple, closing_.step(conn, 0).boot_ns()) != nullptr)
+    if (conn.role == Role::kUnknown &&
+        listeners_.of_connection(conn.netns, conn.tuple, closing_.step(conn, 0).boot_ns()) !=
+            nullptr)
       conn.role = Role::kPassive;
   }
   for (std::uint32_t index = table_.first(); index != table_.kNone; index = table_.next(index)) {

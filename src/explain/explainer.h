@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "util/cookie_table.h"
 #include "explain/narrative.h"
 #include "tcp/record.h"
+#include "util/cookie_table.h"
 
 namespace tcptrail {
 
@@ -23,7 +23,8 @@ class Explainer {
   static constexpr std::size_t kKept = 65'536;  // entries of each memory
 
   // `clock`: a boot time as wall-clock text.
-  explicit Explainer(std::function<std::string(std::uint64_t)> clock, std::size_t kept = kKept) : clock_(std::move(clock)), kept_(kept) {}
+  explicit Explainer(std::function<std::string(std::uint64_t)> clock, std::size_t kept = kKept)
+      : clock_(std::move(clock)), kept_(kept) {}
 
   void on(const StartupRecord& record) { start_ns_ = record.boot_ns; }
   void on(const TransitionRecord& record);

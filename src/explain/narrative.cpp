@@ -17,15 +17,48 @@ namespace {
 using enum TcpState;
 
 constexpr std::array<std::string_view, 3> kSeverities = {"info", "notice", "problem"};
-constexpr std::array<std::string_view, 4> kSubjects = {"connection", "blocked", "time_wait", "open"};
+constexpr std::array<std::string_view, 4> kSubjects = {"connection", "blocked", "time_wait",
+                                                       "open"};
 constexpr std::array<std::string_view, kFindingKinds> kKinds = {
-    "time_wait",      "time_wait_remote",   "fin_wait2_left", "no_time_wait",        "time_wait_reused", "slow_connect",
-    "simultaneous_open", "self_connect",    "before_trace",   "owner_changed",       "no_data",          "retransmits",
-    "half_close",     "close_wait",         "fin_unanswered", "simultaneous_close",  "views_differ",     "unread_data",
-    "data_after_close", "linger_reset",     "not_accepted",   "disconnected",        "reset_sent",       "reset_received",
-    "refused",        "connect_timeout",    "timeout",        "unreachable",         "no_port",          "killed",
-    "gave_up_connecting", "aborted",        "half_open",      "incomplete",          "end_unknown",      "port_blocked",
-    "time_wait_cut",  "peer_never_closed",  "leak",
+    "time_wait",
+    "time_wait_remote",
+    "fin_wait2_left",
+    "no_time_wait",
+    "time_wait_reused",
+    "slow_connect",
+    "simultaneous_open",
+    "self_connect",
+    "before_trace",
+    "owner_changed",
+    "no_data",
+    "retransmits",
+    "half_close",
+    "close_wait",
+    "fin_unanswered",
+    "simultaneous_close",
+    "views_differ",
+    "unread_data",
+    "data_after_close",
+    "linger_reset",
+    "not_accepted",
+    "disconnected",
+    "reset_sent",
+    "reset_received",
+    "refused",
+    "connect_timeout",
+    "timeout",
+    "unreachable",
+    "no_port",
+    "killed",
+    "gave_up_connecting",
+    "aborted",
+    "half_open",
+    "incomplete",
+    "end_unknown",
+    "port_blocked",
+    "time_wait_cut",
+    "peer_never_closed",
+    "leak",
 };
 static_assert(!kKinds.back().empty());
 
@@ -38,29 +71,47 @@ std::string_view word(const std::array<std::string_view, N>& words, Enum value) 
 // The words for the last step: what took the socket to CLOSE.
 std::string last_step(const narrative::Case& c, TcpState old) {
   switch (c.r.how) {
-    case How::kFin: break;
-    case How::kRstSent: return "this end sends a RST";
-    case How::kRstReceived: return "a RST arrives";
-    case How::kRefused: return "refused";
-    case How::kTimeout: return "the kernel gives up: no answer";
-    case How::kUnreachable: return "the kernel gives up: the network reports an error";
-    case How::kNoPort: return "connect() fails: no local port";
+    case How::kFin:
+      break;
+    case How::kRstSent:
+      return "this end sends a RST";
+    case How::kRstReceived:
+      return "a RST arrives";
+    case How::kRefused:
+      return "refused";
+    case How::kTimeout:
+      return "the kernel gives up: no answer";
+    case How::kUnreachable:
+      return "the kernel gives up: the network reports an error";
+    case How::kNoPort:
+      return "connect() fails: no local port";
     case How::kAborted:
-      return c.r.evidence == evidence::kKilled ? "killed" : c.r.evidence == evidence::kGaveUpConnecting ? "this end closes the socket" : "ended without a packet";
-    case How::kHalfOpen: return "the kernel gives up: the handshake is not completed";
-    case How::kUnknown: return "ended";
+      return c.r.evidence == evidence::kKilled             ? "killed"
+             : c.r.evidence == evidence::kGaveUpConnecting ? "this end closes the socket"
+                                                           : "ended without a packet";
+    case How::kHalfOpen:
+      return "the kernel gives up: the handshake is not completed";
+    case How::kUnknown:
+      return "ended";
   }
-  if (c.r.time_wait.phase == TimeWaitPhase::kFinWait2) return "no process any more; a FIN_WAIT2 socket waits for the other end's FIN";
-  if (c.r.evidence == evidence::kNoMinisocket) return "no process any more, and no FIN_WAIT2 socket either";
+  if (c.r.time_wait.phase == TimeWaitPhase::kFinWait2)
+    return "no process any more; a FIN_WAIT2 socket waits for the other end's FIN";
+  if (c.r.evidence == evidence::kNoMinisocket)
+    return "no process any more, and no FIN_WAIT2 socket either";
   switch (old) {
-    case kFinWait2: return "the other end's FIN arrives";
+    case kFinWait2:
+      return "the other end's FIN arrives";
     case kClosing:
-    case kLastAck: return "this end's FIN is acknowledged";
-    default: return "ended";
+    case kLastAck:
+      return "this end's FIN is acknowledged";
+    default:
+      return "ended";
   }
 }
 
-std::string who(const Process& process, const char* otherwise) { return process.pid == 0 ? otherwise : process_text(process); }
+std::string who(const Process& process, const char* otherwise) {
+  return process.pid == 0 ? otherwise : process_text(process);
+}
 
 std::string step_text(const narrative::Case& c, TcpState old, TcpState next) {
   // Whose call it was is known of the first close only.
@@ -68,32 +119,43 @@ std::string step_text(const narrative::Case& c, TcpState old, TcpState next) {
   const Process nobody;
   switch (next) {
     case kSynSent:
-      return fmt::format("{} calls connect(): SYN", who(c.r.owner_source == OwnerSource::kInherited ? nobody : c.r.owner, "this end"));
+      return fmt::format(
+          "{} calls connect(): SYN",
+          who(c.r.owner_source == OwnerSource::kInherited ? nobody : c.r.owner, "this end"));
     case kSynRecv:
-      return old == kSynSent ? "a SYN arrives while ours is unanswered" : fmt::format("{} connects", c.remote);
+      return old == kSynSent ? "a SYN arrives while ours is unanswered"
+                             : fmt::format("{} connects", c.remote);
     case kEstablished:
       if (old == kSynSent) return "the SYN is answered";
       return c.r.role == Role::kPassive ? fmt::format("{} has connected", c.remote) : "open";
     case kFinWait1: {
-      // shutdown() and close() look the same here; a socket that then waits in FIN_WAIT2 was not closed.
+      // shutdown() and close() look the same here; a socket that then waits in FIN_WAIT2 was not
+      // closed.
       const bool goes_on = c.in(kFinWait2).value_or(0) >= kHalfCloseNs;
-      return fmt::format("{} {}: FIN", who(local_first ? c.r.closer_process : nobody, "this end"), goes_on ? "finishes sending" : "closes");
+      return fmt::format("{} {}: FIN", who(local_first ? c.r.closer_process : nobody, "this end"),
+                         goes_on ? "finishes sending" : "closes");
     }
-    case kFinWait2: return "this end's FIN is acknowledged";
-    case kClosing: return "the other end's FIN arrives, this end's is not acknowledged yet";
+    case kFinWait2:
+      return "this end's FIN is acknowledged";
+    case kClosing:
+      return "the other end's FIN arrives, this end's is not acknowledged yet";
     case kCloseWait:
-      if (c.r.closer != Closer::kRemote || c.r.closer_process.pid == 0) return "the other end's FIN arrives";
+      if (c.r.closer != Closer::kRemote || c.r.closer_process.pid == 0)
+        return "the other end's FIN arrives";
       return fmt::format("the FIN of {} arrives", process_text(c.r.closer_process));
-    case kLastAck: return fmt::format("{} closes too: FIN", who(c.r.owner, "this end"));
-    default: return {};
+    case kLastAck:
+      return fmt::format("{} closes too: FIN", who(c.r.owner, "this end"));
+    default:
+      return {};
   }
 }
 
 // The third packet of the handshake makes a passive connection SYN_RECV and at once ESTABLISHED.
 bool passes_at_once(const ConnectionRecord& r, std::size_t i) {
   constexpr std::uint64_t kAtOnce = 1'000'000;
-  return r.role == Role::kPassive && i == 0 && r.states[0].state == kSynRecv && r.states[0].ns < kAtOnce && r.states.size() > 1 &&
-         r.states[1].state == kEstablished && !r.path.empty() && r.path.front() == kListen;
+  return r.role == Role::kPassive && i == 0 && r.states[0].state == kSynRecv &&
+         r.states[0].ns < kAtOnce && r.states.size() > 1 && r.states[1].state == kEstablished &&
+         !r.path.empty() && r.path.front() == kListen;
 }
 
 std::vector<NarrativeStep> timeline(const narrative::Case& c) {
@@ -111,10 +173,13 @@ std::vector<NarrativeStep> timeline(const narrative::Case& c) {
     NarrativeStep step{at, state, {}};
     const bool first_seen = i == 0 && old == state;  // its beginning was not seen
     if (first_seen) {
-      step.text = r.began == Began::kBeforeTrace ? "first seen; it is older than the trace" : "first event that was not lost";
+      step.text = r.began == Began::kBeforeTrace ? "first seen; it is older than the trace"
+                                                 : "first event that was not lost";
     } else {
       step.text = step_text(c, old, state);
-      if (!is_legal_transition(old, state)) step.text += (step.text.empty() ? "" : " ") + std::string("(events before this are missing)");
+      if (!is_legal_transition(old, state))
+        step.text +=
+            (step.text.empty() ? "" : " ") + std::string("(events before this are missing)");
     }
     steps.push_back(std::move(step));
     at += r.states[i].ns;
@@ -127,10 +192,14 @@ std::vector<NarrativeStep> timeline(const narrative::Case& c) {
 std::string about(const narrative::Case& c) {
   const ConnectionRecord& r = c.r;
   if (!r.duration_ns) return {};  // its end was not seen
-  std::string text = fmt::format("lasted {}{}", r.began == Began::kBeforeTrace ? "at least " : "", span_text(*r.duration_ns));
+  std::string text = fmt::format("lasted {}{}", r.began == Began::kBeforeTrace ? "at least " : "",
+                                 span_text(*r.duration_ns));
   if (!r.counters) return text;
-  if (c.opened) text += fmt::format("; sent {}, received {}", bytes_text(r.counters->tx_bytes), bytes_text(r.counters->rx_bytes));
-  if (c.opened && r.counters->rtt_us) text += fmt::format("; round trip {}", span_text(std::uint64_t{*r.counters->rtt_us} * 1000));
+  if (c.opened)
+    text += fmt::format("; sent {}, received {}", bytes_text(r.counters->tx_bytes),
+                        bytes_text(r.counters->rx_bytes));
+  if (c.opened && r.counters->rtt_us)
+    text += fmt::format("; round trip {}", span_text(std::uint64_t{*r.counters->rtt_us} * 1000));
   return text;
 }
 
@@ -142,7 +211,8 @@ std::string_view to_string(Subject subject) { return word(kSubjects, subject); }
 
 namespace narrative {
 
-Case::Case(const ConnectionRecord& record, const NarrativeContext& with) : r(record), context(with) {
+Case::Case(const ConnectionRecord& record, const NarrativeContext& with)
+    : r(record), context(with) {
   local = endpoint_text(r.tuple.laddr, r.tuple.family, r.tuple.lport);
   remote = endpoint_text(r.tuple.raddr, r.tuple.family, r.tuple.rport);
   Process other = context.other_end != nullptr ? context.other_end->owner : Process{};
@@ -162,7 +232,8 @@ Case::Case(const ConnectionRecord& record, const NarrativeContext& with) : r(rec
     at += span.ns;
   }
   lasted_ns = r.duration_ns.value_or(at);
-  for (const TcpState state : r.path) opened |= state != kSynSent && state != kSynRecv && state != kClose && state != kListen;
+  for (const TcpState state : r.path)
+    opened |= state != kSynSent && state != kSynRecv && state != kClose && state != kListen;
 }
 
 std::optional<std::uint64_t> Case::in(TcpState state) const {
@@ -176,19 +247,24 @@ bool Case::older_than_trace(TcpState state) const {
   return r.began == Began::kBeforeTrace && !r.path.empty() && r.path.front() == state;
 }
 
-std::string Case::clock(std::uint64_t boot_ns) const { return context.clock ? context.clock(boot_ns) : "?"; }
+std::string Case::clock(std::uint64_t boot_ns) const {
+  return context.clock ? context.clock(boot_ns) : "?";
+}
 
 std::string capital(std::string text) {
   if (text.starts_with("this end") || text.starts_with("the other end")) text.front() = 'T';
   return text;
 }
 
-void add(Explanation& out, FindingKind kind, Severity severity, std::string text, std::vector<std::string> advice, std::vector<Fact> facts) {
+void add(Explanation& out, FindingKind kind, Severity severity, std::string text,
+         std::vector<std::string> advice, std::vector<Fact> facts) {
   out.findings.push_back({kind, severity, std::move(text), std::move(advice), std::move(facts)});
 }
 
 void sort_findings(Explanation& out) {
-  std::stable_sort(out.findings.begin(), out.findings.end(), [](const Finding& a, const Finding& b) { return a.severity > b.severity; });
+  std::stable_sort(
+      out.findings.begin(), out.findings.end(),
+      [](const Finding& a, const Finding& b) { return a.severity > b.severity; });
 }
 
 }  // namespace narrative

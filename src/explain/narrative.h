@@ -22,7 +22,8 @@
 
 namespace tcptrail {
 
-// kInfo: so it is meant to be. kNotice: unusual, or good to know before it hurts. kProblem: something failed.
+// kInfo: so it is meant to be. kNotice: unusual, or good to know before it hurts. kProblem:
+// something failed.
 enum class Severity : std::uint8_t { kInfo, kNotice, kProblem };
 
 enum class FindingKind : std::uint8_t {
@@ -156,10 +157,12 @@ struct NarrativeContext {
 
 // From here on they are worth a sentence.
 inline constexpr std::uint64_t kSlowConnectNs = 200'000'000;
-inline constexpr std::uint64_t kSynResentNs = 1'000'000'000;  // the kernel's first retransmission of a SYN
+inline constexpr std::uint64_t kSynResentNs =
+    1'000'000'000;  // the kernel's first retransmission of a SYN
 inline constexpr std::uint64_t kHalfCloseNs = 10'000'000;
 inline constexpr std::uint64_t kCloseWaitNs = 500'000'000;
-inline constexpr std::uint64_t kLongCloseWaitNs = 60'000'000'000;  // net.ipv4.tcp_fin_timeout as shipped
+inline constexpr std::uint64_t kLongCloseWaitNs =
+    60'000'000'000;  // net.ipv4.tcp_fin_timeout as shipped
 inline constexpr std::uint64_t kFinUnansweredNs = 1'000'000'000;
 
 Explanation explain(const ConnectionRecord& record, const NarrativeContext& context);

@@ -21,14 +21,18 @@ std::string in_the_way(const BlockedRecord& r) {
   };
   std::vector<Group> groups;
   for (const BlockerRecord& b : r.blockers) {
-    const auto same = [&](const Group& g) { return g.first->state == b.state && g.first->owner.pid == b.owner.pid && g.first->reuseaddr == b.reuseaddr; };
+    const auto same = [&](const Group& g) {
+      return g.first->state == b.state && g.first->owner.pid == b.owner.pid &&
+             g.first->reuseaddr == b.reuseaddr;
+    };
     const auto known = std::find_if(groups.begin(), groups.end(), same);
     if (known == groups.end())
       groups.push_back({&b, 1});
     else
       ++known->count;
   }
-  std::stable_sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) { return a.count > b.count; });
+  std::stable_sort(groups.begin(), groups.end(),
+                   [](const Group& a, const Group& b) { return a.count > b.count; });
   constexpr std::size_t kShown = 4;
   std::string text;
   std::uint64_t named = 0;
@@ -38,7 +42,9 @@ std::string in_the_way(const BlockedRecord& r) {
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", groups[i].count, state_name(b.state));
     const bool full = !b.expires_in_ms;
     const bool exited = b.owner.pid != 0 && !b.owner_alive.value_or(true);
-    if (b.owner.pid != 0) text += fmt::format(" {} {}{}", full ? "of" : "left by", process_text(b.owner), exited ? ", which has exited" : "");
+    if (b.owner.pid != 0)
+      text += fmt::format(" {} {}{}", full ? "of" : "left by", process_text(b.owner),
+                          exited ? ", which has exited" : "");
     if (r.op == BlockedOp::kConnect || !b.reuseaddr) continue;
     if (exited) text += ',';
     text += *b.reuseaddr ? " with SO_REUSEADDR" : " without SO_REUSEADDR";
@@ -49,9 +55,12 @@ std::string in_the_way(const BlockedRecord& r) {
 
 std::string rule(const BlockedRecord& r) {
   if (r.op == BlockedOp::kConnect)
-    return "connect() needs a local port whose pair with this destination is free; other destinations are not affected.";
-  if (r.op == BlockedOp::kListen) return "listen() needs the port for itself, unless every socket on it has SO_REUSEPORT.";
-  return "bind() needs the consent of every socket on the port: SO_REUSEADDR on both and none of them listening, or SO_REUSEPORT on both.";
+    return "connect() needs a local port whose pair with this destination is free; other "
+           "destinations are not affected.";
+  if (r.op == BlockedOp::kListen)
+    return "listen() needs the port for itself, unless every socket on it has SO_REUSEPORT.";
+  return "bind() needs the consent of every socket on the port: SO_REUSEADDR on both and none of "
+         "them listening, or SO_REUSEPORT on both.";
 }
 
 }  // namespace
@@ -71,27 +80,33 @@ Explanation explain(const BlockedRecord& r, const NarrativeContext& context) {
   const std::string remote = endpoint_text(r.tuple.raddr, r.tuple.family, r.tuple.rport);
   const char* error = strerrorname_np(r.error);
   const std::string caller = process_text(r.caller);
-  out.headline = fmt::format("{}() {} {} failed{} with {}{}.", to_string(r.op), r.op == BlockedOp::kConnect ? "to" : "on",
-                             r.op == BlockedOp::kConnect ? remote : local, caller.empty() ? "" : " for " + caller, error != nullptr ? error : "an error",
-                             r.count > 1 ? fmt::format(", {} times", r.count) : std::string());
+  out.headline = fmt::format(
+      "{}() {} {} failed{} with {}{}.", to_string(r.op), r.op == BlockedOp::kConnect ? "to" : "on",
+      r.op == BlockedOp::kConnect ? remote : local, caller.empty() ? "" : " for " + caller,
+      error != nullptr ? error : "an error",
+      r.count > 1 ? fmt::format(", {} times", r.count) : std::string());
 
   std::string text;
   std::vector<Fact> facts = {{"op", std::string(to_string(r.op))}, {"blockers", r.blocker_count}};
   if (r.blocker_count != 0) {
     text = fmt::format("In the way: {}. ", in_the_way(r));
     if (r.free_in_ms) {
-      text += fmt::format("Free at {} at the latest, if nothing new comes. ", context.clock ? context.clock(r.boot_ns + *r.free_in_ms * 1'000'000) : "?");
+      text +=
+          fmt::format("Free at {} at the latest, if nothing new comes. ",
+                      context.clock ? context.clock(r.boot_ns + *r.free_in_ms * 1'000'000) : "?");
       facts.push_back({"free_in_ms", *r.free_in_ms});
     } else {
       text += "No timer will free it. ";
     }
     text += rule(r);
   } else if (r.op == BlockedOp::kBind && r.error != EADDRINUSE) {
-    text = fmt::format("{} is no address of this network namespace.", address_text(r.tuple.laddr, r.tuple.family));
+    text = fmt::format("{} is no address of this network namespace.",
+                       address_text(r.tuple.laddr, r.tuple.family));
   } else {
     text = rule(r);
   }
-  narrative::add(out, FindingKind::kPortBlocked, Severity::kProblem, std::move(text), r.remedies, std::move(facts));
+  narrative::add(out, FindingKind::kPortBlocked, Severity::kProblem, std::move(text), r.remedies,
+                 std::move(facts));
   return out;
 }
 
@@ -106,19 +121,34 @@ Explanation explain(const KeptOpen& kept, std::uint64_t boot_ns) {
   const bool close_wait = kept.state == TcpState::kCloseWait;
   const bool one = kept.count == 1;
   const std::string who = process_text(kept.owner);
-  out.headline = fmt::format("{} still holds {} in {}, the oldest for {}.", who.empty() ? "A process that is not known" : who,
-                             count_text(kept.count, "connection", "connections"), state_name(kept.state), span_text(kept.oldest_ns));
-  std::string text = close_wait ? fmt::format("The other {} finished, and nobody closes here. ", one ? "end has" : "ends have")
-                                : fmt::format("This end was shut down and not closed, and the other {} not finished: no timer ends FIN_WAIT2 while a descriptor is open. ",
-                                              one ? "end has" : "ends have");
-  text += fmt::format("{} until {}; {} came within the {} of this run.", one ? "It stays" : "They stay",
-                      close_wait ? (one ? "the process closes it or ends" : "the process closes them or ends")
-                                 : (one ? "the other end finishes, or the process closes it or ends" : "the other ends finish, or the process closes them or ends"),
-                      one ? "it" : "all", span_text(kept.run_ns));
-  narrative::add(out, FindingKind::kLeak, kept.oldest_ns >= kLongCloseWaitNs || kept.count > 1 ? Severity::kProblem : Severity::kNotice, std::move(text),
-                 {close_wait ? "Close a socket when a read returns 0 bytes (end-of-file); `ss -tanp state close-wait` lists them."
-                             : "Close what was only shut down, or read with a time limit; `ss -tanp state fin-wait-2` lists them."},
-                 {{"count", kept.count}, {"oldest_us", kept.oldest_ns / 1000}, {"run_us", kept.run_ns / 1000}});
+  out.headline = fmt::format("{} still holds {} in {}, the oldest for {}.",
+                             who.empty() ? "A process that is not known" : who,
+                             count_text(kept.count, "connection", "connections"),
+                             state_name(kept.state), span_text(kept.oldest_ns));
+  std::string text = close_wait
+                         ? fmt::format("The other {} finished, and nobody closes here. ",
+                                       one ? "end has" : "ends have")
+                         : fmt::format(
+                               "This end was shut down and not closed, and the other {} not "
+                               "finished: no timer ends FIN_WAIT2 while a descriptor is open. ",
+                               one ? "end has" : "ends have");
+  text += fmt::format(
+      "{} until {}; {} came within the {} of this run.", one ? "It stays" : "They stay",
+      close_wait ? (one ? "the process closes it or ends" : "the process closes them or ends")
+                 : (one ? "the other end finishes, or the process closes it or ends"
+                        : "the other ends finish, or the process closes them or ends"),
+      one ? "it" : "all", span_text(kept.run_ns));
+  narrative::add(
+      out, FindingKind::kLeak,
+      kept.oldest_ns >= kLongCloseWaitNs || kept.count > 1 ? Severity::kProblem : Severity::kNotice,
+      std::move(text),
+      {close_wait ? "Close a socket when a read returns 0 bytes (end-of-file); `ss -tanp state "
+                    "close-wait` lists them."
+                  : "Close what was only shut down, or read with a time limit; `ss -tanp state "
+                    "fin-wait-2` lists them."},
+      {{"count", kept.count},
+       {"oldest_us", kept.oldest_ns / 1000},
+       {"run_us", kept.run_ns / 1000}});
   return out;
 }
 

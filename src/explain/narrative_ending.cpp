@@ -22,7 +22,9 @@ std::string errno_text(std::uint16_t error) {
 std::string after(std::uint64_t ns) { return "after " + span_text(ns); }
 
 std::string syns(const Case& c) {
-  return c.r.counters && c.r.counters->tx_segs != 0 ? count_text(c.r.counters->tx_segs, "SYN", "SYNs") : std::string("the SYN");
+  return c.r.counters && c.r.counters->tx_segs != 0
+             ? count_text(c.r.counters->tx_segs, "SYN", "SYNs")
+             : std::string("the SYN");
 }
 
 // How its RST came about, in a few words; empty where only the packet is known.
@@ -40,21 +42,30 @@ std::string reset_reason(std::string_view text) {
 std::string time_wait_clause(const Case& c) {
   const TimeWaitOutcome& left = c.r.time_wait;
   if (left.phase == TimeWaitPhase::kFinWait2) return fmt::format("; {} has not closed yet", c.peer);
-  if (left.phase == TimeWaitPhase::kNone) return c.r.closer == Closer::kRemote ? "; this end has no TIME_WAIT" : "; no TIME_WAIT was left";
+  if (left.phase == TimeWaitPhase::kNone)
+    return c.r.closer == Closer::kRemote ? "; this end has no TIME_WAIT"
+                                         : "; no TIME_WAIT was left";
   const bool both = c.r.closer == Closer::kBoth && !c.self_connected();
   const std::string where = both ? "both hold TIME_WAIT" : "TIME_WAIT is on this end";
   if (!left.expected_end) return "; " + where;
-  return fmt::format("; {}{} until {}", where, both ? ", this one" : "", c.clock(*left.expected_end));
+  return fmt::format("; {}{} until {}", where, both ? ", this one" : "",
+                     c.clock(*left.expected_end));
 }
 
 std::string fin_headline(const Case& c) {
   const std::string when = after(c.first_close_ns.value_or(c.lasted_ns));
-  if (c.self_connected()) return fmt::format("The socket was connected to itself, and closed {}{}.", when, time_wait_clause(c));
+  if (c.self_connected())
+    return fmt::format("The socket was connected to itself, and closed {}{}.", when,
+                       time_wait_clause(c));
   switch (c.r.closer) {
-    case Closer::kLocal: return fmt::format("{} closed first, {}{}.", capital(c.self), when, time_wait_clause(c));
-    case Closer::kRemote: return fmt::format("{} closed first, {}{}.", capital(c.peer), when, time_wait_clause(c));
-    case Closer::kBoth: return fmt::format("Both ends closed at the same moment, {}{}.", when, time_wait_clause(c));
-    default: return "Closed in order; who was first was not seen.";
+    case Closer::kLocal:
+      return fmt::format("{} closed first, {}{}.", capital(c.self), when, time_wait_clause(c));
+    case Closer::kRemote:
+      return fmt::format("{} closed first, {}{}.", capital(c.peer), when, time_wait_clause(c));
+    case Closer::kBoth:
+      return fmt::format("Both ends closed at the same moment, {}{}.", when, time_wait_clause(c));
+    default:
+      return "Closed in order; who was first was not seen.";
   }
 }
 
@@ -62,11 +73,15 @@ std::string reset_sent_headline(const Case& c) {
   const std::string reason = reset_reason(c.r.evidence);
   const std::string why = reason.empty() ? "" : ": " + reason;
   if (c.r.closer == Closer::kRemote && c.first_close_ns)
-    return fmt::format("{} closed first, {}; {} then reset the connection{}.", capital(c.peer), after(*c.first_close_ns), c.self, why);
+    return fmt::format("{} closed first, {}; {} then reset the connection{}.", capital(c.peer),
+                       after(*c.first_close_ns), c.self, why);
   if (c.r.closer == Closer::kLocal && c.first_close_ns) {
-    const std::string first = fmt::format("{} closed first, {}", capital(c.self), after(*c.first_close_ns));
-    if (c.r.evidence == evidence::kDataAfterClose) return first + "; data came after that and was answered with a RST.";
-    if (c.r.evidence == evidence::kOrphanReset) return first + "; the kernel then reset the connection.";
+    const std::string first =
+        fmt::format("{} closed first, {}", capital(c.self), after(*c.first_close_ns));
+    if (c.r.evidence == evidence::kDataAfterClose)
+      return first + "; data came after that and was answered with a RST.";
+    if (c.r.evidence == evidence::kOrphanReset)
+      return first + "; the kernel then reset the connection.";
     return fmt::format("{}, and then reset the connection{}.", first, why);
   }
   return fmt::format("{} reset the connection {}{}.", capital(c.self), after(c.lasted_ns), why);
@@ -74,65 +89,86 @@ std::string reset_sent_headline(const Case& c) {
 
 std::string reset_received_headline(const Case& c) {
   if (c.r.closer == Closer::kLocal && c.first_close_ns)
-    return fmt::format("{} closed first, {}; {} answered with a RST.", capital(c.self), after(*c.first_close_ns), c.peer);
+    return fmt::format("{} closed first, {}; {} answered with a RST.", capital(c.self),
+                       after(*c.first_close_ns), c.peer);
   if (c.r.closer == Closer::kRemote && c.first_close_ns)
-    return fmt::format("{} closed first, {}, and then reset the connection.", capital(c.peer), after(*c.first_close_ns));
+    return fmt::format("{} closed first, {}, and then reset the connection.", capital(c.peer),
+                       after(*c.first_close_ns));
   return fmt::format("{} reset the connection {}.", capital(c.peer), after(c.lasted_ns));
 }
 
 std::string timeout_headline(const Case& c) {
-  if (!c.opened) return fmt::format("{} did not answer: connect() timed out {}.", c.remote, after(c.lasted_ns));
+  if (!c.opened)
+    return fmt::format("{} did not answer: connect() timed out {}.", c.remote, after(c.lasted_ns));
   if (c.first_close_ns && c.r.closer == Closer::kLocal)
-    return fmt::format("{} closed first, {}; {} did not answer any more.", capital(c.self), after(*c.first_close_ns), c.peer);
+    return fmt::format("{} closed first, {}; {} did not answer any more.", capital(c.self),
+                       after(*c.first_close_ns), c.peer);
   if (c.first_close_ns && c.r.closer == Closer::kRemote)
-    return fmt::format("{} closed first, {}, and did not answer any more.", capital(c.peer), after(*c.first_close_ns));
-  return fmt::format("{} stopped answering; the kernel gave up {}.", capital(c.peer), after(c.lasted_ns));
+    return fmt::format("{} closed first, {}, and did not answer any more.", capital(c.peer),
+                       after(*c.first_close_ns));
+  return fmt::format("{} stopped answering; the kernel gave up {}.", capital(c.peer),
+                     after(c.lasted_ns));
 }
 
 std::string aborted_headline(const Case& c) {
   if (c.r.evidence == evidence::kKilled) {
     const std::string killer = process_text(c.r.closer_process);
-    return fmt::format("Killed from outside{} {}.", killer.empty() ? "" : " by " + killer, after(c.lasted_ns));
+    return fmt::format("Killed from outside{} {}.", killer.empty() ? "" : " by " + killer,
+                       after(c.lasted_ns));
   }
   if (c.r.evidence == evidence::kGaveUpConnecting && c.lasted_ns < kSynResentNs)
-    return fmt::format("{} closed the socket {}, before {} had answered.", capital(c.self), after(c.lasted_ns), c.remote);
+    return fmt::format("{} closed the socket {}, before {} had answered.", capital(c.self),
+                       after(c.lasted_ns), c.remote);
   if (c.r.evidence == evidence::kGaveUpConnecting)
-    return fmt::format("{} gave up connecting to {} {}.", capital(c.self), c.remote, after(c.lasted_ns));
+    return fmt::format("{} gave up connecting to {} {}.", capital(c.self), c.remote,
+                       after(c.lasted_ns));
   return fmt::format("Ended on this host {}, without a packet.", after(c.lasted_ns));
 }
 
-const std::string kReadToTheEnd = "Read until end-of-file before close(); to finish early, shutdown(SHUT_WR) and read the rest.";
+const std::string kReadToTheEnd =
+    "Read until end-of-file before close(); to finish early, shutdown(SHUT_WR) and read the rest.";
 
 void add_reset_sent(Explanation& out, const Case& c) {
   const std::string_view text = c.r.evidence;
   const std::string self = capital(c.self);
   if (text == evidence::kUnread) {
     add(out, FindingKind::kUnreadData, Severity::kProblem,
-        fmt::format("{} closed with data that it had not read: the kernel then sends a RST instead of a FIN, and what {} had still to read may be lost.",
+        fmt::format("{} closed with data that it had not read: the kernel then sends a RST instead "
+                    "of a FIN, and what {} had still to read may be lost.",
                     self, c.peer),
         {kReadToTheEnd});
   } else if (text == evidence::kDataAfterClose) {
     add(out, FindingKind::kDataAfterClose, Severity::kProblem,
-        fmt::format("{} was still sending when {} had closed: nobody was left to read it, so the kernel answered with a RST.", capital(c.peer), c.self),
+        fmt::format("{} was still sending when {} had closed: nobody was left to read it, so the "
+                    "kernel answered with a RST.",
+                    capital(c.peer), c.self),
         {kReadToTheEnd});
   } else if (text == evidence::kLinger0) {
     add(out, FindingKind::kLingerReset, Severity::kNotice,
-        fmt::format("{} closed with SO_LINGER 0: unsent data is thrown away, {} is sent a RST, and neither end has TIME_WAIT.", self, c.peer),
-        {"If that is meant to avoid TIME_WAIT: let the other end close first. A RST can destroy data that it has not read yet."});
+        fmt::format("{} closed with SO_LINGER 0: unsent data is thrown away, {} is sent a RST, and "
+                    "neither end has TIME_WAIT.",
+                    self, c.peer),
+        {"If that is meant to avoid TIME_WAIT: let the other end close first. A RST can destroy "
+         "data that it has not read yet."});
   } else if (text == evidence::kNotAccepted) {
     const std::string listens = process_text(c.r.owner);
     add(out, FindingKind::kNotAccepted, Severity::kProblem,
-        fmt::format("The connection was complete and waited for accept() when its listener{} was closed: the kernel reset it.",
+        fmt::format("The connection was complete and waited for accept() when its listener{} was "
+                    "closed: the kernel reset it.",
                     listens.empty() ? "" : ", of " + listens + ","),
-        {"Accept what is in the queue before closing a listener, or hand the listener over (socket activation, SO_REUSEPORT with migration)."});
+        {"Accept what is in the queue before closing a listener, or hand the listener over (socket "
+         "activation, SO_REUSEPORT with migration)."});
   } else if (text == evidence::kDisconnected) {
     add(out, FindingKind::kDisconnected, Severity::kNotice,
         fmt::format("{} disconnected the socket by connect(AF_UNSPEC), which sends a RST.", self));
   } else if (text == evidence::kOrphanReset) {
     add(out, FindingKind::kResetSent, Severity::kNotice,
-        fmt::format("The kernel reset what {} had closed: data arrived after close(), TCP_LINGER2 ran out, or there were too many orphans.", c.self));
+        fmt::format("The kernel reset what {} had closed: data arrived after close(), TCP_LINGER2 "
+                    "ran out, or there were too many orphans.",
+                    c.self));
   } else {
-    add(out, FindingKind::kResetSent, Severity::kNotice, fmt::format("{} ended with a RST: {}.", self, text.empty() ? "why was not seen" : text));
+    add(out, FindingKind::kResetSent, Severity::kNotice,
+        fmt::format("{} ended with a RST: {}.", self, text.empty() ? "why was not seen" : text));
   }
 }
 
@@ -142,23 +178,37 @@ void add_reset_received(Explanation& out, const Case& c) {
   const std::string peer = capital(c.peer);
   std::string text;
   std::vector<std::string> advice;
-  if (other != nullptr && other->ended && (other->how == How::kRstSent || other->how == How::kAborted)) {
+  if (other != nullptr && other->ended &&
+      (other->how == How::kRstSent || other->how == How::kAborted)) {
     text = fmt::format("{} sent a RST; its own record says: {}.", peer, other->evidence);
   } else if (!c.opened) {
-    text = fmt::format("A RST arrived before the handshake was complete: {} had given up, or does not want the connection.", c.peer);
+    text = fmt::format(
+        "A RST arrived before the handshake was complete: {} had given up, or does not want the "
+        "connection.",
+        c.peer);
   } else if (r.closer == Closer::kRemote && c.in(kLastAck)) {
-    text = fmt::format("{} had closed, and nothing of the connection was left there when the FIN of {} came{}.", peer, c.self,
-                       other != nullptr && other->ended ? fmt::format("; its own record says: {}", other->evidence) : std::string());
+    text = fmt::format(
+        "{} had closed, and nothing of the connection was left there when the FIN of {} came{}.",
+        peer, c.self,
+        other != nullptr && other->ended ? fmt::format("; its own record says: {}", other->evidence)
+                                         : std::string());
   } else if (r.closer == Closer::kRemote && c.in(kCloseWait)) {
-    text = fmt::format("{} had closed; what {} sent after that was answered with a RST.", peer, c.self);
+    text = fmt::format("{} had closed; what {} sent after that was answered with a RST.", peer,
+                       c.self);
     advice = {"Stop sending when a read returns 0 bytes (end-of-file)."};
   } else if (r.peer_cookie != 0 && (other == nullptr || !other->ended)) {
-    text = fmt::format("{} sent a RST. It is on this host: its own explanation follows, and says why.", peer);
+    text = fmt::format(
+        "{} sent a RST. It is on this host: its own explanation follows, and says why.", peer);
   } else if (r.closer == Closer::kLocal && c.first_close_ns) {
-    text = fmt::format("{} answered this end's FIN, or data before it, with a RST: it closed with data unread, or does not know the connection any more.", peer);
+    text = fmt::format(
+        "{} answered this end's FIN, or data before it, with a RST: it closed with data unread, or "
+        "does not know the connection any more.",
+        peer);
   } else {
-    text = fmt::format("{} sent a RST: it closed with unread data or SO_LINGER 0, lost the connection in a restart, or something between (firewall, NAT, load balancer) did it.",
-                       peer);
+    text = fmt::format(
+        "{} sent a RST: it closed with unread data or SO_LINGER 0, lost the connection in a "
+        "restart, or something between (firewall, NAT, load balancer) did it.",
+        peer);
   }
   add(out, FindingKind::kResetReceived, Severity::kProblem, std::move(text), std::move(advice));
 }
@@ -166,70 +216,101 @@ void add_reset_received(Explanation& out, const Case& c) {
 void add_refused(Explanation& out, const Case& c) {
   const bool by_reset = c.r.evidence == evidence::kRefusedByReset;
   add(out, FindingKind::kRefused, Severity::kProblem,
-      by_reset ? fmt::format("{} answered the SYN with a RST {}: nobody listens there, or a firewall rejects it.", c.remote, after(c.lasted_ns))
-               : fmt::format("The SYN to {} was answered by an ICMP error {}: a firewall or router refuses it.", c.remote, after(c.lasted_ns)),
-      {by_reset ? fmt::format("Check on that host that the service runs and listens on this address: `ss -ltn sport = :{}`.", c.r.tuple.rport)
+      by_reset
+          ? fmt::format("{} answered the SYN with a RST {}: nobody listens there, or a firewall "
+                        "rejects it.",
+                        c.remote, after(c.lasted_ns))
+          : fmt::format(
+                "The SYN to {} was answered by an ICMP error {}: a firewall or router refuses it.",
+                c.remote, after(c.lasted_ns)),
+      {by_reset ? fmt::format("Check on that host that the service runs and listens on this "
+                              "address: `ss -ltn sport = :{}`.",
+                              c.r.tuple.rport)
                 : "Look for a REJECT rule on that host and on the way."});
 }
 
 void add_timeout(Explanation& out, const Case& c) {
   if (!c.opened) {
     add(out, FindingKind::kConnectTimeout, Severity::kProblem,
-        fmt::format("{} did not answer {} in {}. A firewall that drops, a host that is down and a full accept queue look the same from here.", c.remote,
-                    syns(c), span_text(c.lasted_ns)),
-        {"On the other host: does the SYN arrive (tcpdump), and does `nstat -az TcpExtListenOverflows` grow?",
-         "To fail sooner, set a connect timeout in the program; net.ipv4.tcp_syn_retries is for the whole host."},
+        fmt::format("{} did not answer {} in {}. A firewall that drops, a host that is down and a "
+                    "full accept queue look the same from here.",
+                    c.remote, syns(c), span_text(c.lasted_ns)),
+        {"On the other host: does the SYN arrive (tcpdump), and does `nstat -az "
+         "TcpExtListenOverflows` grow?",
+         "To fail sooner, set a connect timeout in the program; net.ipv4.tcp_syn_retries is for "
+         "the whole host."},
         {{"us", c.lasted_ns / 1000}});
     return;
   }
   add(out, FindingKind::kTimeout, Severity::kProblem,
-      fmt::format("{} stopped answering: retransmissions or keepalive probes ran out ({}). Its host is down, the way is broken, or a firewall or NAT forgot "
+      fmt::format("{} stopped answering: retransmissions or keepalive probes ran out ({}). Its "
+                  "host is down, the way is broken, or a firewall or NAT forgot "
                   "the connection.",
                   capital(c.peer), errno_text(c.r.error)),
-      {"If it was idle before: keepalive below the idle limit of the firewalls on the way (TCP_KEEPIDLE) keeps it known there."});
+      {"If it was idle before: keepalive below the idle limit of the firewalls on the way "
+       "(TCP_KEEPIDLE) keeps it known there."});
 }
 
 void add_aborted(Explanation& out, const Case& c) {
   if (c.r.evidence == evidence::kKilled) {
     const std::string killer = process_text(c.r.closer_process);
     add(out, FindingKind::kKilled, Severity::kNotice,
-        fmt::format("{} ended the socket through sock_diag (`ss -K`) or BPF; the program gets ECONNABORTED, the other end a RST.",
+        fmt::format("{} ended the socket through sock_diag (`ss -K`) or BPF; the program gets "
+                    "ECONNABORTED, the other end a RST.",
                     killer.empty() ? "A process that was not seen" : killer));
   } else if (c.r.evidence == evidence::kGaveUpConnecting && c.lasted_ns < kSynResentNs) {
-    add(out, FindingKind::kGaveUpConnecting, Severity::kNotice, "connect() was still under way, and nothing had gone wrong so far.", {},
+    add(out, FindingKind::kGaveUpConnecting, Severity::kNotice,
+        "connect() was still under way, and nothing had gone wrong so far.", {},
         {{"us", c.lasted_ns / 1000}});
   } else if (c.r.evidence == evidence::kGaveUpConnecting) {
     add(out, FindingKind::kGaveUpConnecting, Severity::kProblem,
-        fmt::format("{} closed the socket while {} {} unanswered. A firewall that drops, a host that is down and a full accept queue look the same from here.",
-                    capital(c.self), syns(c), c.r.counters && c.r.counters->tx_segs > 1 ? "were" : "was"),
-        {"On the other host: does the SYN arrive (tcpdump), and does `nstat -az TcpExtListenOverflows` grow?"}, {{"us", c.lasted_ns / 1000}});
+        fmt::format("{} closed the socket while {} {} unanswered. A firewall that drops, a host "
+                    "that is down and a full accept queue look the same from here.",
+                    capital(c.self), syns(c),
+                    c.r.counters && c.r.counters->tx_segs > 1 ? "were" : "was"),
+        {"On the other host: does the SYN arrive (tcpdump), and does `nstat -az "
+         "TcpExtListenOverflows` grow?"},
+        {{"us", c.lasted_ns / 1000}});
   } else {
     add(out, FindingKind::kAborted, Severity::kNotice,
-        fmt::format("{}: {}.", capital(c.self), c.r.evidence.empty() ? "ended without a packet" : c.r.evidence));
+        fmt::format("{}: {}.", capital(c.self),
+                    c.r.evidence.empty() ? "ended without a packet" : c.r.evidence));
   }
 }
 
 void add_no_port(Explanation& out, const Case& c) {
   const bool bound = c.r.tuple.lport != 0;
   add(out, FindingKind::kNoPort, Severity::kProblem,
-      bound ? fmt::format("connect() from {} to {} failed with EADDRNOTAVAIL before any SYN was sent: a socket with the same two endpoints still exists.",
+      bound ? fmt::format("connect() from {} to {} failed with EADDRNOTAVAIL before any SYN was "
+                          "sent: a socket with the same two endpoints still exists.",
                           c.local, c.remote)
-            : fmt::format("connect() to {} failed with EADDRNOTAVAIL before any SYN was sent: no local port was free for this destination.", c.remote),
-      {fmt::format("`tcptrail ports --connect {}` shows who holds the ports and until when; other destinations are not affected.", c.remote)});
+            : fmt::format("connect() to {} failed with EADDRNOTAVAIL before any SYN was sent: no "
+                          "local port was free for this destination.",
+                          c.remote),
+      {fmt::format("`tcptrail ports --connect {}` shows who holds the ports and until when; other "
+                   "destinations are not affected.",
+                   c.remote)});
 }
 
 // Each end reports what it saw; where the two differ, the packets crossed.
 void add_views_differ(Explanation& out, const Case& c) {
   const OtherEnd* other = c.context.other_end;
   if (other == nullptr || !other->ended) return;
-  const auto first = [](Closer closer) { return closer == Closer::kLocal || closer == Closer::kRemote || closer == Closer::kBoth; };
+  const auto first = [](Closer closer) {
+    return closer == Closer::kLocal || closer == Closer::kRemote || closer == Closer::kBoth;
+  };
   const Closer mine = c.r.closer;
   if (!first(mine) || !first(other->closer)) return;
-  const Closer mirrored = mine == Closer::kLocal ? Closer::kRemote : mine == Closer::kRemote ? Closer::kLocal : mine;
+  const Closer mirrored = mine == Closer::kLocal    ? Closer::kRemote
+                          : mine == Closer::kRemote ? Closer::kLocal
+                                                    : mine;
   if (other->closer == mirrored) return;
-  const auto says = [](Closer closer) -> std::string_view { return closer == Closer::kLocal ? "itself" : closer == Closer::kRemote ? "the other" : "both"; };
+  const auto says = [](Closer closer) -> std::string_view {
+    return closer == Closer::kLocal ? "itself" : closer == Closer::kRemote ? "the other" : "both";
+  };
   add(out, FindingKind::kViewsDiffer, Severity::kInfo,
-      fmt::format("The two ends differ in who was first (this one says {}, the other {}): their last packets crossed or were lost, and each is right about what it had seen.",
+      fmt::format("The two ends differ in who was first (this one says {}, the other {}): their "
+                  "last packets crossed or were lost, and each is right about what it had seen.",
                   says(mine), says(other->closer)));
 }
 
@@ -237,16 +318,26 @@ void add_views_differ(Explanation& out, const Case& c) {
 
 std::string headline(const Case& c) {
   switch (c.r.how) {
-    case How::kFin: return fin_headline(c);
-    case How::kRstSent: return reset_sent_headline(c);
-    case How::kRstReceived: return reset_received_headline(c);
-    case How::kRefused: return fmt::format("{} refused the connection.", c.remote);
-    case How::kTimeout: return timeout_headline(c);
-    case How::kUnreachable: return fmt::format("{} could not be reached: {}.", c.remote, errno_text(c.r.error));
-    case How::kNoPort: return fmt::format("No local port was free to connect to {}.", c.remote);
-    case How::kAborted: return aborted_headline(c);
-    case How::kHalfOpen: return fmt::format("The handshake with {} was never completed.", c.remote);
-    case How::kUnknown: break;
+    case How::kFin:
+      return fin_headline(c);
+    case How::kRstSent:
+      return reset_sent_headline(c);
+    case How::kRstReceived:
+      return reset_received_headline(c);
+    case How::kRefused:
+      return fmt::format("{} refused the connection.", c.remote);
+    case How::kTimeout:
+      return timeout_headline(c);
+    case How::kUnreachable:
+      return fmt::format("{} could not be reached: {}.", c.remote, errno_text(c.r.error));
+    case How::kNoPort:
+      return fmt::format("No local port was free to connect to {}.", c.remote);
+    case How::kAborted:
+      return aborted_headline(c);
+    case How::kHalfOpen:
+      return fmt::format("The handshake with {} was never completed.", c.remote);
+    case How::kUnknown:
+      break;
   }
   if (!c.r.end) return "How it ended is not known: its end was not seen.";
   return "How it ended is not known.";
@@ -256,26 +347,44 @@ void add_ending(Explanation& out, const Case& c) {
   switch (c.r.how) {
     case How::kFin:
       if (c.r.closer == Closer::kBoth && !c.self_connected())
-        add(out, FindingKind::kSimultaneousClose, Severity::kInfo, "Each end sent its FIN before the other's arrived (RFC 9293 section 3.6, simultaneous close).");
+        add(out, FindingKind::kSimultaneousClose, Severity::kInfo,
+            "Each end sent its FIN before the other's arrived (RFC 9293 section 3.6, simultaneous "
+            "close).");
       break;
-    case How::kRstSent: add_reset_sent(out, c); break;
-    case How::kRstReceived: add_reset_received(out, c); break;
-    case How::kRefused: add_refused(out, c); break;
-    case How::kTimeout: add_timeout(out, c); break;
+    case How::kRstSent:
+      add_reset_sent(out, c);
+      break;
+    case How::kRstReceived:
+      add_reset_received(out, c);
+      break;
+    case How::kRefused:
+      add_refused(out, c);
+      break;
+    case How::kTimeout:
+      add_timeout(out, c);
+      break;
     case How::kUnreachable:
       add(out, FindingKind::kUnreachable, Severity::kProblem,
-          fmt::format("The network reported {} for {}: a route is missing, the host does not answer ARP or ND, or a router or firewall refuses.",
+          fmt::format("The network reported {} for {}: a route is missing, the host does not "
+                      "answer ARP or ND, or a router or firewall refuses.",
                       errno_text(c.r.error), c.remote),
-          {fmt::format("`ip route get {}` shows the way that is taken.", address_text(c.r.tuple.raddr, c.r.tuple.family))});
+          {fmt::format("`ip route get {}` shows the way that is taken.",
+                       address_text(c.r.tuple.raddr, c.r.tuple.family))});
       break;
-    case How::kNoPort: add_no_port(out, c); break;
-    case How::kAborted: add_aborted(out, c); break;
+    case How::kNoPort:
+      add_no_port(out, c);
+      break;
+    case How::kAborted:
+      add_aborted(out, c);
+      break;
     case How::kHalfOpen:
-      add(out, FindingKind::kHalfOpen, Severity::kNotice, fmt::format("{} began a handshake and did not complete it.", c.remote));
+      add(out, FindingKind::kHalfOpen, Severity::kNotice,
+          fmt::format("{} began a handshake and did not complete it.", c.remote));
       break;
     case How::kUnknown:
       add(out, FindingKind::kEndUnknown, Severity::kNotice,
-          fmt::format("What was seen does not tell how it ended{}.", c.r.evidence.empty() ? "" : fmt::format(": {}", c.r.evidence)));
+          fmt::format("What was seen does not tell how it ended{}.",
+                      c.r.evidence.empty() ? "" : fmt::format(": {}", c.r.evidence)));
       break;
   }
   add_views_differ(out, c);

@@ -42,7 +42,8 @@ std::string Cgroups::path_of(std::uint64_t id) const {
   const Fd directory(::open_by_handle_at(mount_fd_.get(), handle, O_PATH | O_CLOEXEC));
   if (!directory) return {};
   char path[PATH_MAX];
-  const ssize_t n = ::readlink(("/proc/self/fd/" + std::to_string(directory.get())).c_str(), path, sizeof path);
+  const ssize_t n =
+      ::readlink(("/proc/self/fd/" + std::to_string(directory.get())).c_str(), path, sizeof path);
   if (n <= 0) return {};
   const std::string_view full(path, static_cast<std::size_t>(n));
   if (full == mount_) return "/";
@@ -53,13 +54,14 @@ Result<std::uint64_t> Cgroups::id_of(const std::string& path) const {
   for (const std::string& candidate : {path, mount_ + "/" + path}) {
     struct stat info {};
     struct statfs system {};
-    if (::stat(candidate.c_str(), &info) == 0 && S_ISDIR(info.st_mode) && ::statfs(candidate.c_str(), &system) == 0 &&
-        system.f_type == kCgroup2Magic)
+    if (::stat(candidate.c_str(), &info) == 0 && S_ISDIR(info.st_mode) &&
+        ::statfs(candidate.c_str(), &system) == 0 && system.f_type == kCgroup2Magic)
       return std::uint64_t{info.st_ino};
   }
-  return Error{"unknown cgroup " + path,
-               mount_.empty() ? "no cgroup2 file system is mounted" : "no such directory below " + mount_,
-               "give a directory of the cgroup2 file system, as in /proc/PID/cgroup", 2};
+  return Error{
+      "unknown cgroup " + path,
+      mount_.empty() ? "no cgroup2 file system is mounted" : "no such directory below " + mount_,
+      "give a directory of the cgroup2 file system, as in /proc/PID/cgroup", 2};
 }
 
 }  // namespace tcptrail

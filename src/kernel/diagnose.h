@@ -13,7 +13,8 @@ namespace tcptrail {
 // What is certain to fail, before anything is tried; nullopt when nothing is.
 std::optional<Error> find_obstacle();
 
-// After libbpf has failed with `error` (a positive errno) while loading; `log` is what it said last.
+// After libbpf has failed with `error` (a positive errno) while loading; `log` is what it said
+// last.
 Error explain_load_failure(int error, const std::string& log);
 
 }  // namespace tcptrail

@@ -21,7 +21,9 @@ namespace tcptrail {
 namespace {
 
 constexpr std::array<std::string_view, kFeatureCount> kNames = {
-    "tp_btf", "second_copy", "task_btf", "cookie", "timewait_walk", "send_reset", "receive_reset", "accept", "refused_calls", "iter_tcp", "iter_task_file", "timewait_hooks", "socket_hooks",
+    "tp_btf",         "second_copy",    "task_btf",     "cookie",        "timewait_walk",
+    "send_reset",     "receive_reset",  "accept",       "refused_calls", "iter_tcp",
+    "iter_task_file", "timewait_hooks", "socket_hooks",
 };
 
 constexpr std::array<std::string_view, kFeatureCount> kPurposes = {
@@ -50,26 +52,42 @@ constexpr bool kArgumentsAreKnown = false;
 // securityfs, which would name the lockdown mode, is not mounted everywhere: ask the verifier.
 bool may_probe_memory() {
   const bpf_insn program[] = {
-      {.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_1, .src_reg = BPF_REG_10, .off = 0, .imm = 0},
-      {.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_1, .src_reg = 0, .off = 0, .imm = -8},
+      {.code = BPF_ALU64 | BPF_MOV | BPF_X,
+       .dst_reg = BPF_REG_1,
+       .src_reg = BPF_REG_10,
+       .off = 0,
+       .imm = 0},
+      {.code = BPF_ALU64 | BPF_ADD | BPF_K,
+       .dst_reg = BPF_REG_1,
+       .src_reg = 0,
+       .off = 0,
+       .imm = -8},
       {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2, .src_reg = 0, .off = 0, .imm = 8},
       {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_3, .src_reg = 0, .off = 0, .imm = 0},
-      {.code = BPF_JMP | BPF_CALL, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = BPF_FUNC_probe_read_kernel},
+      {.code = BPF_JMP | BPF_CALL,
+       .dst_reg = 0,
+       .src_reg = 0,
+       .off = 0,
+       .imm = BPF_FUNC_probe_read_kernel},
       {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = 0},
       {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
   };
-  const Fd loaded(bpf_prog_load(BPF_PROG_TYPE_RAW_TRACEPOINT, "may_probe", "Dual BSD/GPL", program, std::size(program), nullptr));
+  const Fd loaded(bpf_prog_load(BPF_PROG_TYPE_RAW_TRACEPOINT, "may_probe", "Dual BSD/GPL", program,
+                                std::size(program), nullptr));
   return static_cast<bool>(loaded);
 }
 
 // As in bpf/timewait.bpf.c and bpf/socket_hooks.bpf.h.
-constexpr std::array kHookedFunctions = {"inet_twsk_kill",       "tw_timer_handler", "tcp_timewait_state_process", "tcp_twsk_unique", "tcp_abort", "__inet_twsk_schedule",
-                                         "security_sock_graft", "inet_bind",        "inet6_bind",                 "inet_listen"};
+constexpr std::array kHookedFunctions = {
+    "inet_twsk_kill", "tw_timer_handler",     "tcp_timewait_state_process", "tcp_twsk_unique",
+    "tcp_abort",      "__inet_twsk_schedule", "security_sock_graft",        "inet_bind",
+    "inet6_bind",     "inet_listen"};
 struct Hooks {
   Feature feature;
   std::size_t first, end;  // of kHookedFunctions
 };
-constexpr Hooks kHooks[] = {{Feature::kTimeWaitHooks, 0, 6}, {Feature::kSocketHooks, 6, kHookedFunctions.size()}};
+constexpr Hooks kHooks[] = {{Feature::kTimeWaitHooks, 0, 6},
+                            {Feature::kSocketHooks, 6, kHookedFunctions.size()}};
 using HookIds = std::array<std::uint32_t, kHookedFunctions.size()>;
 
 // Presence in BTF says little about fentry: a function may be inlined, and a kernel may refuse
@@ -84,8 +102,11 @@ std::string why_no_hooks(const Hooks& hooks, const HookIds& ids) {
     LIBBPF_OPTS(bpf_prog_load_opts, options);
     options.expected_attach_type = BPF_TRACE_FENTRY;
     options.attach_btf_id = ids[i];
-    const Fd loaded(bpf_prog_load(BPF_PROG_TYPE_TRACING, "may_hook", "Dual BSD/GPL", program, std::size(program), &options));
-    if (!loaded) return std::string("the kernel refuses fentry of ") + kHookedFunctions[i] + "() (" + std::strerror(errno) + ")";
+    const Fd loaded(bpf_prog_load(BPF_PROG_TYPE_TRACING, "may_hook", "Dual BSD/GPL", program,
+                                  std::size(program), &options));
+    if (!loaded)
+      return std::string("the kernel refuses fentry of ") + kHookedFunctions[i] + "() (" +
+             std::strerror(errno) + ")";
   }
   return {};
 }
@@ -94,12 +115,15 @@ std::string why_no_hooks(const Hooks& hooks, const HookIds& ids) {
 
 std::span<const std::string_view> feature_names() { return kNames; }
 std::string_view name_of(Feature feature) { return kNames[static_cast<std::size_t>(feature)]; }
-std::string_view purpose_of(Feature feature) { return kPurposes[static_cast<std::size_t>(feature)]; }
+std::string_view purpose_of(Feature feature) {
+  return kPurposes[static_cast<std::size_t>(feature)];
+}
 
 Features probe_features(std::span<const std::string> denied) {
   Features features;
   const auto need = [&](Feature feature, bool present, std::string why, std::string fix = {}) {
-    if (!present && features.on(feature)) features.turn_off(feature, std::move(why), std::move(fix));
+    if (!present && features.on(feature))
+      features.turn_off(feature, std::move(why), std::move(fix));
   };
 
   for (std::size_t i = 0; i < kFeatureCount; ++i)
@@ -108,37 +132,48 @@ Features probe_features(std::span<const std::string> denied) {
 
   const VmlinuxBtf btf;
   const std::string old_kernel = "this kernel does not have ";
-  need(Feature::kTpBtf, btf.has("btf_trace_inet_sock_set_state"), old_kernel + "a typed sock:inet_sock_set_state");
-  need(Feature::kCookie, btf.has("bpf_get_socket_ptr_cookie"), old_kernel + "bpf_get_socket_cookie() for tracing programs (5.12)");
-  need(Feature::kTaskBtf, btf.has("bpf_get_current_task_btf"), old_kernel + "bpf_get_current_task_btf() (5.11)");
+  need(Feature::kTpBtf, btf.has("btf_trace_inet_sock_set_state"),
+       old_kernel + "a typed sock:inet_sock_set_state");
+  need(Feature::kCookie, btf.has("bpf_get_socket_ptr_cookie"),
+       old_kernel + "bpf_get_socket_cookie() for tracing programs (5.12)");
+  need(Feature::kTaskBtf, btf.has("bpf_get_current_task_btf"),
+       old_kernel + "bpf_get_current_task_btf() (5.11)");
   need(Feature::kSendReset, btf.has("btf_trace_tcp_send_reset"), old_kernel + "tcp:tcp_send_reset");
-  need(Feature::kReceiveReset, btf.has("btf_trace_tcp_receive_reset"), old_kernel + "tcp:tcp_receive_reset");
+  need(Feature::kReceiveReset, btf.has("btf_trace_tcp_receive_reset"),
+       old_kernel + "tcp:tcp_receive_reset");
   need(Feature::kIterTcp, btf.has("bpf_iter_tcp"), old_kernel + "the tcp iterator (5.9)");
   need(Feature::kIterTaskFile, btf.has("bpf_iter_task_file") && btf.has("bpf_sock_from_file"),
        old_kernel + "the task_file iterator with bpf_sock_from_file() (5.11)");
 
   // Typed programs carry these; the classic tracepoint has an address and no more.
   if (!features.on(Feature::kTpBtf))
-    for (const Feature f : {Feature::kTaskBtf, Feature::kCookie, Feature::kIterTcp, Feature::kIterTaskFile, Feature::kTimeWaitHooks, Feature::kSocketHooks})
+    for (const Feature f : {Feature::kTaskBtf, Feature::kCookie, Feature::kIterTcp,
+                            Feature::kIterTaskFile, Feature::kTimeWaitHooks, Feature::kSocketHooks})
       need(f, false, "needs tp_btf");
-  need(Feature::kTimeWaitHooks, features.on(Feature::kCookie), "needs cookie: nothing else names a minisocket");
+  need(Feature::kTimeWaitHooks, features.on(Feature::kCookie),
+       "needs cookie: nothing else names a minisocket");
   if (features.on(Feature::kTimeWaitHooks) || features.on(Feature::kSocketHooks)) {
     HookIds ids{};
     btf.functions(kHookedFunctions, ids);
     for (const Hooks& hooks : kHooks) {
       if (!features.on(hooks.feature)) continue;
-      if (std::string why = why_no_hooks(hooks, ids); !why.empty()) features.turn_off(hooks.feature, std::move(why));
+      if (std::string why = why_no_hooks(hooks, ids); !why.empty())
+        features.turn_off(hooks.feature, std::move(why));
     }
   }
 
   const bool probes = may_probe_memory();
-  need(Feature::kTimeWaitWalk, probes, "the kernel forbids reading its memory (lockdown=confidentiality)",
+  need(Feature::kTimeWaitWalk, probes,
+       "the kernel forbids reading its memory (lockdown=confidentiality)",
        "boot with lockdown=integrity, or accept that TIME_WAIT is inferred");
   const bool hooked = features.on(Feature::kSocketHooks);
-  need(Feature::kRefusedCalls, hooked || kArgumentsAreKnown, "where a system call keeps its arguments is not known for this processor");
-  for (const auto& [feature, call] : {std::pair(Feature::kAccept, "sys_exit_accept4"), std::pair(Feature::kRefusedCalls, "sys_exit_bind")}) {
+  need(Feature::kRefusedCalls, hooked || kArgumentsAreKnown,
+       "where a system call keeps its arguments is not known for this processor");
+  for (const auto& [feature, call] : {std::pair(Feature::kAccept, "sys_exit_accept4"),
+                                      std::pair(Feature::kRefusedCalls, "sys_exit_bind")}) {
     // The address that bind() asked for has no type that direct loads could go by.
-    need(feature, probes || (hooked && feature == Feature::kAccept), "the kernel forbids reading its memory (lockdown=confidentiality)");
+    need(feature, probes || (hooked && feature == Feature::kAccept),
+         "the kernel forbids reading its memory (lockdown=confidentiality)");
     if (hooked || !features.on(feature)) continue;
     const Result<std::uint64_t> id = tracepoint_id("syscalls", call);
     if (!id) features.turn_off(feature, id.error().why, id.error().fix);

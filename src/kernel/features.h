@@ -25,7 +25,8 @@ enum class Feature : std::size_t {
   kIterTcp,
   kIterTaskFile,
   kTimeWaitHooks,  // fentry at the functions through which minisockets die
-  kSocketHooks,    // fentry at what accept(), bind() and listen() run through, in place of their tracepoints
+  kSocketHooks,    // fentry at what accept(), bind() and listen() run through, in place of their
+                   // tracepoints
   kCount,
 };
 
@@ -42,7 +43,9 @@ class Features {
   FeatureState& operator[](Feature f) { return states_[static_cast<std::size_t>(f)]; }
   const FeatureState& operator[](Feature f) const { return states_[static_cast<std::size_t>(f)]; }
   [[nodiscard]] bool on(Feature f) const { return (*this)[f].on; }
-  void turn_off(Feature f, std::string why, std::string fix = {}) { (*this)[f] = {false, std::move(why), std::move(fix)}; }
+  void turn_off(Feature f, std::string why, std::string fix = {}) {
+    (*this)[f] = {false, std::move(why), std::move(fix)};
+  }
 
  private:
   std::array<FeatureState, kFeatureCount> states_;

@@ -24,16 +24,19 @@ std::optional<bool> LiveQueries::is_alive(const Process& process) {
   const std::string stat = text.str();
   const std::size_t open = stat.find('(');
   const std::size_t close = stat.rfind(')');
-  if (open == std::string::npos || close == std::string::npos || close + 2 >= stat.size()) return false;
+  if (open == std::string::npos || close == std::string::npos || close + 2 >= stat.size())
+    return false;
   const char state = stat[close + 2];
-  return state != 'Z' && state != 'X' && std::string_view(stat).substr(open + 1, close - open - 1) == process.comm.view();
+  return state != 'Z' && state != 'X' &&
+         std::string_view(stat).substr(open + 1, close - open - 1) == process.comm.view();
 }
 
 std::optional<PortSysctls> LiveQueries::port_sysctls(std::uint32_t netns) {
   auto known = known_.find(netns);
   if (known == known_.end() || inode_of(known->second.path) != netns) {
     const std::vector<NetNamespace> all = namespaces_with({netns});
-    const auto found = std::find_if(all.begin(), all.end(), [&](const NetNamespace& n) { return n.inode == netns; });
+    const auto found = std::find_if(all.begin(), all.end(),
+                                    [&](const NetNamespace& n) { return n.inode == netns; });
     if (found == all.end()) return std::nullopt;
     known = known_.insert_or_assign(netns, *found).first;
   }

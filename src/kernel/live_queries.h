@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <map>
 
-#include "tcp/machine_queries.h"
 #include "kernel/cgroup.h"
 #include "kernel/netns.h"
+#include "tcp/machine_queries.h"
 
 namespace tcptrail {
 

@@ -23,7 +23,8 @@ Capabilities effective_capabilities() {
   std::ifstream status("/proc/self/status");
   std::string key;
   std::string value;
-  std::uint64_t set = status ? 0 : ~std::uint64_t{0};  // unreadable: the kernel itself will say what is missing
+  std::uint64_t set =
+      status ? 0 : ~std::uint64_t{0};  // unreadable: the kernel itself will say what is missing
   while (status >> key && std::getline(status, value))
     if (key == "CapEff:") set = std::stoull(value, nullptr, 16);
   const auto has = [&](unsigned capability) { return (set >> capability & 1) != 0; };
@@ -40,7 +41,8 @@ std::uint32_t inode_of(const std::string& path) {
 }
 
 bool in_initial_user_namespace() {
-  constexpr std::uint32_t kUserInitIno = 0xEFFFFFFDU;  // PROC_USER_INIT_INO, include/linux/proc_ns.h
+  constexpr std::uint32_t kUserInitIno =
+      0xEFFFFFFDU;  // PROC_USER_INIT_INO, include/linux/proc_ns.h
   const std::uint32_t inode = inode_of("/proc/self/ns/user");
   return inode == 0 || inode == kUserInitIno;
 }
@@ -52,7 +54,8 @@ std::uint32_t foreign_pid_namespace() {
 }
 
 std::string lockdown_mode() {
-  const std::string line = first_line("/sys/kernel/security/lockdown");  // "none [integrity] confidentiality"
+  const std::string line =
+      first_line("/sys/kernel/security/lockdown");  // "none [integrity] confidentiality"
   const std::size_t open = line.find('[');
   const std::size_t close = line.find(']');
   if (open == std::string::npos || close == std::string::npos || close < open) return {};
@@ -76,6 +79,5 @@ std::uint32_t kernel_hz() {
   if (::clock_getres(CLOCK_MONOTONIC_COARSE, &tick) != 0 || tick.tv_nsec <= 0) return 250;
   return static_cast<std::uint32_t>(std::lround(1e9 / static_cast<double>(tick.tv_nsec)));
 }
-
 
 }  // namespace tcptrail

@@ -29,14 +29,17 @@ constexpr const char* kOwn = "/proc/self/ns/net";
 constexpr const char* kNamed = "/run/netns";
 
 bool is_number(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return !text.empty() &&
+         std::all_of(
+             text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 // A range-for over a directory throws when it cannot be read on.
 template <class Look>
 void each_entry(const std::string& directory, Look&& look) {
   std::error_code gone;
-  for (std::filesystem::directory_iterator entry(directory, gone), end; !gone && entry != end; entry.increment(gone))
+  for (std::filesystem::directory_iterator entry(directory, gone), end; !gone && entry != end;
+       entry.increment(gone))
     if (!look(*entry)) return;
 }
 
@@ -66,11 +69,14 @@ namespace {
 // The rarer places. Each hit goes from `missing` to `found`.
 class Search {
  public:
-  Search(std::vector<std::uint32_t> missing, std::vector<NetNamespace>& found) : missing_(std::move(missing)), found_(found) {}
+  Search(std::vector<std::uint32_t> missing, std::vector<NetNamespace>& found)
+      : missing_(std::move(missing)), found_(found) {}
   void run() {
     if (!missing_.empty()) mounts();
-    if (!missing_.empty()) each_process("/task", [this](const std::string& thread) { try_path(thread + "/ns/net"); });
-    if (!missing_.empty()) each_process("/fd", [this](const std::string& descriptor) { try_link(descriptor); });
+    if (!missing_.empty())
+      each_process("/task", [this](const std::string& thread) { try_path(thread + "/ns/net"); });
+    if (!missing_.empty())
+      each_process("/fd", [this](const std::string& descriptor) { try_link(descriptor); });
   }
 
  private:
@@ -92,14 +98,16 @@ class Search {
     for (std::string line; std::getline(file, line);) {
       std::istringstream fields(line);
       std::string id, parent, device, root, place;
-      if (fields >> id >> parent >> device >> root >> place && root.starts_with("net:[")) try_path(without_octal(place));
+      if (fields >> id >> parent >> device >> root >> place && root.starts_with("net:["))
+        try_path(without_octal(place));
     }
   }
   static std::string without_octal(const std::string& text) {
     std::string plain;
     for (std::size_t i = 0; i < text.size(); ++i) {
       if (text[i] == '\\' && i + 3 < text.size()) {
-        plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
+        plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 +
+                                   (text[i + 3] - '0'));
         i += 3;
       } else {
         plain += text[i];
@@ -110,15 +118,19 @@ class Search {
 
   template <class Look>
   void each_process(const char* below, Look&& look) {
-    each_entry("/proc", [&](const auto& process) {
-      if (missing_.empty()) return false;
-      if (!is_number(process.path().filename().string())) return true;
-      each_entry(process.path().string() + below, [&](const auto& entry) {
-        look(entry.path().string());
-        return true;
-      });
-      return true;
-    });
+    each_entry(
+        "/proc",
+        [&](const auto& process) {
+          if (missing_.empty()) return false;
+          if (!is_number(process.path().filename().string())) return true;
+          each_entry(
+              process.path().string() + below,
+              [&](const auto& entry) {
+                look(entry.path().string());
+                return true;
+              });
+          return true;
+        });
   }
 
   std::vector<std::uint32_t> missing_;
@@ -149,17 +161,23 @@ Result<std::uint32_t> resolve_netns(const std::string& text) {
     if (const std::uint32_t inode = inode_of("/proc/" + text + "/ns/net")) return inode;
     std::uint32_t number = 0;
     const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (status == std::errc{} && number >= 0xF0000000U) return number;  // PROC_DYNAMIC_FIRST: where their inodes begin
-    return Error{"unknown network namespace " + text, "no process has this pid and no namespace this inode number",
+    if (status == std::errc{} && number >= 0xF0000000U)
+      return number;  // PROC_DYNAMIC_FIRST: where their inodes begin
+    return Error{"unknown network namespace " + text,
+                 "no process has this pid and no namespace this inode number",
                  "`ip netns list` shows names, `readlink /proc/PID/ns/net` a number", 2};
   }
-  const std::string path = text.find('/') == std::string::npos ? std::string(kNamed) + "/" + text : text;
+  const std::string path =
+      text.find('/') == std::string::npos ? std::string(kNamed) + "/" + text : text;
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (const int error = errno; !fd && error != ENOENT && error != ENOTDIR)
     return Error{"cannot open the network namespace " + text, path + ": " + std::strerror(error),
-                 error == EMFILE || error == ENFILE ? "raise the limit of open files: ulimit -n 1024" : "run as root"};
+                 error == EMFILE || error == ENFILE
+                     ? "raise the limit of open files: ulimit -n 1024"
+                     : "run as root"};
   if (fd && ::ioctl(fd.get(), NS_GET_NSTYPE) == CLONE_NEWNET) return inode_of(path);
-  return Error{"unknown network namespace " + text, path + (fd ? " is something else" : " is not there"),
+  return Error{"unknown network namespace " + text,
+               path + (fd ? " is something else" : " is not there"),
                "`ip netns list` shows the names", 2};
 }
 
@@ -174,7 +192,9 @@ bool in_net_namespace(const NetNamespace& target, const std::function<void()>& w
       const Fd there(::open(target.path.c_str(), O_RDONLY | O_CLOEXEC));
       struct stat info {};
       // The path may lead to another namespace by now: the process has gone and its pid was reused.
-      if (!there || ::fstat(there.get(), &info) != 0 || static_cast<std::uint32_t>(info.st_ino) != target.inode) return;
+      if (!there || ::fstat(there.get(), &info) != 0 ||
+          static_cast<std::uint32_t>(info.st_ino) != target.inode)
+        return;
       entered = ::setns(there.get(), CLONE_NEWNET) == 0;
       if (entered) work();
     }).join();

@@ -19,10 +19,12 @@ struct NetNamespace {
 // Every namespace that a process is in or that `ip netns` has named, the caller's first.
 std::vector<NetNamespace> list_net_namespaces();
 
-// Those of `wanted` that can be found, and maybe others. Looks only as far as it must: at the caller's own, at the list,
-// and then wherever else a namespace may live: a bind mount, an open descriptor, a single thread.
+// Those of `wanted` that can be found, and maybe others. Looks only as far as it must: at the
+// caller's own, at the list, and then wherever else a namespace may live: a bind mount, an open
+// descriptor, a single thread.
 std::vector<NetNamespace> namespaces_with(const std::vector<std::uint32_t>& wanted);
-// Whether a namespace that namespaces_with() does not find is gone: we may look into every process, and see all of them.
+// Whether a namespace that namespaces_with() does not find is gone: we may look into every process,
+// and see all of them.
 bool can_find_every_netns();
 std::uint32_t own_netns();
 
@@ -31,8 +33,9 @@ std::uint32_t own_netns();
 Result<std::uint32_t> resolve_netns(const std::string& text);
 
 // Runs `work` in a network namespace; false = not run: it has vanished, or may not be entered.
-// In another one than the caller's this is done by a thread of its own: a process whose first thread is there belongs to
-// it for `ip netns pids`, and scripts that clean up kill what that lists.
+// In another one than the caller's this is done by a thread of its own: a process whose first
+// thread is there belongs to it for `ip netns pids`, and scripts that clean up kill what that
+// lists.
 bool in_net_namespace(const NetNamespace& target, const std::function<void()>& work);
 
 }  // namespace tcptrail

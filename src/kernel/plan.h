@@ -22,7 +22,7 @@ struct PlanRequest {
 struct PlannedProgram {
   std::string_view name;  // as in the BPF object
   bool load = false;
-  std::string why_not;    // empty when it loads
+  std::string why_not;  // empty when it loads
 };
 
 struct Plan {

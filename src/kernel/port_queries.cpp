@@ -59,7 +59,8 @@ std::optional<Route> look_up(const Address& address, Family family) {
   alignas(nlmsghdr) char reply[4096];
   const ssize_t n = ::recv(fd.get(), reply, sizeof reply, 0);
   const auto* header = reinterpret_cast<const nlmsghdr*>(reply);
-  if (n < 0 || !NLMSG_OK(header, static_cast<std::size_t>(n)) || header->nlmsg_type != RTM_NEWROUTE) return std::nullopt;
+  if (n < 0 || !NLMSG_OK(header, static_cast<std::size_t>(n)) || header->nlmsg_type != RTM_NEWROUTE)
+    return std::nullopt;
   const auto* route = static_cast<const rtmsg*>(NLMSG_DATA(header));
   Route found;
   found.type = route->rtm_type;
@@ -101,7 +102,8 @@ PortSysctls read_port_sysctls() {
   // 1000 ms after the timestamp at the latest.
   s.tw_reuse_delay_ms = number_in(v4 + "tcp_tw_reuse_delay").value_or(999);
   s.autobind_reuse = number_in(v4 + "ip_autobind_reuse").value_or(0) != 0;
-  s.unprivileged_port_start = static_cast<unsigned>(number_in(v4 + "ip_unprivileged_port_start").value_or(1024));
+  s.unprivileged_port_start =
+      static_cast<unsigned>(number_in(v4 + "ip_unprivileged_port_start").value_or(1024));
   const auto bindv6only = number_in(std::string(kIpv6) + "bindv6only");
   s.ipv6 = bindv6only.has_value();
   s.bindv6only = bindv6only.value_or(0) != 0;
@@ -111,11 +113,13 @@ PortSysctls read_port_sysctls() {
 bool address_is_bindable(const Address& address, Family family) {
   if (address == Address{}) return true;
   const bool ipv4 = family == Family::kIpv4;
-  if (number_in(std::string(ipv4 ? kIpv4 : kIpv6) + "ip_nonlocal_bind").value_or(0) != 0) return true;
+  if (number_in(std::string(ipv4 ? kIpv4 : kIpv6) + "ip_nonlocal_bind").value_or(0) != 0)
+    return true;
   const auto route = look_up(address, family);
   if (!route) return false;
   // inet_addr_valid_or_nonlocal() lets IPv4 broadcast and multicast addresses pass.
-  return route->type == RTN_LOCAL || (ipv4 && (route->type == RTN_BROADCAST || route->type == RTN_MULTICAST));
+  return route->type == RTN_LOCAL ||
+         (ipv4 && (route->type == RTN_BROADCAST || route->type == RTN_MULTICAST));
 }
 
 std::optional<Address> source_address_to(const Address& address, Family family) {
@@ -130,7 +134,8 @@ bool may_bind_low_ports(std::uint32_t uid) {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
     constexpr unsigned kNetBindService = 10;  // CAP_NET_BIND_SERVICE
-    if (line.starts_with("CapEff:")) return (std::strtoull(line.c_str() + 7, nullptr, 16) >> kNetBindService & 1) != 0;
+    if (line.starts_with("CapEff:"))
+      return (std::strtoull(line.c_str() + 7, nullptr, 16) >> kNetBindService & 1) != 0;
   }
   return uid == 0;
 }

@@ -5,8 +5,8 @@
 
 #include <optional>
 
-#include "tcp/address.h"
 #include "ports/port_rules.h"
+#include "tcp/address.h"
 
 namespace tcptrail {
 

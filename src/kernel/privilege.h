@@ -16,12 +16,14 @@ struct PrivilegeNeeds {
   bool other_namespaces = false;
   // open_by_handle_at(2): the name of a cgroup from its id.
   bool cgroup_names = false;
-  // A BPF object to ask, to find out whether this kernel wants CAP_BPF for it (before Linux 5.19 it does).
+  // A BPF object to ask, to find out whether this kernel wants CAP_BPF for it (before Linux 5.19 it
+  // does).
   int bpf_fd = -1;
 };
 
-// Drops every other capability, sets no_new_privs, and leaves only the system calls that a run makes
-// after this point. Returns the names of the capabilities that stay. No privilege at all is no error.
+// Drops every other capability, sets no_new_privs, and leaves only the system calls that a run
+// makes after this point. Returns the names of the capabilities that stay. No privilege at all is
+// no error.
 Result<std::vector<std::string>> drop_privileges(const PrivilegeNeeds& needs);
 
 }  // namespace tcptrail

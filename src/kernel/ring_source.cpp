@@ -15,7 +15,8 @@ namespace {
 constexpr std::uint64_t kStragglersNs = 10'000;
 
 Error cannot_map(int error) {
-  return {"cannot map the ring buffer", std::strerror(error), "use a smaller --ring-size, or raise the limit of the address space (ulimit -v)"};
+  return {"cannot map the ring buffer", std::strerror(error),
+          "use a smaller --ring-size, or raise the limit of the address space (ulimit -v)"};
 }
 }  // namespace
 
@@ -24,7 +25,8 @@ Result<Ring> Ring::open(int map_fd, std::size_t size) {
   void* consumer = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
   if (consumer == MAP_FAILED) return cannot_map(errno);
   // The kernel maps the data twice in a row, so that a record never wraps.
-  void* producer = ::mmap(nullptr, page + 2 * size, PROT_READ, MAP_SHARED, map_fd, static_cast<off_t>(page));
+  void* producer =
+      ::mmap(nullptr, page + 2 * size, PROT_READ, MAP_SHARED, map_fd, static_cast<off_t>(page));
   if (producer == MAP_FAILED) {
     const int error = errno;
     ::munmap(consumer, page);
@@ -41,7 +43,11 @@ Ring::Ring(std::size_t size, void* consumer, void* producer)
       data_(static_cast<const std::byte*>(producer) + page_) {}
 
 Ring::Ring(Ring&& other) noexcept
-    : mask_(other.mask_), page_(other.page_), consumer_(std::exchange(other.consumer_, nullptr)), producer_(other.producer_), data_(other.data_) {}
+    : mask_(other.mask_),
+      page_(other.page_),
+      consumer_(std::exchange(other.consumer_, nullptr)),
+      producer_(other.producer_),
+      data_(other.data_) {}
 
 Ring::~Ring() {
   if (consumer_ == nullptr) return;
@@ -49,7 +55,8 @@ Ring::~Ring() {
   ::munmap(const_cast<std::byte*>(data_) - page_, page_ + 2 * (mask_ + 1));
 }
 
-Result<RingSource> RingSource::open(std::span<const int> map_fds, std::size_t size, volatile std::uint32_t* sleeping) {
+Result<RingSource> RingSource::open(std::span<const int> map_fds, std::size_t size,
+                                    volatile std::uint32_t* sleeping) {
   std::vector<Ring> rings;
   rings.reserve(map_fds.size());
   for (const int map_fd : map_fds) {
@@ -60,13 +67,16 @@ Result<RingSource> RingSource::open(std::span<const int> map_fds, std::size_t si
   return RingSource(std::move(rings), sleeping);
 }
 
-std::uint64_t RingSource::complete_until() const { return rings_.size() == 1 ? Ring::kNone : boot_now_ns() - kStragglersNs; }
+std::uint64_t RingSource::complete_until() const {
+  return rings_.size() == 1 ? Ring::kNone : boot_now_ns() - kStragglersNs;
+}
 
 bool RingSource::prepare_to_sleep() {
   *sleeping_ = 1;
   // The programs look at the word after a full fence; so do we look at the positions.
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (std::all_of(rings_.begin(), rings_.end(), [](const Ring& ring) { return ring.empty(); })) return true;
+  if (std::all_of(rings_.begin(), rings_.end(), [](const Ring& ring) { return ring.empty(); }))
+    return true;
   *sleeping_ = 0;
   return false;
 }

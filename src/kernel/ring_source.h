@@ -38,7 +38,9 @@ class Ring {
   Ring(const Ring&) = delete;
   ~Ring();
 
-  [[nodiscard]] bool empty() const { return producer_->load(std::memory_order_acquire) == position_; }
+  [[nodiscard]] bool empty() const {
+    return producer_->load(std::memory_order_acquire) == position_;
+  }
 
   // What is there now has been handed out.
   void mark() { mark_ = producer_->load(std::memory_order_acquire); }
@@ -49,7 +51,8 @@ class Ring {
     end_ = producer_->load(std::memory_order_acquire);
     find();
   }
-  // Before which the next record must be handed out; kNone = no record, kBusy = it is still being written.
+  // Before which the next record must be handed out; kNone = no record, kBusy = it is still being
+  // written.
   [[nodiscard]] std::uint64_t time() const { return time_; }
   [[nodiscard]] std::span<const std::byte> record() const { return record_; }
   void next() {
@@ -77,13 +80,17 @@ class Ring {
   static constexpr std::uint32_t kBusyBit = 1U << 31;     // BPF_RINGBUF_BUSY_BIT
   static constexpr std::uint32_t kDiscardBit = 1U << 30;  // BPF_RINGBUF_DISCARD_BIT
   static constexpr std::size_t kHeaderSize = 8;           // BPF_RINGBUF_HDR_SZ
-  static constexpr std::uint64_t kAhead = 512;            // some five records: as long as a fetch from memory takes
+  static constexpr std::uint64_t kAhead =
+      512;  // some five records: as long as a fetch from memory takes
 
   Ring(std::size_t size, void* consumer, void* producer);
 
-  static std::uint64_t room(std::size_t size) { return (size + kHeaderSize + 7) & ~std::uint64_t{7}; }
+  static std::uint64_t room(std::size_t size) {
+    return (size + kHeaderSize + 7) & ~std::uint64_t{7};
+  }
   [[nodiscard]] std::uint32_t length(std::uint64_t position) const {
-    return __atomic_load_n(reinterpret_cast<const std::uint32_t*>(data_ + (position & mask_)), __ATOMIC_ACQUIRE);
+    return __atomic_load_n(reinterpret_cast<const std::uint32_t*>(data_ + (position & mask_)),
+                           __ATOMIC_ACQUIRE);
   }
   // Every record begins with its time.
   [[nodiscard]] std::uint64_t time_of(std::uint64_t position) const {
@@ -126,7 +133,8 @@ class Ring {
 class RingSource {
  public:
   // `sleeping` is the programs' consumer_sleeping word.
-  static Result<RingSource> open(std::span<const int> map_fds, std::size_t size, volatile std::uint32_t* sleeping);
+  static Result<RingSource> open(std::span<const int> map_fds, std::size_t size,
+                                 volatile std::uint32_t* sleeping);
 
   // Hands each finished record but those of the last 10 us to `take(std::span<const
   // std::byte>)`, until there are no more, one is still being written, or `take` returns
@@ -135,13 +143,16 @@ class RingSource {
   template <class Take, class Soon>
   std::size_t drain(Take&& take, Soon&& soon) {
     std::size_t count = hand_out(take, soon);
-    for (const std::uint64_t now = boot_now_ns(); count == 0 && too_young_ && complete_until() <= now;) count = hand_out(take, soon);
+    for (const std::uint64_t now = boot_now_ns();
+         count == 0 && too_young_ && complete_until() <= now;)
+      count = hand_out(take, soon);
     return count;
   }
 
   template <class Take>
   std::size_t drain(Take&& take) {
-    return drain(take, [](std::span<const std::byte>) {});
+    return drain(
+        take, [](std::span<const std::byte>) {});
   }
 
   // Calls `drain`, which calls drain(), until all that is in the rings now has been read. A record
@@ -151,7 +162,9 @@ class RingSource {
   void drain_all(Drain&& drain) {
     for (Ring& ring : rings_) ring.mark();
     drain();
-    while ((held_up_ || too_young_) && !std::all_of(rings_.begin(), rings_.end(), [](const Ring& ring) { return ring.past_mark(); })) {
+    while ((held_up_ || too_young_) &&
+           !std::all_of(rings_.begin(), rings_.end(),
+                        [](const Ring& ring) { return ring.past_mark(); })) {
       ::sched_yield();
       drain();
     }
@@ -163,7 +176,8 @@ class RingSource {
   void awake() { *sleeping_ = 0; }
 
  private:
-  RingSource(std::vector<Ring> rings, volatile std::uint32_t* sleeping) : rings_(std::move(rings)), sleeping_(sleeping) {}
+  RingSource(std::vector<Ring> rings, volatile std::uint32_t* sleeping)
+      : rings_(std::move(rings)), sleeping_(sleeping) {}
   [[nodiscard]] std::uint64_t complete_until() const;
 
   template <class Take, class Soon>

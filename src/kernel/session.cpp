@@ -17,8 +17,8 @@
 #include "kernel/diagnose.h"
 #include "kernel/machine.h"
 #include "kernel/netns.h"
-#include "kernel/wait_any.h"
 #include "kernel/tracefs.h"
+#include "kernel/wait_any.h"
 #include "tcptrail/event.h"
 #include "tcptrail_classic.skel.h"
 #include "tcptrail_timewait.skel.h"
@@ -30,7 +30,7 @@ namespace {
 constexpr std::size_t kMostRings = 16;  // that the programs know
 constexpr std::size_t kLeastRingBytes = 64 * 1024;
 
-bool g_verbose = false;        // libbpf's print callback has no context argument
+bool g_verbose = false;  // libbpf's print callback has no context argument
 std::string g_last_libbpf_line;
 
 int on_libbpf_print(libbpf_print_level level, const char* format, va_list arguments) {
@@ -44,13 +44,17 @@ int on_libbpf_print(libbpf_print_level level, const char* format, va_list argume
   char line[512];
   const int n = std::vsnprintf(line, sizeof line, format, arguments);
   if (level == LIBBPF_WARN && n > 0) {
-    std::string_view text(line, std::min<std::size_t>(static_cast<std::size_t>(n), sizeof line - 1));
+    std::string_view text(line,
+                          std::min<std::size_t>(static_cast<std::size_t>(n), sizeof line - 1));
     while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
-    // The verifier's log is for -v; the sentence around it is enough otherwise. What follows it only says
-    // that something failed, or advises (memlock) what does not help.
+    // The verifier's log is for -v; the sentence around it is enough otherwise. What follows it
+    // only says that something failed, or advises (memlock) what does not help.
     if (text.starts_with("libbpf: ")) text.remove_prefix(8);
-    const bool says_nothing = text.find("skeleton") != std::string_view::npos || text.find("failed to load object") != std::string_view::npos ||
-                              text.find("RLIMIT_MEMLOCK") != std::string_view::npos || text.find("permission error while running as root") != std::string_view::npos;
+    const bool says_nothing =
+        text.find("skeleton") != std::string_view::npos ||
+        text.find("failed to load object") != std::string_view::npos ||
+        text.find("RLIMIT_MEMLOCK") != std::string_view::npos ||
+        text.find("permission error while running as root") != std::string_view::npos;
     if (!says_nothing && text.find('\n') == std::string_view::npos) g_last_libbpf_line = text;
   }
   return n;
@@ -80,7 +84,9 @@ class Session::Programs {
   [[nodiscard]] bpf_object* object() const { return typed_ ? typed_->obj : classic_->obj; }
   // Not bpf_object__load(): only the skeleton maps .bss to the kernel's memory.
   // libbpf that takes the kernel for one without global data loads, and maps nothing.
-  [[nodiscard]] bool mapped() const { return typed_ ? typed_->bss != nullptr : classic_->bss != nullptr; }
+  [[nodiscard]] bool mapped() const {
+    return typed_ ? typed_->bss != nullptr : classic_->bss != nullptr;
+  }
   int load() {
     if (!core_btf_.fill(object())) return -errno;
     return typed_ ? tcptrail_typed__load(typed_.get()) : tcptrail_classic__load(classic_.get());
@@ -98,7 +104,8 @@ class Session::Programs {
   [[nodiscard]] bpf_map* ring(std::size_t n) const { return find_ring(object(), n); }
   [[nodiscard]] bpf_map* tree() const { return typed_ ? typed_->maps.tree : classic_->maps.tree; }
   [[nodiscard]] volatile std::uint32_t* sleeping() const {
-    return typed_ ? &typed_->data_shared->consumer_sleeping : &classic_->data_shared->consumer_sleeping;
+    return typed_ ? &typed_->data_shared->consumer_sleeping
+                  : &classic_->data_shared->consumer_sleeping;
   }
   void look_at(bool minisockets_only, std::uint32_t netns) {
     if (!typed_) return;
@@ -128,7 +135,8 @@ class Session::Programs {
   template <class Set>
   Result<std::vector<BpfLink>> add_hooks(Set&& set, std::size_t rings) {
     const auto failure = [](int error, const std::string& what) {
-      return Error{what, std::strerror(error) + (g_last_libbpf_line.empty() ? "" : "; " + g_last_libbpf_line)};
+      return Error{what, std::strerror(error) +
+                             (g_last_libbpf_line.empty() ? "" : "; " + g_last_libbpf_line)};
     };
     const CoreBtf core_btf;
     LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = core_btf.path());
@@ -136,17 +144,19 @@ class Session::Programs {
     if (!hooks) return failure(errno, "cannot open");
     set(*hooks->rodata);
     // Where it is missing, tw_rearm sees as much.
-    const bool born = hooks->rodata->births_wanted && libbpf_find_vmlinux_btf_id("inet_twsk_hashdance_schedule", BPF_TRACE_FEXIT) > 0;
+    const bool born =
+        hooks->rodata->births_wanted &&
+        libbpf_find_vmlinux_btf_id("inet_twsk_hashdance_schedule", BPF_TRACE_FEXIT) > 0;
     bpf_program__set_autoload(hooks->progs.tw_born, born);
     bpf_map__set_autocreate(hooks->maps.tree, false);
     int error = 0;
-    for (std::size_t n = 0; n < kMostRings; ++n) {
+    for (std::size_t n = 0; n < kMostRings; ++n)
       if (n >= rings)
         bpf_map__set_autocreate(find_ring(hooks->obj, n), false);
       else if (error == 0)
         error = bpf_map__reuse_fd(find_ring(hooks->obj, n), bpf_map__fd(ring(n)));
-    }
-    if (error == 0) error = bpf_map__reuse_fd(hooks->maps.data_shared, bpf_map__fd(typed_->maps.data_shared));
+    if (error == 0)
+      error = bpf_map__reuse_fd(hooks->maps.data_shared, bpf_map__fd(typed_->maps.data_shared));
     if (error == 0 && !core_btf.fill(hooks->obj)) error = -errno;
     if (error == 0) error = tcptrail_timewait__load(hooks.get());
     if (error != 0) return failure(-error, "cannot load");
@@ -155,7 +165,8 @@ class Session::Programs {
     bpf_object__for_each_program(program, hooks->obj) {
       if (!bpf_program__autoload(program)) continue;
       bpf_link* link = bpf_program__attach_trace(program);
-      if (link == nullptr) return failure(errno, std::string("cannot attach ") + bpf_program__name(program));
+      if (link == nullptr)
+        return failure(errno, std::string("cannot attach ") + bpf_program__name(program));
       links.emplace_back(link);
     }
     hooks_ = std::move(hooks);
@@ -175,7 +186,8 @@ template <std::size_t N>
 void set_ports(__u64 (&bits)[N], __u32& on, const PortSet& ports) {
   on = ports.empty() ? 0 : 1;
   for (const PortRange& range : ports.ranges)
-    for (unsigned port = range.first; port <= range.last; ++port) bits[port >> 6] |= 1ULL << (port & 63);
+    for (unsigned port = range.first; port <= range.last; ++port)
+      bits[port >> 6] |= 1ULL << (port & 63);
 }
 
 // More prefixes than the program looks at: the loader alone decides.
@@ -186,7 +198,8 @@ void set_prefixes(Slot (&list)[N], __u32& count, const std::vector<Prefix>& pref
   for (const Prefix& prefix : prefixes) {
     std::uint8_t value[16] = {};
     std::uint8_t mask[16] = {};
-    for (unsigned bit = 0; bit < prefix.length; ++bit) mask[bit / 8] = static_cast<std::uint8_t>(mask[bit / 8] | (0x80U >> (bit % 8)));
+    for (unsigned bit = 0; bit < prefix.length; ++bit)
+      mask[bit / 8] = static_cast<std::uint8_t>(mask[bit / 8] | (0x80U >> (bit % 8)));
     for (std::size_t i = 0; i < 16; ++i) value[i] = prefix.address.bytes[i] & mask[i];
     Slot& slot = list[count++];
     std::memcpy(&slot.value[0], value, 8);
@@ -199,7 +212,9 @@ void set_prefixes(Slot (&list)[N], __u32& count, const std::vector<Prefix>& pref
 
 template <class Rodata>
 void set_filters(Rodata& ro, const Filters& filters) {
-  ro.want_family = filters.family == FamilyFilter::kIpv4 ? 4 : filters.family == FamilyFilter::kIpv6 ? 6 : 0;
+  ro.want_family = filters.family == FamilyFilter::kIpv4   ? 4
+                   : filters.family == FamilyFilter::kIpv6 ? 6
+                                                           : 0;
   set_ports(ro.lport_bits, ro.lport_on, filters.lports);
   set_ports(ro.rport_bits, ro.rport_on, filters.rports);
   set_prefixes(ro.laddrs, ro.laddr_count, filters.laddrs);
@@ -215,10 +230,12 @@ void set_filters(Rodata& ro, const Filters& filters) {
   if (filters.cgroup_ids.size() == 1) ro.want_cgroup = filters.cgroup_ids.front();
 }
 
-// One for each CPU, or for each group of them: a power of two, of which none is small. A CPU that comes later shares one.
+// One for each CPU, or for each group of them: a power of two, of which none is small. A CPU that
+// comes later shares one.
 std::size_t ring_count(std::size_t total_bytes) {
   const auto cpus = static_cast<std::size_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
-  return std::clamp<std::size_t>(total_bytes / kLeastRingBytes, 1, std::min(std::bit_ceil(cpus), kMostRings));
+  return std::clamp<std::size_t>(total_bytes / kLeastRingBytes, 1,
+                                 std::min(std::bit_ceil(cpus), kMostRings));
 }
 
 }  // namespace
@@ -239,7 +256,7 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
 
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, programs.object())
-    bpf_program__set_autoload(program, plan.loads(bpf_program__name(program)));
+      bpf_program__set_autoload(program, plan.loads(bpf_program__name(program)));
 
   const std::size_t rings = ring_count(options.ring_bytes);
   const std::size_t ring_bytes = options.ring_bytes / rings;
@@ -265,16 +282,20 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
   if (const int error = programs.load(); error != 0) {
     // The verifier says EINVAL to a helper that lockdown takes away.
     if (error == -EINVAL && !plan.probe_reads && !plan.task_btf)
-      return Error{"cannot load BPF programs",
-                   "the kernel forbids reading its memory (lockdown=confidentiality), and without tp_btf and task_btf there is no other way",
-                   "boot with lockdown=integrity, or use Linux 5.11 or later without --deny-feature"};
+      return Error{
+          "cannot load BPF programs",
+          "the kernel forbids reading its memory (lockdown=confidentiality), and without tp_btf "
+          "and task_btf there is no other way",
+          "boot with lockdown=integrity, or use Linux 5.11 or later without --deny-feature"};
     return explain_load_failure(-error, g_last_libbpf_line);
   }
-  if (!programs.mapped()) return explain_load_failure(ENOMEM, "the kernel refused a map for the programs' variables");
+  if (!programs.mapped())
+    return explain_load_failure(ENOMEM, "the kernel refused a map for the programs' variables");
 
   if (options.command_pid != 0) {
     const __u8 one = 1;
-    bpf_map__update_elem(programs.tree(), &options.command_pid, sizeof options.command_pid, &one, sizeof one, BPF_ANY);
+    bpf_map__update_elem(programs.tree(), &options.command_pid, sizeof options.command_pid, &one,
+                         sizeof one, BPF_ANY);
   }
   std::vector<int> ring_fds;
   for (std::size_t n = 0; n < rings; ++n) ring_fds.push_back(bpf_map__fd(programs.ring(n)));
@@ -282,7 +303,9 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
   if (!ring) return ring.error();
   session->ring_ = std::make_unique<RingSource>(std::move(*ring));
   session->bell_ = wait_any(ring_fds);
-  if (!session->bell_) return Error{"cannot wait for the ring buffer", std::strerror(errno), "raise the limit of open files: ulimit -n 1024"};
+  if (!session->bell_)
+    return Error{"cannot wait for the ring buffer", std::strerror(errno),
+                 "raise the limit of open files: ulimit -n 1024"};
 
   struct Classic {
     const char* program;
@@ -292,12 +315,13 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
   };
   static constexpr const char* kNoAccept = "a passive connection's owner is known when it closes";
   static constexpr const char* kNoRefused = "some refused calls are not seen";
-  static constexpr Classic kClassic[] = {{"set_state", "sock", "inet_sock_set_state", nullptr},
-                                         {"destroy", "tcp", "tcp_destroy_sock", nullptr},
-                                         {"accept4_return", "syscalls", "sys_exit_accept4", kNoAccept},
-                                         {"accept_return", "syscalls", "sys_exit_accept", kNoAccept},
-                                         {"bind_return", "syscalls", "sys_exit_bind", kNoRefused},
-                                         {"listen_return", "syscalls", "sys_exit_listen", kNoRefused}};
+  static constexpr Classic kClassic[] = {
+      {"set_state", "sock", "inet_sock_set_state", nullptr},
+      {"destroy", "tcp", "tcp_destroy_sock", nullptr},
+      {"accept4_return", "syscalls", "sys_exit_accept4", kNoAccept},
+      {"accept_return", "syscalls", "sys_exit_accept", kNoAccept},
+      {"bind_return", "syscalls", "sys_exit_bind", kNoRefused},
+      {"listen_return", "syscalls", "sys_exit_listen", kNoRefused}};
   for (const Classic& c : kClassic) {
     const bpf_program* classic = programs.program(c.program);
     if (!plan.loads(c.program) || bpf_program__type(classic) != BPF_PROG_TYPE_TRACEPOINT) continue;
@@ -308,17 +332,23 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
     else
       session->links_.push_back(std::move(*link));
   }
-  for (const char* name : {"send_reset", "receive_reset", "destroy", "process_fork", "accept_hook", "bind_hook", "bind6_hook", "listen_hook", "set_state", "set_state_again"}) {
+  for (const char* name :
+       {"send_reset", "receive_reset", "destroy", "process_fork", "accept_hook", "bind_hook",
+        "bind6_hook", "listen_hook", "set_state", "set_state_again"}) {
     const bpf_program* found = programs.program(name);
-    if (found == nullptr || !plan.loads(name) || bpf_program__type(found) == BPF_PROG_TYPE_TRACEPOINT) continue;
-    bpf_link* link = bpf_program__attach(found);  // tp_btf or fentry, or raw_tp in the classic object
+    if (found == nullptr || !plan.loads(name) ||
+        bpf_program__type(found) == BPF_PROG_TYPE_TRACEPOINT)
+      continue;
+    bpf_link* link =
+        bpf_program__attach(found);  // tp_btf or fentry, or raw_tp in the classic object
     if (link == nullptr) return explain_load_failure(errno, std::string("attaching ") + name);
     session->links_.push_back(BpfLink(link));
   }
   if (plan.timewait_hooks) {
     Result<std::vector<BpfLink>> links = programs.add_hooks(configure, rings);
     if (!links)
-      session->warnings_.push_back("the hooks at minisockets: " + links.error().what + " (" + links.error().why +
+      session->warnings_.push_back("the hooks at minisockets: " + links.error().what + " (" +
+                                   links.error().why +
                                    "): the end of a TIME_WAIT is found by looking again");
     else
       std::move(links->begin(), links->end(), std::back_inserter(session->links_));
@@ -326,7 +356,10 @@ Result<std::unique_ptr<Session>> Session::start(const Plan& plan, const SessionO
   return session;
 }
 
-Result<std::unique_ptr<Session>> Session::start(Features& features, Plan& plan, const PlanRequest& request, std::vector<std::string> denied, const SessionOptions& options) {
+Result<std::unique_ptr<Session>> Session::start(Features& features, Plan& plan,
+                                                const PlanRequest& request,
+                                                std::vector<std::string> denied,
+                                                const SessionOptions& options) {
   Result<std::unique_ptr<Session>> session = start(plan, options);
   if (session || !plan.socket_hooks) return session;
   const Error refusal = session.error();
@@ -335,7 +368,8 @@ Result<std::unique_ptr<Session>> Session::start(Features& features, Plan& plan, 
   Plan smaller = make_plan(fewer, request);
   session = start(smaller, options);
   if (!session) return session;  // it was something else
-  (*session)->warnings_.push_back("the hooks at sockets: " + refusal.what + " (" + refusal.why + "): system call tracepoints take their place");
+  (*session)->warnings_.push_back("the hooks at sockets: " + refusal.what + " (" + refusal.why +
+                                  "): system call tracepoints take their place");
   fewer.turn_off(Feature::kSocketHooks, refusal.what + " (" + refusal.why + ")");
   features = std::move(fewer);
   plan = std::move(smaller);
@@ -366,11 +400,13 @@ std::uint64_t Session::lost_other() const { return programs_->lost_other(); }
 std::uint64_t Session::lost_nested(std::uint64_t duplicates) const {
   bpf_prog_info info{};
   __u32 size = sizeof info;
-  if (bpf_obj_get_info_by_fd(bpf_program__fd(programs_->program("set_state")), &info, &size) != 0) return lost_nested_;
+  if (bpf_obj_get_info_by_fd(bpf_program__fd(programs_->program("set_state")), &info, &size) != 0)
+    return lost_nested_;
   const std::uint64_t recovered = programs_->recovered();
   const std::uint64_t really = recovered > duplicates ? recovered - duplicates : 0;
   // Two counters that are read one after the other: what has been reported as lost stays lost.
-  if (info.recursion_misses > really) lost_nested_ = std::max<std::uint64_t>(lost_nested_, info.recursion_misses - really);
+  if (info.recursion_misses > really)
+    lost_nested_ = std::max<std::uint64_t>(lost_nested_, info.recursion_misses - really);
   return lost_nested_;
 }
 
@@ -400,33 +436,39 @@ bool read_to_end(const Fd& iterator, const std::function<void()>& drain) {
 // Of a namespace that no path leads to: a socket alone keeps one alive too.
 bool Session::is_gone(std::uint32_t netns) {
   if (!can_find_every_netns()) return false;
-  return !holders_ || !programs_->holds_socket(netns, [this] { return read_to_end(create_iterator(programs_->program("seen_holders")), [] {}); });
+  return !holders_ || !programs_->holds_socket(netns, [this] {
+    return read_to_end(create_iterator(programs_->program("seen_holders")), [] {});
+  });
 }
 
 // Finding one takes a walk through /proc: where it was found is remembered.
-std::vector<NetNamespace> Session::find_namespaces(const std::vector<std::uint32_t>& wanted, SnapshotScope& scope) {
+std::vector<NetNamespace> Session::find_namespaces(const std::vector<std::uint32_t>& wanted,
+                                                   SnapshotScope& scope) {
   if (wanted.empty()) return list_net_namespaces();
-  std::erase_if(netns_known_, [](const NetNamespace& netns) { return inode_of(netns.path) != netns.inode; });
+  std::erase_if(
+      netns_known_, [](const NetNamespace& netns) { return inode_of(netns.path) != netns.inode; });
   const auto known = [&](std::uint32_t inode) {
-    return std::find_if(netns_known_.begin(), netns_known_.end(), [&](const NetNamespace& netns) { return netns.inode == inode; });
+    return std::find_if(netns_known_.begin(), netns_known_.end(),
+                        [&](const NetNamespace& netns) { return netns.inode == inode; });
   };
   std::vector<std::uint32_t> missing;
   for (const std::uint32_t inode : wanted)
     if (known(inode) == netns_known_.end()) missing.push_back(inode);
   if (!missing.empty())
     for (NetNamespace& netns : namespaces_with(missing))
-      if (std::find(missing.begin(), missing.end(), netns.inode) != missing.end()) netns_known_.push_back(std::move(netns));
+      if (std::find(missing.begin(), missing.end(), netns.inode) != missing.end())
+        netns_known_.push_back(std::move(netns));
   std::vector<NetNamespace> found;
-  for (const std::uint32_t inode : wanted) {
+  for (const std::uint32_t inode : wanted)
     if (const auto netns = known(inode); netns != netns_known_.end())
       found.push_back(*netns);
     else
       (is_gone(inode) ? scope.netns_gone : scope.netns_refused).push_back(inode);
-  }
   return found;
 }
 
-SnapshotScope Session::snapshot(const SnapshotRequest& request, const std::function<void()>& drain) {
+SnapshotScope Session::snapshot(const SnapshotRequest& request,
+                                const std::function<void()>& drain) {
   SnapshotScope scope;
   scope.minisockets_only = request.minisockets_only;
   if (!snapshot_) return scope;
@@ -443,7 +485,8 @@ SnapshotScope Session::snapshot(const SnapshotRequest& request, const std::funct
       scope.netns_refused.push_back(netns.inode);
     } else if (!wanted.empty()) {
       // The process has gone whose namespace it was; perhaps it was not the only one.
-      for (NetNamespace& again : find_namespaces({netns.inode}, scope)) namespaces.push_back(std::move(again));
+      for (NetNamespace& again : find_namespaces({netns.inode}, scope))
+        namespaces.push_back(std::move(again));
       programs_->look_at(request.minisockets_only, 0);
     }
   }
@@ -452,7 +495,8 @@ SnapshotScope Session::snapshot(const SnapshotRequest& request, const std::funct
     read_to_end(create_iterator(programs_->program("seen_holders")), drain);
   }
   ring().drain_all(drain);  // what is read later would be missing
-  for (auto* list : {&scope.netns_read, &scope.netns_refused, &scope.netns_gone}) std::sort(list->begin(), list->end());
+  for (auto* list : {&scope.netns_read, &scope.netns_refused, &scope.netns_gone})
+    std::sort(list->begin(), list->end());
   return scope;
 }
 

@@ -10,20 +10,20 @@
 #include <string>
 #include <vector>
 
-#include "tcp/model_input.h"
-#include "tcp/filter.h"
 #include "kernel/features.h"
 #include "kernel/handles.h"
 #include "kernel/netns.h"
 #include "kernel/plan.h"
 #include "kernel/ring_source.h"
+#include "tcp/filter.h"
+#include "tcp/model_input.h"
 #include "util/result.h"
 
 namespace tcptrail {
 
 struct SessionOptions {
   Filters filters;
-  std::size_t ring_bytes = 0;  // a power of two, divided among the rings
+  std::size_t ring_bytes = 0;     // a power of two, divided among the rings
   std::uint32_t command_pid = 0;  // -- CMD; 0 = none
   bool verbose = false;           // libbpf's own messages to stderr
 };
@@ -38,10 +38,13 @@ class Session {
   // Loads and attaches what the plan says. A program that the plan wants and the
   // kernel refuses is an error that names it.
   static Result<std::unique_ptr<Session>> start(const Plan& plan, const SessionOptions& options);
-  // The same, but that a kernel which refuses a program of socket_hooks, although it was found to allow them, is asked
-  // once more without: a warning says so. `features` and `plan` are then those of the session; `denied` as for
-  // probe_features().
-  static Result<std::unique_ptr<Session>> start(Features& features, Plan& plan, const PlanRequest& request, std::vector<std::string> denied, const SessionOptions& options);
+  // The same, but that a kernel which refuses a program of socket_hooks, although it was found to
+  // allow them, is asked once more without: a warning says so. `features` and `plan` are then those
+  // of the session; `denied` as for probe_features().
+  static Result<std::unique_ptr<Session>> start(Features& features, Plan& plan,
+                                                const PlanRequest& request,
+                                                std::vector<std::string> denied,
+                                                const SessionOptions& options);
   ~Session();
 
   RingSource& ring() { return *ring_; }
@@ -71,7 +74,8 @@ class Session {
  private:
   class Programs;
   Session() = default;
-  [[nodiscard]] std::vector<NetNamespace> find_namespaces(const std::vector<std::uint32_t>& wanted, SnapshotScope& scope);
+  [[nodiscard]] std::vector<NetNamespace> find_namespaces(const std::vector<std::uint32_t>& wanted,
+                                                          SnapshotScope& scope);
   [[nodiscard]] bool is_gone(std::uint32_t netns);
 
   std::unique_ptr<Programs> programs_;

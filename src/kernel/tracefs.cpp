@@ -17,7 +17,8 @@ namespace {
 Fd private_tracefs() {
   const Fd context(static_cast<int>(::syscall(SYS_fsopen, "tracefs", FSOPEN_CLOEXEC)));
   if (!context) return {};
-  if (::syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) return {};
+  if (::syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
+    return {};
   return Fd(static_cast<int>(::syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, 0)));
 }
 
@@ -37,15 +38,18 @@ Result<std::uint64_t> tracepoint_id(const std::string& category, const std::stri
   const Fd file = open_event_file(relative);
   const int error = errno;
   char text[32] = {};
-  if (file && ::read(file.get(), text, sizeof text - 1) > 0) return std::strtoull(text, nullptr, 10);
+  if (file && ::read(file.get(), text, sizeof text - 1) > 0)
+    return std::strtoull(text, nullptr, 10);
   const std::string what = "cannot find the tracepoint " + category + ":" + name;
   if (error == EACCES || error == EPERM)
     return Error{what, "tracefs is not readable for this user", "run as root"};
-  return Error{what, std::string("no ") + relative + " in tracefs (" + std::strerror(error) + ")",
-               "mount -t tracefs tracefs /sys/kernel/tracing, or a kernel with CONFIG_FTRACE_SYSCALLS"};
+  return Error{
+      what, std::string("no ") + relative + " in tracefs (" + std::strerror(error) + ")",
+      "mount -t tracefs tracefs /sys/kernel/tracing, or a kernel with CONFIG_FTRACE_SYSCALLS"};
 }
 
-Result<BpfLink> attach_tracepoint(const bpf_program* program, const std::string& category, const std::string& name) {
+Result<BpfLink> attach_tracepoint(const bpf_program* program, const std::string& category,
+                                  const std::string& name) {
   const Result<std::uint64_t> id = tracepoint_id(category, name);
   if (!id) return id.error();
   perf_event_attr attr{};
@@ -53,15 +57,21 @@ Result<BpfLink> attach_tracepoint(const bpf_program* program, const std::string&
   attr.type = PERF_TYPE_TRACEPOINT;
   attr.config = *id;
   // The program hangs on the trace event itself: one descriptor serves all CPUs.
-  const int fd = static_cast<int>(::syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC));
+  const int fd =
+      static_cast<int>(::syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC));
   if (fd < 0)
-    return Error{"cannot open the tracepoint " + category + ":" + name, std::string("perf_event_open: ") + std::strerror(errno),
-                 errno == EMFILE || errno == ENFILE ? "raise the limit of open files: ulimit -n 1024" : "allow perf_event_open(2) in the profile of the container, or run on the host"};
+    return Error{
+        "cannot open the tracepoint " + category + ":" + name,
+        std::string("perf_event_open: ") + std::strerror(errno),
+        errno == EMFILE || errno == ENFILE
+            ? "raise the limit of open files: ulimit -n 1024"
+            : "allow perf_event_open(2) in the profile of the container, or run on the host"};
   bpf_link* link = bpf_program__attach_perf_event(program, fd);
   if (link == nullptr) {
     const int error = errno;
     ::close(fd);
-    return Error{"cannot attach to the tracepoint " + category + ":" + name, std::strerror(error), "`tcptrail doctor` says what works here; report it with the output of -v"};
+    return Error{"cannot attach to the tracepoint " + category + ":" + name, std::strerror(error),
+                 "`tcptrail doctor` says what works here; report it with the output of -v"};
   }
   return BpfLink(link);  // owns fd
 }

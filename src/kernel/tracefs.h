@@ -14,6 +14,7 @@ namespace tcptrail {
 
 Result<std::uint64_t> tracepoint_id(const std::string& category, const std::string& name);
 
-Result<BpfLink> attach_tracepoint(const bpf_program* program, const std::string& category, const std::string& name);
+Result<BpfLink> attach_tracepoint(const bpf_program* program, const std::string& category,
+                                  const std::string& name);
 
 }  // namespace tcptrail

@@ -24,16 +24,22 @@ constexpr std::uint32_t kBtfKindEnum64 = 19;  // headers before 6.0 lack it
 std::optional<std::size_t> bytes_after(std::uint32_t info) {
   const std::size_t members = BTF_INFO_VLEN(info);
   switch (BTF_INFO_KIND(info)) {
-    case BTF_KIND_INT: return 4;
-    case BTF_KIND_ARRAY: return 12;
+    case BTF_KIND_INT:
+      return 4;
+    case BTF_KIND_ARRAY:
+      return 12;
     case BTF_KIND_STRUCT:
     case BTF_KIND_UNION:
-    case BTF_KIND_DATASEC: return 12 * members;
+    case BTF_KIND_DATASEC:
+      return 12 * members;
     case BTF_KIND_ENUM:
-    case BTF_KIND_FUNC_PROTO: return 8 * members;
+    case BTF_KIND_FUNC_PROTO:
+      return 8 * members;
     case BTF_KIND_VAR:
-    case BTF_KIND_DECL_TAG: return 4;
-    case kBtfKindEnum64: return 12 * members;
+    case BTF_KIND_DECL_TAG:
+      return 4;
+    case kBtfKindEnum64:
+      return 12 * members;
     case BTF_KIND_PTR:
     case BTF_KIND_FWD:
     case BTF_KIND_TYPEDEF:
@@ -42,15 +48,17 @@ std::optional<std::size_t> bytes_after(std::uint32_t info) {
     case BTF_KIND_RESTRICT:
     case BTF_KIND_FUNC:
     case BTF_KIND_FLOAT:
-    case BTF_KIND_TYPE_TAG: return 0;
-    default: return std::nullopt;
+    case BTF_KIND_TYPE_TAG:
+      return 0;
+    default:
+      return std::nullopt;
   }
 }
 
 // The kinds whose name a program can go by.
 bool names_a_type(std::uint32_t kind) {
-  return kind == BTF_KIND_STRUCT || kind == BTF_KIND_UNION || kind == BTF_KIND_ENUM || kind == kBtfKindEnum64 || kind == BTF_KIND_TYPEDEF ||
-         kind == BTF_KIND_INT;
+  return kind == BTF_KIND_STRUCT || kind == BTF_KIND_UNION || kind == BTF_KIND_ENUM ||
+         kind == kBtfKindEnum64 || kind == BTF_KIND_TYPEDEF || kind == BTF_KIND_INT;
 }
 
 template <class T>
@@ -63,7 +71,8 @@ T load(std::string_view bytes, std::size_t at) {
 // Copies types with what they consist of, giving out new ids and name offsets.
 class Extract {
  public:
-  Extract(std::string_view types, std::string_view strings, const std::vector<std::uint32_t>& positions)
+  Extract(std::string_view types, std::string_view strings,
+          const std::vector<std::uint32_t>& positions)
       : types_(types), strings_(strings), positions_(positions), ids_(positions.size(), 0) {}
 
   // The new id of a type, which is copied later if it has not been yet.
@@ -91,7 +100,8 @@ class Extract {
  private:
   std::uint32_t name(std::uint32_t old) {
     if (old == 0 || old >= strings_.size()) return 0;
-    const auto [found, added] = offsets_.try_emplace(old, static_cast<std::uint32_t>(names_.size()));
+    const auto [found, added] =
+        offsets_.try_emplace(old, static_cast<std::uint32_t>(names_.size()));
     if (added) names_.append(strings_.data() + old).push_back('\0');
     return found->second;
   }
@@ -108,7 +118,8 @@ class Extract {
     type.name_off = name(type.name_off);
     if (kind == BTF_KIND_PTR)
       type.type = 0;  // who follows a pointer begins anew, with what it points to
-    else if (kind == BTF_KIND_TYPEDEF || kind == BTF_KIND_CONST || kind == BTF_KIND_VOLATILE || kind == BTF_KIND_RESTRICT || kind == BTF_KIND_TYPE_TAG)
+    else if (kind == BTF_KIND_TYPEDEF || kind == BTF_KIND_CONST || kind == BTF_KIND_VOLATILE ||
+             kind == BTF_KIND_RESTRICT || kind == BTF_KIND_TYPE_TAG)
       type.type = id_of(type.type);
     put(type);
     if (kind == BTF_KIND_ARRAY) {
@@ -152,7 +163,8 @@ VmlinuxBtf::VmlinuxBtf() {
   if (!fd || ::fstat(fd.get(), &info) != 0 || info.st_size <= 0) return;
   const auto size = static_cast<std::size_t>(info.st_size);
   // Linux 6.16 allows it; reading takes 1,300 calls of a page each.
-  if (void* mapping = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0); mapping != MAP_FAILED) {
+  if (void* mapping = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+      mapping != MAP_FAILED) {
     mapping_ = mapping;
     bytes_ = std::string_view(static_cast<const char*>(mapping), size);
   } else {
@@ -178,14 +190,16 @@ VmlinuxBtf::~VmlinuxBtf() {
   if (mapping_ != nullptr) ::munmap(mapping_, bytes_.size());
 }
 
-// Names occur in the string section of BTF between two NULs: searching the bytes takes less than parsing the types.
-// 0, which is the empty name's, when it is not there.
+// Names occur in the string section of BTF between two NULs: searching the bytes takes less than
+// parsing the types. 0, which is the empty name's, when it is not there.
 std::uint32_t VmlinuxBtf::offset_of(std::string_view name) const {
   std::string needle;
   needle.reserve(name.size() + 2);
   needle.append(1, '\0').append(name).append(1, '\0');
   const void* found = ::memmem(strings_.data(), strings_.size(), needle.data(), needle.size());
-  return found == nullptr ? 0 : static_cast<std::uint32_t>(static_cast<const char*>(found) - strings_.data() + 1);
+  return found == nullptr
+             ? 0
+             : static_cast<std::uint32_t>(static_cast<const char*>(found) - strings_.data() + 1);
 }
 
 // By type id, the first of which is 1.
@@ -222,12 +236,15 @@ std::string VmlinuxBtf::only(const btf* wanted) const {
     const btf_type* type = btf__type_by_id(wanted, id);
     if (!names_a_type(BTF_INFO_KIND(type->info)) || type->name_off == 0) continue;
     const std::string_view name = btf__name_by_offset(wanted, type->name_off);
-    names.insert(name.substr(0, name.find("___")));  // what follows is not part of it: bpf_core_essential_name_len()
+    names.insert(name.substr(
+        0, name.find("___")));  // what follows is not part of it: bpf_core_essential_name_len()
   }
   Extract extract(types_, strings_, *types);
   for (std::uint32_t id = 1; id < types->size(); ++id) {
     const auto type = load<btf_type>(types_, (*types)[id]);
-    if (!names_a_type(BTF_INFO_KIND(type.info)) || type.name_off == 0 || type.name_off >= strings_.size()) continue;
+    if (!names_a_type(BTF_INFO_KIND(type.info)) || type.name_off == 0 ||
+        type.name_off >= strings_.size())
+      continue;
     if (names.contains(strings_.data() + type.name_off)) extract.id_of(id);
   }
   return extract.finish();

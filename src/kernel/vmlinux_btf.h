@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The kernel's types as bytes: which names it has, and the few types that an object names, apart from
-// the rest. Input: /sys/kernel/btf/vmlinux. Used by features and session.
+// The kernel's types as bytes: which names it has, and the few types that an object names, apart
+// from the rest. Input: /sys/kernel/btf/vmlinux. Used by features and session.
 #pragma once
 
 #include <cstddef>
@@ -27,8 +27,9 @@ class VmlinuxBtf {
   [[nodiscard]] bool has(std::string_view name) const { return offset_of(name) != 0; }
   // The type ids of these functions, 0 for one that is not there.
   void functions(std::span<const char* const> names, std::span<std::uint32_t> ids) const;
-  // As BTF: the types that are called as one in `wanted`, and what they consist of; pointers lead nowhere. Enough to
-  // relocate the object by. Empty where a kind of type is in the way that is not known here.
+  // As BTF: the types that are called as one in `wanted`, and what they consist of; pointers lead
+  // nowhere. Enough to relocate the object by. Empty where a kind of type is in the way that is not
+  // known here.
   [[nodiscard]] std::string only(const btf* wanted) const;
 
  private:

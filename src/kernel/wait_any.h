@@ -8,7 +8,8 @@
 
 namespace tcptrail {
 
-// A descriptor that is readable while any of these is; -1 is passed over. None, with errno, when it cannot be had.
+// A descriptor that is readable while any of these is; -1 is passed over. None, with errno, when it
+// cannot be had.
 Fd wait_any(const std::vector<int>& fds);
 
 }  // namespace tcptrail

@@ -54,9 +54,11 @@ void Model::event(const Event& event) {
         return;
       }
       for (PortSnapshot& snapshot : port_snapshots_) snapshot.apply(event);
-      // A connect() that took a minisocket's tuple over and has not been answered yet shows it only here.
+      // A connect() that took a minisocket's tuple over and has not been answered yet shows it only
+      // here.
       if (event.new_state() == TcpState::kSynSent)
-        time_waits_.taken_over(event.base.netns, tuple_of(event.base), event.cookie(), Role::kActive, event.boot_ns());
+        time_waits_.taken_over(event.base.netns, tuple_of(event.base), event.cookie(),
+                               Role::kActive, event.boot_ns());
       if (!minisockets_only_) tracker_.apply(event);
       return;
     case TCPTRAIL_SEEN_HOLDER:
@@ -68,7 +70,8 @@ void Model::event(const Event& event) {
   }
 }
 
-// Of a storm's lookups, those in the ledger miss every cache: it has an entry for each connection of the last minute.
+// Of a storm's lookups, those in the ledger miss every cache: it has an entry for each connection
+// of the last minute.
 void Model::prefetch(const tcptrail_record& record) {
   using enum TcpState;
   const TcpState old{record.old_state};
@@ -76,11 +79,14 @@ void Model::prefetch(const tcptrail_record& record) {
   switch (record.kind) {
     case TCPTRAIL_TRANSITION:
     case TCPTRAIL_TRANSITION_OWNED:  // got_tuple()
-      if ((old == kListen && next == kSynRecv) || (old == kSynSent && next == kEstablished)) time_waits_.prefetch(record.netns, tuple_of(record));
+      if ((old == kListen && next == kSynRecv) || (old == kSynSent && next == kEstablished))
+        time_waits_.prefetch(record.netns, tuple_of(record));
       break;
     case TCPTRAIL_TRANSITION_END:
-      if (old == kFinWait2 || old == kClosing) time_waits_.prefetch(record.netns, tuple_of(record));  // left_minisocket()
-      if (old == kLastAck) time_waits_.prefetch(record.netns, tuple_of(record).reversed());          // fin_acknowledged()
+      if (old == kFinWait2 || old == kClosing)
+        time_waits_.prefetch(record.netns, tuple_of(record));  // left_minisocket()
+      if (old == kLastAck)
+        time_waits_.prefetch(record.netns, tuple_of(record).reversed());  // fin_acknowledged()
       break;
     case TCPTRAIL_SEEN_TIMEWAIT: {
       tcptrail_timewait_record minisocket;
@@ -104,22 +110,31 @@ void Model::begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) {
   wanted.insert(wanted.end(), options_.watched_netns.begin(), options_.watched_netns.end());
   std::sort(wanted.begin(), wanted.end());
   wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
-  std::erase_if(port_snapshots_, [&](const PortSnapshot& s) { return !std::binary_search(wanted.begin(), wanted.end(), s.netns()); });
+  std::erase_if(port_snapshots_, [&](const PortSnapshot& s) {
+    return !std::binary_search(wanted.begin(), wanted.end(), s.netns());
+  });
   for (PortSnapshot& snapshot : port_snapshots_) snapshot.clear();
   for (const std::uint32_t netns : wanted) {
-    if (std::any_of(port_snapshots_.begin(), port_snapshots_.end(), [&](const PortSnapshot& s) { return s.netns() == netns; })) continue;
+    if (std::any_of(port_snapshots_.begin(), port_snapshots_.end(),
+                    [&](const PortSnapshot& s) { return s.netns() == netns; }))
+      continue;
     port_snapshots_.emplace_back(netns);
-    port_snapshots_.back().set_past_owner([this, netns](const PortSocket& socket) { return past_owner(netns, socket); });
-    port_snapshots_.back().set_in_state_since([this](std::uint64_t cookie) { return tracker_.in_state_since(cookie); });
+    port_snapshots_.back().set_past_owner(
+        [this, netns](const PortSocket& socket) { return past_owner(netns, socket); });
+    port_snapshots_.back().set_in_state_since(
+        [this](std::uint64_t cookie) { return tracker_.in_state_since(cookie); });
   }
-  std::sort(port_snapshots_.begin(), port_snapshots_.end(), [](const PortSnapshot& a, const PortSnapshot& b) { return a.netns() < b.netns(); });
+  std::sort(port_snapshots_.begin(), port_snapshots_.end(),
+            [](const PortSnapshot& a, const PortSnapshot& b) { return a.netns() < b.netns(); });
 }
 
 void Model::end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) {
   time_waits_.end_scan(boot_ns, scope);
   if (minisockets_only_) return;
   tracker_.end_snapshot(boot_ns, scope.netns_read, scope.netns_refused);
-  std::erase_if(port_snapshots_, [&](const PortSnapshot& s) { return !std::binary_search(scope.netns_read.begin(), scope.netns_read.end(), s.netns()); });
+  std::erase_if(port_snapshots_, [&](const PortSnapshot& s) {
+    return !std::binary_search(scope.netns_read.begin(), scope.netns_read.end(), s.netns());
+  });
   for (PortSnapshot& snapshot : port_snapshots_) snapshot.finish();
   alive_.clear();
   blocked_.on_snapshots(boot_ns, port_snapshots_);
@@ -128,7 +143,8 @@ void Model::end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) {
 }
 
 bool Model::due(std::uint64_t boot_ns) const {
-  return tracker_.waiting() || (!options_.can_look && blocked_.any()) || time_waits_.next_decision_ns() <= boot_ns || sink_.next_tick() <= boot_ns;
+  return tracker_.waiting() || (!options_.can_look && blocked_.any()) ||
+         time_waits_.next_decision_ns() <= boot_ns || sink_.next_tick() <= boot_ns;
 }
 
 std::optional<std::uint64_t> Model::wakes_at() const {
@@ -160,7 +176,10 @@ void Model::finish(std::uint64_t boot_ns) {
 // still being closed.
 PortOwner Model::past_owner(std::uint32_t netns, const PortSocket& socket) {
   PortOwner owner;
-  const TimeWait* entry = socket.minisocket && !socket.closed_by ? time_waits_.find(netns, socket.tuple, options_.cookie_is_address ? 0 : socket.cookie) : nullptr;
+  const TimeWait* entry =
+      socket.minisocket && !socket.closed_by
+          ? time_waits_.find(netns, socket.tuple, options_.cookie_is_address ? 0 : socket.cookie)
+          : nullptr;
   if (socket.closed_by)
     owner.process = *socket.closed_by;
   else if (entry != nullptr)
@@ -179,12 +198,16 @@ PortOwner Model::past_owner(std::uint32_t netns, const PortSocket& socket) {
 void Model::got_tuple(std::uint64_t cookie, const Conn& conn, std::uint64_t boot_ns) {
   time_waits_.taken_over(conn.netns, conn.tuple, cookie, conn.role, boot_ns);
   // One that was refused gives its port back at once.
-  if (options_.watch_ports && conn.role == Role::kActive && conn.state != TcpState::kClose) watch_.connected(conn);
+  if (options_.watch_ports && conn.role == Role::kActive && conn.state != TcpState::kClose)
+    watch_.connected(conn);
 }
 
-void Model::fin_acknowledged(const Conn& conn, std::uint64_t boot_ns) { time_waits_.got_fin(conn.netns, conn.tuple.reversed(), boot_ns); }
+void Model::fin_acknowledged(const Conn& conn, std::uint64_t boot_ns) {
+  time_waits_.got_fin(conn.netns, conn.tuple.reversed(), boot_ns);
+}
 
-void Model::left_minisocket(std::uint64_t cookie, const ConnectionRecord& connection, const tcptrail_end_record& end) {
+void Model::left_minisocket(std::uint64_t cookie, const ConnectionRecord& connection,
+                            const tcptrail_end_record& end) {
   TimeWait born;
   born.tuple = connection.tuple;
   born.netns = connection.netns;
@@ -204,6 +227,8 @@ void Model::found_no_port(const Conn& conn, const tcptrail_end_record& end) {
   if (options_.want_blocked) blocked_.no_port(conn, end);
 }
 
-void Model::listen_refused(const Listener& listener, const tcptrail_end_record& end) { blocked_.listen_refused(listener, end); }
+void Model::listen_refused(const Listener& listener, const tcptrail_end_record& end) {
+  blocked_.listen_refused(listener, end);
+}
 
 }  // namespace tcptrail

@@ -11,12 +11,12 @@
 #include <unordered_map>
 #include <vector>
 
-#include "ports/blocked.h"
-#include "tcp/model_input.h"
 #include "connections/connection_tracker.h"
-#include "tcp/machine_queries.h"
-#include "ports/ports_watch.h"
 #include "model/time_waits.h"
+#include "ports/blocked.h"
+#include "ports/ports_watch.h"
+#include "tcp/machine_queries.h"
+#include "tcp/model_input.h"
 
 namespace tcptrail {
 
@@ -24,16 +24,17 @@ struct ModelOptions {
   Filters filters{};
   bool want_transitions = true;   // transition records are printed
   bool follow_time_wait = false;  // so are the ends of minisockets
-  bool only_traced = false;       // the programs apply a filter that no snapshot of a minisocket can answer (cgroup)
+  bool only_traced =
+      false;  // the programs apply a filter that no snapshot of a minisocket can answer (cgroup)
   bool want_blocked = true;
-  bool can_look = true;           // snapshots are taken: what is in an attempt's way will be known
+  bool can_look = true;            // snapshots are taken: what is in an attempt's way will be known
   bool resets_traced = false;      // tcp_send_reset is attached
   bool listen_traced = true;       // refused listen() comes as an event of its own
   bool cookie_is_address = false;  // no cookie helper: identities are not to be printed
   bool watch_ports = false;        // rounds are asked for ...
   std::vector<std::uint32_t> watched_netns{};  // ... of these namespaces
   PortList port_list = PortList::kEach;
-  bool list_time_waits = false;    // and list each minisocket
+  bool list_time_waits = false;  // and list each minisocket
   std::size_t max_connections = 1U << 20;
   // CLOCK_REALTIME minus CLOCK_BOOTTIME has changed to this: for whoever prints times.
   std::function<void(std::int64_t)> on_clock_offset{};
@@ -45,8 +46,8 @@ class Model final : public ModelInput, private ConnectionObserver {
   Model(const ModelOptions& options, MachineQueries& facts, RecordSink& sink);
 
   void event(const Event& event) override;
-  // This record comes soon: fetches what event() will look up. It may not be finished yet, so nothing of it is
-  // believed.
+  // This record comes soon: fetches what event() will look up. It may not be finished yet, so
+  // nothing of it is believed.
   void prefetch(const tcptrail_record& record);
   void begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) override;
   void end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) override;
@@ -63,11 +64,14 @@ class Model final : public ModelInput, private ConnectionObserver {
   // When to call it although nothing else happens: 0 = soon.
   [[nodiscard]] std::optional<std::uint64_t> wakes_at() const;
   // A gap was found that only a snapshot of every socket can close.
-  [[nodiscard]] bool wants_snapshot() const { return tracker_.wants_snapshot() && tracker_.follows_any(); }
+  [[nodiscard]] bool wants_snapshot() const {
+    return tracker_.wants_snapshot() && tracker_.follows_any();
+  }
   [[nodiscard]] bool follows_any() const { return tracker_.follows_any(); }
   // Namespaces with minisockets whose end is to be reported: sorted inode numbers.
   [[nodiscard]] std::vector<std::uint32_t> wants_scan() const {
-    return options_.follow_time_wait && options_.can_look ? time_waits_.namespaces() : std::vector<std::uint32_t>{};
+    return options_.follow_time_wait && options_.can_look ? time_waits_.namespaces()
+                                                          : std::vector<std::uint32_t>{};
   }
   // Namespaces in which somebody was refused: sorted inode numbers.
   [[nodiscard]] std::vector<std::uint32_t> wants_look() const {
@@ -83,7 +87,8 @@ class Model final : public ModelInput, private ConnectionObserver {
 
  private:
   void got_tuple(std::uint64_t cookie, const Conn& conn, std::uint64_t boot_ns) override;
-  void left_minisocket(std::uint64_t cookie, const ConnectionRecord& connection, const tcptrail_end_record& end) override;
+  void left_minisocket(std::uint64_t cookie, const ConnectionRecord& connection,
+                       const tcptrail_end_record& end) override;
   void fin_acknowledged(const Conn& conn, std::uint64_t boot_ns) override;
   void found_no_port(const Conn& conn, const tcptrail_end_record& end) override;
   void listen_refused(const Listener& listener, const tcptrail_end_record& end) override;

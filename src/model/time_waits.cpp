@@ -19,26 +19,38 @@ constexpr std::uint64_t kRememberNs = 5'000 * kMs;
 // TCP_TIMEWAIT_LEN: what an end that waited for the peer's FIN has left from then on.
 constexpr std::uint64_t kTimeWaitNs = 60'000 * kMs;
 
-std::uint64_t tuple_key(std::uint32_t netns, const Tuple& tuple) { return TupleHash()(tuple) ^ netns * 0x9E3779B97F4A7C15ULL; }
+std::uint64_t tuple_key(std::uint32_t netns, const Tuple& tuple) {
+  return TupleHash()(tuple) ^ netns * 0x9E3779B97F4A7C15ULL;
+}
 std::uint64_t key_of(const TimeWait& entry) { return tuple_key(entry.netns, entry.tuple); }
 
 LeaveReason reason_of(std::uint8_t cause) {
   switch (cause) {
-    case TCPTRAIL_CAUSE_EXPIRED: return LeaveReason::kExpired;
-    case TCPTRAIL_CAUSE_REUSED_BY_SYN: return LeaveReason::kReusedBySyn;
-    case TCPTRAIL_CAUSE_REUSED_BY_CONNECT: return LeaveReason::kReusedByConnect;
-    case TCPTRAIL_CAUSE_RESET: return LeaveReason::kReset;
-    case TCPTRAIL_CAUSE_KILLED: return LeaveReason::kKilled;
-    case TCPTRAIL_CAUSE_NETNS_EXIT: return LeaveReason::kNetnsExit;
-    default: return LeaveReason::kUnknown;
+    case TCPTRAIL_CAUSE_EXPIRED:
+      return LeaveReason::kExpired;
+    case TCPTRAIL_CAUSE_REUSED_BY_SYN:
+      return LeaveReason::kReusedBySyn;
+    case TCPTRAIL_CAUSE_REUSED_BY_CONNECT:
+      return LeaveReason::kReusedByConnect;
+    case TCPTRAIL_CAUSE_RESET:
+      return LeaveReason::kReset;
+    case TCPTRAIL_CAUSE_KILLED:
+      return LeaveReason::kKilled;
+    case TCPTRAIL_CAUSE_NETNS_EXIT:
+      return LeaveReason::kNetnsExit;
+    default:
+      return LeaveReason::kUnknown;
   }
 }
 
 LeaveReason reuse_by(Role role) {
   switch (role) {
-    case Role::kPassive: return LeaveReason::kReusedBySyn;
-    case Role::kActive: return LeaveReason::kReusedByConnect;
-    case Role::kUnknown: break;
+    case Role::kPassive:
+      return LeaveReason::kReusedBySyn;
+    case Role::kActive:
+      return LeaveReason::kReusedByConnect;
+    case Role::kUnknown:
+      break;
   }
   return LeaveReason::kUnknown;
 }
@@ -54,21 +66,26 @@ LeaveReason taken_by(const TimeWait& entry, Role role, std::uint64_t boot_ns) {
     const bool fired = boot_ns > entry.expires_ns + entry.step_ns() + kClockSlackNs;
     return fired ? LeaveReason::kExpired : LeaveReason::kUnknown;
   }
-  // A SYN never replaces one in FIN_WAIT2: either the peer's FIN came first, or something else ended it.
-  if (entry.phase == TimeWaitPhase::kFinWait2 && role == Role::kPassive) return LeaveReason::kUnknown;
+  // A SYN never replaces one in FIN_WAIT2: either the peer's FIN came first, or something else
+  // ended it.
+  if (entry.phase == TimeWaitPhase::kFinWait2 && role == Role::kPassive)
+    return LeaveReason::kUnknown;
   return reuse_by(role);
 }
 
 }  // namespace
 
 std::uint32_t TimeWaits::find(std::uint32_t netns, const Tuple& tuple) const {
-  return by_tuple_.find(tuple_key(netns, tuple), [&](std::uint32_t index) {
-    const TimeWait& entry = entries_[index];
-    return entry.netns == netns && entry.tuple == tuple;
-  });
+  return by_tuple_.find(
+      tuple_key(netns, tuple),
+      [&](std::uint32_t index) {
+        const TimeWait& entry = entries_[index];
+        return entry.netns == netns && entry.tuple == tuple;
+      });
 }
 
-const TimeWait* TimeWaits::find(std::uint32_t netns, const Tuple& tuple, std::uint64_t cookie) const {
+const TimeWait* TimeWaits::find(std::uint32_t netns, const Tuple& tuple,
+                                std::uint64_t cookie) const {
   const std::uint32_t index = find(netns, tuple);
   if (index == kNone) return nullptr;
   const TimeWait& entry = entries_[index];
@@ -76,7 +93,8 @@ const TimeWait* TimeWaits::find(std::uint32_t netns, const Tuple& tuple, std::ui
 }
 
 void TimeWaits::prefetch(std::uint32_t netns, const Tuple& tuple) {
-  if (const std::uint32_t index = by_tuple_.guess(expected_); index != IndexSet::kNone) entries_.prefetch(index);
+  if (const std::uint32_t index = by_tuple_.guess(expected_); index != IndexSet::kNone)
+    entries_.prefetch(index);
   expected_ = tuple_key(netns, tuple);
   by_tuple_.prefetch(expected_);
 }
@@ -101,12 +119,15 @@ std::uint32_t TimeWaits::insert(const TimeWait& entry) {
 }
 
 void TimeWaits::erase(std::uint32_t index) {
-  if (const auto here = per_netns_.find(entries_[index].netns); --here->second == 0) per_netns_.erase(here);
-  by_tuple_.erase(key_of(entries_[index]), index, [this](std::uint32_t i) { return key_of(entries_[i]); });
+  if (const auto here = per_netns_.find(entries_[index].netns); --here->second == 0)
+    per_netns_.erase(here);
+  by_tuple_.erase(key_of(entries_[index]), index,
+                  [this](std::uint32_t i) { return key_of(entries_[i]); });
   entries_.erase(index);
 }
 
-void TimeWaits::put(TimeWaitEvent event, const TimeWait& entry, std::uint64_t boot_ns, LeaveReason reason, std::uint64_t successor) {
+void TimeWaits::put(TimeWaitEvent event, const TimeWait& entry, std::uint64_t boot_ns,
+                    LeaveReason reason, std::uint64_t successor) {
   TimeWaitRecord record;
   record.boot_ns = boot_ns;
   record.event = event;
@@ -129,8 +150,10 @@ void TimeWaits::put(TimeWaitEvent event, const TimeWait& entry, std::uint64_t bo
   sink_.on(record);
 }
 
-void TimeWaits::leave(std::uint32_t index, LeaveReason reason, std::uint64_t boot_ns, std::uint64_t successor) {
-  if (options_.follow && entries_[index].announced) put(TimeWaitEvent::kLeave, entries_[index], boot_ns, reason, successor);
+void TimeWaits::leave(std::uint32_t index, LeaveReason reason, std::uint64_t boot_ns,
+                      std::uint64_t successor) {
+  if (options_.follow && entries_[index].announced)
+    put(TimeWaitEvent::kLeave, entries_[index], boot_ns, reason, successor);
   erase(index);
 }
 
@@ -141,7 +164,8 @@ void TimeWaits::enter(std::uint64_t cookie, Role role, const TimeWait& born) {
   entry.seen_in_scan = scan_;
   if (const std::uint32_t known = find(born.netns, born.tuple); known != kNone) {
     // The scan may have seen it before its CLOSE event was written.
-    const bool same = !entries_[known].announced || (entry.cookie != 0 && entries_[known].cookie == entry.cookie);
+    const bool same =
+        !entries_[known].announced || (entry.cookie != 0 && entries_[known].cookie == entry.cookie);
     if (same)
       erase(known);
     else  // this end's connection has taken its place, unheard of
@@ -157,7 +181,8 @@ void TimeWaits::drop_expired(std::uint64_t boot_ns) {
     const std::uint32_t oldest = entries_.first();
     if (oldest == kNone) return;
     const TimeWait& entry = entries_[oldest];
-    const std::uint64_t expires_ns = entry.expires_ns != 0 ? entry.expires_ns : entry.since_ns + kTimeWaitNs;
+    const std::uint64_t expires_ns =
+        entry.expires_ns != 0 ? entry.expires_ns : entry.since_ns + kTimeWaitNs;
     if (expires_ns + entry.step_ns() + kRememberNs > boot_ns) return;
     erase(oldest);
   }
@@ -211,7 +236,8 @@ const TimeWait* TimeWaits::seen(const Event& event, const Conn* connection) {
   if (options_.cookie_is_address) cookie = 0;
 
   std::uint32_t index = find(now.netns, now.tuple);
-  if (index != kNone && cookie != 0 && entries_[index].cookie != 0 && entries_[index].cookie != cookie) {
+  if (index != kNone && cookie != 0 && entries_[index].cookie != 0 &&
+      entries_[index].cookie != cookie) {
     leave(index, LeaveReason::kUnknown, event.boot_ns());
     index = kNone;
   }
@@ -228,7 +254,8 @@ const TimeWait* TimeWaits::seen(const Event& event, const Conn* connection) {
   TimeWait& entry = entries_[index];
   // Whoever has asked for its cookie since (ss -e) has given it one.
   if (entry.cookie == 0) entry.cookie = cookie;
-  const bool entered_time_wait = entry.phase == TimeWaitPhase::kFinWait2 && now.phase == TimeWaitPhase::kTimeWait;
+  const bool entered_time_wait =
+      entry.phase == TimeWaitPhase::kFinWait2 && now.phase == TimeWaitPhase::kTimeWait;
   const bool first_heard_of = !entry.announced && entry.seen_in_scan != scan_;
   entry.expires_ns = now.expires_ns;
   entry.step_32ms = now.step_32ms;
@@ -238,14 +265,15 @@ const TimeWait* TimeWaits::seen(const Event& event, const Conn* connection) {
   entry.seen_in_scan = scan_;
   entry.missing = false;
   entry.announced = entry.announced || first_heard_of;
-  // The peer has closed at last: a second `enter`, with the phase that begins. And the first one of those whose
-  // CLOSE event was lost: it would have come before the second scan.
+  // The peer has closed at last: a second `enter`, with the phase that begins. And the first one of
+  // those whose CLOSE event was lost: it would have come before the second scan.
   if ((entered_time_wait && entry.announced) || first_heard_of)
     if (options_.follow) put(TimeWaitEvent::kEnter, entry, event.boot_ns());
   return entry.announced ? &entry : nullptr;
 }
 
-void TimeWaits::taken_over(std::uint32_t netns, const Tuple& tuple, std::uint64_t by_cookie, Role role, std::uint64_t boot_ns) {
+void TimeWaits::taken_over(std::uint32_t netns, const Tuple& tuple, std::uint64_t by_cookie,
+                           Role role, std::uint64_t boot_ns) {
   if (entries_.size() == 0) return;
   const std::uint32_t index = find(netns, tuple);
   if (index != kNone) leave(index, taken_by(entries_[index], role, boot_ns), boot_ns, by_cookie);
@@ -264,7 +292,9 @@ void TimeWaits::got_fin(std::uint32_t netns, const Tuple& tuple, std::uint64_t b
 void TimeWaits::ended(const Event& event) {
   const std::uint32_t index = find(event.base.netns, tuple_of(event.base));
   if (index == kNone) return;
-  if (entries_[index].cookie != 0 && event.cookie() != 0 && entries_[index].cookie != event.cookie()) return;
+  if (entries_[index].cookie != 0 && event.cookie() != 0 &&
+      entries_[index].cookie != event.cookie())
+    return;
   leave(index, reason_of(event.base.new_state), event.boot_ns());
 }
 
@@ -284,7 +314,8 @@ void TimeWaits::end_scan(std::uint64_t boot_ns, const SnapshotScope& scope) {
       leave(index, LeaveReason::kNetnsExit, boot_ns);
     } else if (contains(scope.netns_read, entry.netns)) {
       if (entry.expires_ns != 0 && entry.expires_ns <= boot_ns + kClockSlackNs) {
-        leave(index, LeaveReason::kExpired, std::min(boot_ns, std::max(entry.expires_ns, entry.since_ns) + entry.step_ns()));
+        leave(index, LeaveReason::kExpired,
+              std::min(boot_ns, std::max(entry.expires_ns, entry.since_ns) + entry.step_ns()));
       } else if (options_.scanned) {
         entry.missing = true;
         missing_.push_back({key_of(entry), scan_, scan_began_ns_, scan_began_ns_ + kDecideAfterNs});

@@ -17,10 +17,10 @@
 
 #include "connections/conn.h"
 #include "tcp/event.h"
-#include "tcp/model_input.h"
 #include "tcp/filter.h"
-#include "util/index_set.h"
+#include "tcp/model_input.h"
 #include "tcp/record.h"
+#include "util/index_set.h"
 #include "util/slab.h"
 
 namespace tcptrail {
@@ -28,8 +28,8 @@ namespace tcptrail {
 // A machine has as many as connections, or more: in order of alignment, without holes.
 struct TimeWait {
   Tuple tuple;
-  std::uint8_t step_32ms = 0;    // how much later the timer wheel may fire, in units of 32 ms
-  std::uint8_t bits = 0;         // TCPTRAIL_TW_REUSEADDR, _REUSEPORT, _WHOLE_PORT
+  std::uint8_t step_32ms = 0;  // how much later the timer wheel may fire, in units of 32 ms
+  std::uint8_t bits = 0;       // TCPTRAIL_TW_REUSEADDR, _REUSEPORT, _WHOLE_PORT
   std::uint32_t netns = 0;
   Process owner;                 // at the time of closing; pid 0 = unknown
   std::uint64_t cookie = 0;      // 0 = the kernel never made one, or it is not known
@@ -51,22 +51,26 @@ struct TimeWaitsOptions {
   // Scans look for ends, and those found by a scan alone are taken in. Otherwise what is here is
   // dropped when its timer has run out.
   bool scanned = false;
-  bool only_traced = false;        // the programs filter by what a minisocket does not show
-  bool cookie_is_address = false;  // of connections: neither to be printed nor that of the minisocket
+  bool only_traced = false;  // the programs filter by what a minisocket does not show
+  bool cookie_is_address =
+      false;  // of connections: neither to be printed nor that of the minisocket
   std::size_t max_entries = 1U << 20;
 };
 
 class TimeWaits {
  public:
-  TimeWaits(TimeWaitsOptions options, RecordSink& sink) : options_(std::move(options)), sink_(sink) {}
+  TimeWaits(TimeWaitsOptions options, RecordSink& sink)
+      : options_(std::move(options)), sink_(sink) {}
 
   // A connection went to CLOSE and left one behind. `role` of the connection.
   void enter(std::uint64_t cookie, Role role, const TimeWait& born);
-  // SEEN_TIMEWAIT, and SEEN_SOCKET of a minisocket. `connection` whose CLOSE has not been heard of, or null.
-  // Returns the entry where its owner is settled: no CLOSE event of it is still to come. Valid until the next call.
+  // SEEN_TIMEWAIT, and SEEN_SOCKET of a minisocket. `connection` whose CLOSE has not been heard of,
+  // or null. Returns the entry where its owner is settled: no CLOSE event of it is still to come.
+  // Valid until the next call.
   const TimeWait* seen(const Event& event, const Conn* connection = nullptr);
   // A new connection has this tuple: a minisocket that had it is no more.
-  void taken_over(std::uint32_t netns, const Tuple& tuple, std::uint64_t by_cookie, Role role, std::uint64_t boot_ns);
+  void taken_over(std::uint32_t netns, const Tuple& tuple, std::uint64_t by_cookie, Role role,
+                  std::uint64_t boot_ns);
   // The peer's FIN has been acknowledged: what waited for it in FIN_WAIT2 is in TIME_WAIT now.
   void got_fin(std::uint32_t netns, const Tuple& tuple, std::uint64_t boot_ns);
   // TIMEWAIT_END.
@@ -79,10 +83,13 @@ class TimeWaits {
   // At the end of the run: nothing is waited for any longer.
   void finish() { advance_to(UINT64_MAX); }
   // When advance_to() has something to do next; UINT64_MAX = nothing.
-  [[nodiscard]] std::uint64_t next_decision_ns() const { return missing_.empty() ? UINT64_MAX : missing_.front().decide_ns; }
+  [[nodiscard]] std::uint64_t next_decision_ns() const {
+    return missing_.empty() ? UINT64_MAX : missing_.front().decide_ns;
+  }
 
   // nullptr = not here, or another one than that with this cookie (0 = unknown).
-  [[nodiscard]] const TimeWait* find(std::uint32_t netns, const Tuple& tuple, std::uint64_t cookie) const;
+  [[nodiscard]] const TimeWait* find(std::uint32_t netns, const Tuple& tuple,
+                                     std::uint64_t cookie) const;
   // This tuple will be looked for soon.
   void prefetch(std::uint32_t netns, const Tuple& tuple);
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
@@ -100,8 +107,10 @@ class TimeWaits {
 
   std::uint32_t insert(const TimeWait& entry);
   void erase(std::uint32_t index);
-  void leave(std::uint32_t index, LeaveReason reason, std::uint64_t boot_ns, std::uint64_t successor = 0);
-  void put(TimeWaitEvent event, const TimeWait& entry, std::uint64_t boot_ns, LeaveReason reason = LeaveReason::kUnknown, std::uint64_t successor = 0);
+  void leave(std::uint32_t index, LeaveReason reason, std::uint64_t boot_ns,
+             std::uint64_t successor = 0);
+  void put(TimeWaitEvent event, const TimeWait& entry, std::uint64_t boot_ns,
+           LeaveReason reason = LeaveReason::kUnknown, std::uint64_t successor = 0);
   void drop_expired(std::uint64_t boot_ns);
   [[nodiscard]] bool wanted(const TimeWait& entry, const Conn* connection) const;
   [[nodiscard]] std::uint32_t find(std::uint32_t netns, const Tuple& tuple) const;

@@ -77,7 +77,9 @@ char* state(char* out, TcpState value) {
   return put::number(put::literal(out, "state-"), static_cast<std::uint8_t>(value));
 }
 
-char* address(char* out, const Address& value, Family family) { return format_address(out, value, family); }
+char* address(char* out, const Address& value, Family family) {
+  return format_address(out, value, family);
+}
 
 char* utc(char* out, const std::optional<std::uint64_t>& boot_ns, const Context& c) {
   return boot_ns && c.clock != nullptr ? c.clock->put_rfc3339(out, *boot_ns) : unknown(out, c);
@@ -109,7 +111,8 @@ char* time_wait(char* out, const TimeWaitOutcome& outcome, const Context& c) {
   out = put::text(out, to_string(outcome.side));
   if (outcome.side != TimeWaitSide::kLocal && outcome.side != TimeWaitSide::kBoth) return out;
   if (outcome.phase == TimeWaitPhase::kFinWait2) return put::literal(out, " fin2");
-  if (!outcome.entered || !outcome.expected_end || *outcome.expected_end < *outcome.entered) return out;
+  if (!outcome.entered || !outcome.expected_end || *outcome.expected_end < *outcome.entered)
+    return out;
   *out++ = ' ';
   out = put::number(out, (*outcome.expected_end - *outcome.entered + 500'000'000) / 1'000'000'000);
   *out++ = 's';
@@ -136,42 +139,69 @@ char* states(char* out, const ConnectionRecord& r, const Context& c) {
   return out - 1;
 }
 
-char* labels(char* out, const Context& c) { return c.labels.empty() ? unknown(out, c) : put::text(out, c.labels); }
+char* labels(char* out, const Context& c) {
+  return c.labels.empty() ? unknown(out, c) : put::text(out, c.labels);
+}
 
 // The cells that all three record types have.
 template <class Record>
 char* put_shared(char* out, ColumnId id, const Record& r, const Context& c) {
   switch (id) {
-    case ColumnId::kTime: return local_time(out, r.boot_ns, c);
-    case ColumnId::kTimeS: return seconds(out, r.boot_ns, c);
-    case ColumnId::kPid: return non_zero(out, r.owner.pid, c);
-    case ColumnId::kComm: return comm(out, r.owner, c);
-    case ColumnId::kLaddr: return address(out, r.tuple.laddr, r.tuple.family);
-    case ColumnId::kLport: return non_zero(out, r.tuple.lport, c);
-    case ColumnId::kRaddr: return address(out, r.tuple.raddr, r.tuple.family);
-    case ColumnId::kRport: return non_zero(out, r.tuple.rport, c);
-    case ColumnId::kNetns: return non_zero(out, r.netns, c);
-    case ColumnId::kCookie: return cookie(out, r.cookie, c);
-    case ColumnId::kFamily: return put::text(out, to_string(r.tuple.family));
-    case ColumnId::kArrow: return put::literal(out, "->");
-    case ColumnId::kLabels: return labels(out, c);
-    default: return unknown(out, c);
+    case ColumnId::kTime:
+      return local_time(out, r.boot_ns, c);
+    case ColumnId::kTimeS:
+      return seconds(out, r.boot_ns, c);
+    case ColumnId::kPid:
+      return non_zero(out, r.owner.pid, c);
+    case ColumnId::kComm:
+      return comm(out, r.owner, c);
+    case ColumnId::kLaddr:
+      return address(out, r.tuple.laddr, r.tuple.family);
+    case ColumnId::kLport:
+      return non_zero(out, r.tuple.lport, c);
+    case ColumnId::kRaddr:
+      return address(out, r.tuple.raddr, r.tuple.family);
+    case ColumnId::kRport:
+      return non_zero(out, r.tuple.rport, c);
+    case ColumnId::kNetns:
+      return non_zero(out, r.netns, c);
+    case ColumnId::kCookie:
+      return cookie(out, r.cookie, c);
+    case ColumnId::kFamily:
+      return put::text(out, to_string(r.tuple.family));
+    case ColumnId::kArrow:
+      return put::literal(out, "->");
+    case ColumnId::kLabels:
+      return labels(out, c);
+    default:
+      return unknown(out, c);
   }
 }
 
 char* put_counter(char* out, ColumnId id, const Counters& n, const Context& c) {
   switch (id) {
-    case ColumnId::kTxKb: return kib(out, n.tx_bytes, c);
-    case ColumnId::kRxKb: return kib(out, n.rx_bytes, c);
-    case ColumnId::kTxBytes: return put::number(out, n.tx_bytes);
-    case ColumnId::kRxBytes: return put::number(out, n.rx_bytes);
-    case ColumnId::kTxSegs: return put::number(out, n.tx_segs);
-    case ColumnId::kRxSegs: return put::number(out, n.rx_segs);
-    case ColumnId::kRetrans: return put::number(out, n.retransmits);
-    case ColumnId::kRttUs: return optional_number(out, n.rtt_us, c);
-    case ColumnId::kMinRttUs: return optional_number(out, n.min_rtt_us, c);
-    case ColumnId::kMss: return non_zero(out, n.mss, c);
-    default: return unknown(out, c);
+    case ColumnId::kTxKb:
+      return kib(out, n.tx_bytes, c);
+    case ColumnId::kRxKb:
+      return kib(out, n.rx_bytes, c);
+    case ColumnId::kTxBytes:
+      return put::number(out, n.tx_bytes);
+    case ColumnId::kRxBytes:
+      return put::number(out, n.rx_bytes);
+    case ColumnId::kTxSegs:
+      return put::number(out, n.tx_segs);
+    case ColumnId::kRxSegs:
+      return put::number(out, n.rx_segs);
+    case ColumnId::kRetrans:
+      return put::number(out, n.retransmits);
+    case ColumnId::kRttUs:
+      return optional_number(out, n.rtt_us, c);
+    case ColumnId::kMinRttUs:
+      return optional_number(out, n.min_rtt_us, c);
+    case ColumnId::kMss:
+      return non_zero(out, n.mss, c);
+    default:
+      return unknown(out, c);
   }
 }
 
@@ -188,45 +218,75 @@ char* put_cell(char* out, ColumnId id, const ConnectionRecord& r, const CellCont
     case ColumnId::kRetrans:
     case ColumnId::kRttUs:
     case ColumnId::kMinRttUs:
-    case ColumnId::kMss: return r.counters ? put_counter(out, id, *r.counters, c) : unknown(out, c);
-    case ColumnId::kMs: return optional_ms(out, r.duration_ns, c);
-    case ColumnId::kConnectMs: return optional_ms(out, r.connect_ns, c);
-    case ColumnId::kCloser: return put::text(out, to_string(r.closer));
+    case ColumnId::kMss:
+      return r.counters ? put_counter(out, id, *r.counters, c) : unknown(out, c);
+    case ColumnId::kMs:
+      return optional_ms(out, r.duration_ns, c);
+    case ColumnId::kConnectMs:
+      return optional_ms(out, r.connect_ns, c);
+    case ColumnId::kCloser:
+      return put::text(out, to_string(r.closer));
     case ColumnId::kHow:
       out = put::text(out, to_string(r.how));
       if (!r.complete && !c.full) *out++ = '*';
       return out;
-    case ColumnId::kTimeWait: return time_wait(out, r.time_wait, c);
-    case ColumnId::kGen: return put::number(out, r.generation);
-    case ColumnId::kUid: return optional_number(out, r.uid, c);
-    case ColumnId::kCgroup: return name(out, r.cgroup, c);
-    case ColumnId::kRole: return put::text(out, to_string(r.role));
-    case ColumnId::kOwnerSource: return put::text(out, to_string(r.owner_source));
-    case ColumnId::kBegan: return put::text(out, to_string(r.began));
-    case ColumnId::kError: return error_name(out, r.error, c);
-    case ColumnId::kEvidence: return name(out, r.evidence, c);
-    case ColumnId::kCloserPid: return non_zero(out, r.closer_process.pid, c);
-    case ColumnId::kCloserComm: return comm(out, r.closer_process, c);
-    case ColumnId::kPeerCookie: return cookie(out, r.peer_cookie, c);
-    case ColumnId::kServicePort: return optional_number(out, r.service_port, c);
-    case ColumnId::kComplete: return put::text(out, r.complete ? "true" : "false");
-    case ColumnId::kPath: return path(out, r, c);
-    case ColumnId::kStates: return states(out, r, c);
-    case ColumnId::kStart: return utc(out, r.start, c);
-    case ColumnId::kEnd: return utc(out, r.end, c);
-    case ColumnId::kTimeWaitEnd: return utc(out, r.time_wait.expected_end, c);
-    default: return put_shared(out, id, r, c);
+    case ColumnId::kTimeWait:
+      return time_wait(out, r.time_wait, c);
+    case ColumnId::kGen:
+      return put::number(out, r.generation);
+    case ColumnId::kUid:
+      return optional_number(out, r.uid, c);
+    case ColumnId::kCgroup:
+      return name(out, r.cgroup, c);
+    case ColumnId::kRole:
+      return put::text(out, to_string(r.role));
+    case ColumnId::kOwnerSource:
+      return put::text(out, to_string(r.owner_source));
+    case ColumnId::kBegan:
+      return put::text(out, to_string(r.began));
+    case ColumnId::kError:
+      return error_name(out, r.error, c);
+    case ColumnId::kEvidence:
+      return name(out, r.evidence, c);
+    case ColumnId::kCloserPid:
+      return non_zero(out, r.closer_process.pid, c);
+    case ColumnId::kCloserComm:
+      return comm(out, r.closer_process, c);
+    case ColumnId::kPeerCookie:
+      return cookie(out, r.peer_cookie, c);
+    case ColumnId::kServicePort:
+      return optional_number(out, r.service_port, c);
+    case ColumnId::kComplete:
+      return put::text(out, r.complete ? "true" : "false");
+    case ColumnId::kPath:
+      return path(out, r, c);
+    case ColumnId::kStates:
+      return states(out, r, c);
+    case ColumnId::kStart:
+      return utc(out, r.start, c);
+    case ColumnId::kEnd:
+      return utc(out, r.end, c);
+    case ColumnId::kTimeWaitEnd:
+      return utc(out, r.time_wait.expected_end, c);
+    default:
+      return put_shared(out, id, r, c);
   }
 }
 
 char* put_cell(char* out, ColumnId id, const TransitionRecord& r, const CellContext& c) {
   switch (id) {
-    case ColumnId::kOldState: return state(out, r.old_state);
-    case ColumnId::kNewState: return state(out, r.new_state);
-    case ColumnId::kMs: return optional_ms(out, r.in_old_ns, c);
-    case ColumnId::kGen: return put::number(out, r.generation);
-    case ColumnId::kOwnerSource: return put::text(out, to_string(r.owner_source));
-    default: return put_shared(out, id, r, c);
+    case ColumnId::kOldState:
+      return state(out, r.old_state);
+    case ColumnId::kNewState:
+      return state(out, r.new_state);
+    case ColumnId::kMs:
+      return optional_ms(out, r.in_old_ns, c);
+    case ColumnId::kGen:
+      return put::number(out, r.generation);
+    case ColumnId::kOwnerSource:
+      return put::text(out, to_string(r.owner_source));
+    default:
+      return put_shared(out, id, r, c);
   }
 }
 
@@ -234,21 +294,28 @@ char* put_cell(char* out, ColumnId id, const TransitionRecord& r, const CellCont
 // its place has no state before, so the row begins with `-`.
 char* put_cell(char* out, ColumnId id, const TimeWaitRecord& r, const CellContext& c) {
   const bool left = r.event == TimeWaitEvent::kLeave;
-  const TcpState phase = r.phase == TimeWaitPhase::kFinWait2 ? TcpState::kFinWait2 : TcpState::kTimeWait;
+  const TcpState phase =
+      r.phase == TimeWaitPhase::kFinWait2 ? TcpState::kFinWait2 : TcpState::kTimeWait;
   switch (id) {
-    case ColumnId::kOldState: return left ? state(out, phase) : unknown(out, c);
-    case ColumnId::kNewState: return state(out, left ? TcpState::kClose : phase);
-    case ColumnId::kMs: return optional_ms(out, r.held_ns, c);
-    case ColumnId::kReason: return left ? put::text(out, to_string(r.reason)) : unknown(out, c);
-    case ColumnId::kExpiresMs: return optional_number(out, r.expires_in_ms, c);
-    default: return put_shared(out, id, r, c);
+    case ColumnId::kOldState:
+      return left ? state(out, phase) : unknown(out, c);
+    case ColumnId::kNewState:
+      return state(out, left ? TcpState::kClose : phase);
+    case ColumnId::kMs:
+      return optional_ms(out, r.held_ns, c);
+    case ColumnId::kReason:
+      return left ? put::text(out, to_string(r.reason)) : unknown(out, c);
+    case ColumnId::kExpiresMs:
+      return optional_number(out, r.expires_in_ms, c);
+    default:
+      return put_shared(out, id, r, c);
   }
 }
 
 namespace {
 
-constexpr std::size_t kRoom = 128;          // the longest cell without a name from outside
-constexpr std::size_t kRoomPerState = 48;   // "ESTABLISHED=12345678901234.123456;"
+constexpr std::size_t kRoom = 128;         // the longest cell without a name from outside
+constexpr std::size_t kRoomPerState = 48;  // "ESTABLISHED=12345678901234.123456;"
 
 }  // namespace
 
@@ -256,8 +323,12 @@ std::size_t cell_room(const ConnectionRecord& r, const CellContext& c) {
   return kRoom + (r.cgroup.size() + r.evidence.size()) * kEscapeGrowth +
          (r.states.size() + r.path.size()) * kRoomPerState + c.labels.size();
 }
-std::size_t cell_room(const TransitionRecord&, const CellContext& c) { return kRoom + c.labels.size(); }
-std::size_t cell_room(const TimeWaitRecord&, const CellContext& c) { return kRoom + c.labels.size(); }
+std::size_t cell_room(const TransitionRecord&, const CellContext& c) {
+  return kRoom + c.labels.size();
+}
+std::size_t cell_room(const TimeWaitRecord&, const CellContext& c) {
+  return kRoom + c.labels.size();
+}
 
 std::string labels_cell(const std::vector<std::pair<std::string, std::string>>& labels) {
   std::string out;

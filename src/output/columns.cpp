@@ -22,15 +22,19 @@ constexpr std::array kLifeColumns = {
     Column{ColumnId::kRport, "RPORT", "RPORT", 5, 0, "remote port"},
     Column{ColumnId::kTxKb, "TX_KB", "TX_KB", 6, 1, "payload sent, KiB"},
     Column{ColumnId::kRxKb, "RX_KB", "RX_KB", 6, 1, "payload received, KiB"},
-    Column{ColumnId::kMs, "MS", "MS", 9, 3, "first SYN (or first sight) to the end of the data phase, ms"},
+    Column{ColumnId::kMs, "MS", "MS", 9, 3,
+           "first SYN (or first sight) to the end of the data phase, ms"},
     Column{ColumnId::kCloser, "CLOSER", "CLOSER", 6, 0, "the side whose FIN or RST went out first"},
-    Column{ColumnId::kHow, "HOW", "HOW", 10, 0, "how this end's socket ended; * = events are missing"},
-    Column{ColumnId::kTimeWait, "TIMEWAIT", "TIMEWAIT", 10, 2, "side that holds TIME_WAIT, and for how long"},
+    Column{ColumnId::kHow, "HOW", "HOW", 10, 0,
+           "how this end's socket ended; * = events are missing"},
+    Column{ColumnId::kTimeWait, "TIMEWAIT", "TIMEWAIT", 10, 2,
+           "side that holds TIME_WAIT, and for how long"},
     // Optional from here.
     Column{ColumnId::kTime, "TIME", "TIME", 8, 0, "local time of the end (CSV: UTC, RFC 3339)"},
     Column{ColumnId::kTimeS, "TIME_S", "TIME(s)", 12, 0, "seconds since tcptrail started"},
     Column{ColumnId::kNetns, "NETNS", "NETNS", 10, 0, "network namespace, inode number"},
-    Column{ColumnId::kCookie, "COOKIE", "COOKIE", 8, 0, "socket cookie, hexadecimal, as ss -e shows it"},
+    Column{ColumnId::kCookie, "COOKIE", "COOKIE", 8, 0,
+           "socket cookie, hexadecimal, as ss -e shows it"},
     Column{ColumnId::kGen, "GEN", "GEN", 3, 0, "which connection of this socket, from 0"},
     Column{ColumnId::kFamily, "FAMILY", "FAMILY", 6, 0, "ipv4 or ipv6, of the packets"},
     Column{ColumnId::kUid, "UID", "UID", 6, 0, "user id of the socket"},
@@ -48,17 +52,23 @@ constexpr std::array kLifeColumns = {
     Column{ColumnId::kTxSegs, "TX_SEGS", "TX_SEGS", 8, 0, "segments sent"},
     Column{ColumnId::kRxSegs, "RX_SEGS", "RX_SEGS", 8, 0, "segments received"},
     Column{ColumnId::kError, "ERROR", "ERROR", 13, 0, "errno of the socket"},
-    Column{ColumnId::kEvidence, "EVIDENCE", "EVIDENCE", 40, 0, "what CLOSER and HOW were concluded from"},
-    Column{ColumnId::kCloserPid, "CLOSER_PID", "CLOSER_PID", 10, 0, "process whose call closed first"},
+    Column{ColumnId::kEvidence, "EVIDENCE", "EVIDENCE", 40, 0,
+           "what CLOSER and HOW were concluded from"},
+    Column{ColumnId::kCloserPid, "CLOSER_PID", "CLOSER_PID", 10, 0,
+           "process whose call closed first"},
     Column{ColumnId::kCloserComm, "CLOSER_COMM", "CLOSER_COMM", 16, 0, "its name"},
-    Column{ColumnId::kPeerCookie, "PEER_COOKIE", "PEER_COOKIE", 11, 0, "cookie of the other end on this host"},
-    Column{ColumnId::kServicePort, "SERVICE_PORT", "SERVICE_PORT", 12, 0, "port of the passive side"},
-    Column{ColumnId::kComplete, "COMPLETE", "COMPLETE", 8, 0, "false = events of this connection are missing"},
+    Column{ColumnId::kPeerCookie, "PEER_COOKIE", "PEER_COOKIE", 11, 0,
+           "cookie of the other end on this host"},
+    Column{ColumnId::kServicePort, "SERVICE_PORT", "SERVICE_PORT", 12, 0,
+           "port of the passive side"},
+    Column{ColumnId::kComplete, "COMPLETE", "COMPLETE", 8, 0,
+           "false = events of this connection are missing"},
     Column{ColumnId::kPath, "PATH", "PATH", 40, 0, "states, first to last"},
     Column{ColumnId::kStates, "STATES", "STATES", 40, 0, "time in each state, ms"},
     Column{ColumnId::kStart, "START", "START", 30, 0, "first SYN or first sight, UTC"},
     Column{ColumnId::kEnd, "END", "END", 30, 0, "end, UTC"},
-    Column{ColumnId::kTimeWaitEnd, "TIMEWAIT_END", "TIMEWAIT_END", 30, 0, "expected end of TIME_WAIT, UTC"},
+    Column{ColumnId::kTimeWaitEnd, "TIMEWAIT_END", "TIMEWAIT_END", 30, 0,
+           "expected end of TIME_WAIT, UTC"},
     Column{ColumnId::kLabels, "LABELS", "LABELS", 20, 0, "the --label values"},
 };
 constexpr std::size_t kLifeDefaults = 12;
@@ -70,14 +80,16 @@ constexpr std::array kTraceColumns = {
     Column{ColumnId::kLport, "LPORT", "LPORT", 5, 0, "local port"},
     Column{ColumnId::kRaddr, "RADDR", "RADDR", 15, 0, "remote address"},
     Column{ColumnId::kRport, "RPORT", "RPORT", 5, 0, "remote port"},
-    Column{ColumnId::kOldState, "OLDSTATE", "OLDSTATE", 11, 0, "state that is left; - where TIME_WAIT begins"},
+    Column{ColumnId::kOldState, "OLDSTATE", "OLDSTATE", 11, 0,
+           "state that is left; - where TIME_WAIT begins"},
     Column{ColumnId::kNewState, "NEWSTATE", "NEWSTATE", 11, 0, "state that is entered"},
     Column{ColumnId::kMs, "MS", "MS", 9, 1, "time in OLDSTATE, ms"},
     // Optional from here.
     Column{ColumnId::kTime, "TIME", "TIME", 8, 0, "local time (CSV: UTC, RFC 3339)"},
     Column{ColumnId::kTimeS, "TIME_S", "TIME(s)", 12, 0, "seconds since tcptrail started"},
     Column{ColumnId::kNetns, "NETNS", "NETNS", 10, 0, "network namespace, inode number"},
-    Column{ColumnId::kCookie, "COOKIE", "COOKIE", 8, 0, "socket cookie, hexadecimal, as ss -e shows it"},
+    Column{ColumnId::kCookie, "COOKIE", "COOKIE", 8, 0,
+           "socket cookie, hexadecimal, as ss -e shows it"},
     Column{ColumnId::kGen, "GEN", "GEN", 3, 0, "which connection of this socket, from 0"},
     Column{ColumnId::kFamily, "FAMILY", "FAMILY", 6, 0, "ipv4 or ipv6, of the packets"},
     Column{ColumnId::kOwnerSource, "OWNER_SOURCE", "OWNER_SOURCE", 12, 0, "how the owner is known"},
@@ -98,9 +110,8 @@ std::string upper(std::string_view text) {
 
 const Column* find_column(Table table, std::string_view name) {
   const std::string wanted = upper(name);
-  for (const Column& candidate : all_columns(table)) {
+  for (const Column& candidate : all_columns(table))
     if (candidate.name == wanted || upper(candidate.header) == wanted) return &candidate;
-  }
   return nullptr;
 }
 
@@ -112,8 +123,11 @@ Error unknown_column(Table table, std::string_view name) {
     all += all.empty() ? "" : " ";
     all += known.name;
   }
-  Error error{.what = "unknown column " + std::string(name), .why = "columns of this view: " + all, .exit_code = 2};
-  if (const auto close = nearest(name, names)) error.fix = "did you mean " + std::string(*close) + "?";
+  Error error{.what = "unknown column " + std::string(name),
+              .why = "columns of this view: " + all,
+              .exit_code = 2};
+  if (const auto close = nearest(name, names))
+    error.fix = "did you mean " + std::string(*close) + "?";
   return error;
 }
 
@@ -127,13 +141,15 @@ std::span<const Column> all_columns(Table table) {
 const Column& column(Table table, ColumnId id) {
   if (id == ColumnId::kArrow) return kArrowColumn;
   const auto columns = all_columns(table);
-  const auto found = std::find_if(columns.begin(), columns.end(), [id](const Column& c) { return c.id == id; });
+  const auto found =
+      std::find_if(columns.begin(), columns.end(), [id](const Column& c) { return c.id == id; });
   return found == columns.end() ? columns.front() : *found;
 }
 
 std::vector<ColumnId> default_columns(Table table) {
   std::vector<ColumnId> ids;
-  const auto columns = all_columns(table).first(table == Table::kLife ? kLifeDefaults : kTraceDefaults);
+  const auto columns =
+      all_columns(table).first(table == Table::kLife ? kLifeDefaults : kTraceDefaults);
   for (const Column& known : columns) ids.push_back(known.id);
   return ids;
 }

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "tcp/record.h"
 #include "output/wall_clock.h"
+#include "tcp/record.h"
 #include "util/result.h"
 
 namespace tcptrail {
@@ -21,13 +21,56 @@ namespace tcptrail {
 enum class Table : std::uint8_t { kLife, kTrace };
 
 enum class ColumnId : std::uint8_t {
-  kTime, kTimeS, kPid, kComm, kLaddr, kLport, kRaddr, kRport,
-  kTxKb, kRxKb, kMs, kCloser, kHow, kTimeWait,
-  kOldState, kArrow, kNewState, kReason, kExpiresMs,
-  kNetns, kCookie, kGen, kFamily, kUid, kCgroup, kRole, kOwnerSource, kBegan,
-  kConnectMs, kRttUs, kMinRttUs, kRetrans, kMss, kTxBytes, kRxBytes, kTxSegs, kRxSegs,
-  kError, kEvidence, kCloserPid, kCloserComm, kPeerCookie, kServicePort, kComplete,
-  kPath, kStates, kStart, kEnd, kTimeWaitEnd, kLabels,
+  kTime,
+  kTimeS,
+  kPid,
+  kComm,
+  kLaddr,
+  kLport,
+  kRaddr,
+  kRport,
+  kTxKb,
+  kRxKb,
+  kMs,
+  kCloser,
+  kHow,
+  kTimeWait,
+  kOldState,
+  kArrow,
+  kNewState,
+  kReason,
+  kExpiresMs,
+  kNetns,
+  kCookie,
+  kGen,
+  kFamily,
+  kUid,
+  kCgroup,
+  kRole,
+  kOwnerSource,
+  kBegan,
+  kConnectMs,
+  kRttUs,
+  kMinRttUs,
+  kRetrans,
+  kMss,
+  kTxBytes,
+  kRxBytes,
+  kTxSegs,
+  kRxSegs,
+  kError,
+  kEvidence,
+  kCloserPid,
+  kCloserComm,
+  kPeerCookie,
+  kServicePort,
+  kComplete,
+  kPath,
+  kStates,
+  kStart,
+  kEnd,
+  kTimeWaitEnd,
+  kLabels,
 };
 
 struct Column {
@@ -35,8 +78,8 @@ struct Column {
   std::string_view name;    // as --columns takes it and CSV prints it
   std::string_view header;  // as the first line of text shows it
   std::uint8_t width;
-  std::uint8_t drop;        // on a narrow terminal the lowest goes first; 0 = never
-  std::string_view help;    // with the unit
+  std::uint8_t drop;      // on a narrow terminal the lowest goes first; 0 = never
+  std::string_view help;  // with the unit
 };
 
 // Every column of a table, the default ones first.

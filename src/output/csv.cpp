@@ -14,7 +14,8 @@ namespace {
 // four. A leading or trailing space is quoted because many readers trim it.
 bool needs_quotes(std::string_view cell) {
   if (cell.empty()) return false;
-  const bool special = std::any_of(cell.begin(), cell.end(), [](char c) { return c == ',' || c == '"'; });
+  const bool special =
+      std::any_of(cell.begin(), cell.end(), [](char c) { return c == ',' || c == '"'; });
   return special || cell.front() == ' ' || cell.back() == ' ';
 }
 
@@ -44,11 +45,12 @@ CsvSink::CsvSink(OutFile& out, WallClock& clock, const TableOptions& options)
   // Text marks an incomplete connection behind HOW; here it is a column of its
   // own, unless the user listed exactly what is to be there.
   const std::vector<ColumnId> defaults = default_columns(table_);
-  const auto first = std::search(columns_.begin(), columns_.end(), defaults.begin(), defaults.end());
-  const bool has = std::find(columns_.begin(), columns_.end(), ColumnId::kComplete) != columns_.end();
-  if (table_ == Table::kLife && first != columns_.end() && !has) {
+  const auto first =
+      std::search(columns_.begin(), columns_.end(), defaults.begin(), defaults.end());
+  const bool has =
+      std::find(columns_.begin(), columns_.end(), ColumnId::kComplete) != columns_.end();
+  if (table_ == Table::kLife && first != columns_.end() && !has)
     columns_.insert(first + static_cast<std::ptrdiff_t>(defaults.size()), ColumnId::kComplete);
-  }
 }
 
 void CsvSink::put_header() {

@@ -10,11 +10,11 @@
 #include <string_view>
 
 #include "explain/explainer.h"
-#include "tcp/record.h"
 #include "output/json.h"
 #include "output/loss_reporter.h"
 #include "output/row_limit.h"
 #include "output/wall_clock.h"
+#include "tcp/record.h"
 #include "util/out_file.h"
 
 namespace tcptrail {
@@ -27,7 +27,9 @@ class ExplainSink : public RecordSink {
   void on(const TimeWaitRecord& r) override;
   void on(const BlockedRecord& r) override { put(explainer_.on(r)); }
   void on(const SummaryRecord&) override;
-  void owner_found(std::uint64_t cookie, const Process& owner) override { explainer_.owner_found(cookie, owner); }
+  void owner_found(std::uint64_t cookie, const Process& owner) override {
+    explainer_.owner_found(cookie, owner);
+  }
 
  protected:
   // `local_time`: times within sentences by TZ, else UTC.
@@ -46,7 +48,7 @@ struct ExplainTextOptions {
   bool local_time = false;  // -T
   Labels labels{};
   std::function<void(std::string_view)> warn{};  // gets whole lines for stderr
-  std::uint64_t narratives_per_second = 0;  // more are summed up in a line; 0 = no limit
+  std::uint64_t narratives_per_second = 0;       // more are summed up in a line; 0 = no limit
 };
 
 class ExplainText final : public ExplainSink {
@@ -61,7 +63,8 @@ class ExplainText final : public ExplainSink {
   [[nodiscard]] std::string start_text(const Explanation& e) const;
   void put_left_out();
   void line(std::string_view text, std::string_view color = {});
-  void wrapped(std::string_view text, std::string_view head, std::size_t indent, std::string_view color = {});
+  void wrapped(std::string_view text, std::string_view head, std::size_t indent,
+               std::string_view color = {});
 
   OutFile& out_;
   bool color_;

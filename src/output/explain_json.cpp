@@ -2,8 +2,8 @@
 // Explanations for programs: the `explanation` record of docs/json.md; and what the
 // two explain sinks share.
 #include "output/explain.h"
-#include "output/json_values.h"
 #include "output/fast_format.h"
+#include "output/json_values.h"
 #include "util/escape.h"
 
 namespace tcptrail {
@@ -18,10 +18,13 @@ constexpr std::size_t kRoomPerFinding = 160;
 constexpr std::size_t kRoomPerText = 8;
 constexpr std::size_t kRoomPerFact = 64;
 
-std::size_t text_room(std::string_view text) { return text.size() * kJsonEscapeGrowth + kRoomPerText; }
+std::size_t text_room(std::string_view text) {
+  return text.size() * kJsonEscapeGrowth + kRoomPerText;
+}
 
 std::size_t room_for(const Explanation& e) {
-  std::size_t room = kFixedRoom + text_room(e.headline) + text_room(e.about) + text_room(e.evidence);
+  std::size_t room =
+      kFixedRoom + text_room(e.headline) + text_room(e.about) + text_room(e.evidence);
   for (const NarrativeStep& step : e.timeline) room += kRoomPerStep + text_room(step.text);
   for (const Finding& f : e.findings) {
     room += kRoomPerFinding + text_room(f.text);
@@ -107,7 +110,9 @@ void ExplainSink::on(const SummaryRecord& r) {
 }
 
 ExplainJson::ExplainJson(OutFile& out, WallClock& clock, const ExplainJsonOptions& options)
-    : ExplainSink(clock, options.local_time), out_(out), stream_(out, clock, {EventSet{}, options.labels}) {}
+    : ExplainSink(clock, options.local_time),
+      out_(out),
+      stream_(out, clock, {EventSet{}, options.labels}) {}
 
 void ExplainJson::on(const StartupRecord& r) {
   ExplainSink::on(r);
@@ -120,7 +125,8 @@ void ExplainJson::on(const SummaryRecord& r) {
 }
 
 void ExplainJson::put(const Explanation& e) {
-  char* p = put::literal(out_.reserve(room_for(e) + stream_.tail().size()), R"({"type":"explanation","time":")");
+  char* p = put::literal(out_.reserve(room_for(e) + stream_.tail().size()),
+                         R"({"type":"explanation","time":")");
   p = clock_.put_rfc3339(p, e.boot_ns);
   p = put::number(put::literal(p, R"(","boot_ns":)"), e.boot_ns);
   p = put_word(put::literal(p, R"(,"subject":)"), to_string(e.subject));

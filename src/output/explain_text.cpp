@@ -4,11 +4,11 @@
 
 #include <algorithm>
 
-#include "tcp/phrase.h"
 #include "output/columns.h"
 #include "output/explain.h"
 #include "output/fast_format.h"
 #include "output/wrap.h"
+#include "tcp/phrase.h"
 #include "util/escape.h"
 
 namespace tcptrail {
@@ -22,18 +22,24 @@ constexpr std::string_view kReset = "\x1b[0m";
 
 std::string_view mark_of(Severity severity) {
   switch (severity) {
-    case Severity::kProblem: return "  ! ";
-    case Severity::kNotice: return "  * ";
-    case Severity::kInfo: break;
+    case Severity::kProblem:
+      return "  ! ";
+    case Severity::kNotice:
+      return "  * ";
+    case Severity::kInfo:
+      break;
   }
   return "  - ";
 }
 
 std::string_view color_of(Severity severity) {
   switch (severity) {
-    case Severity::kProblem: return kRed;
-    case Severity::kNotice: return kYellow;
-    case Severity::kInfo: break;
+    case Severity::kProblem:
+      return kRed;
+    case Severity::kNotice:
+      return kYellow;
+    case Severity::kInfo:
+      break;
   }
   return {};
 }
@@ -47,13 +53,19 @@ std::string ends_text(const Explanation& e) {
 }
 
 std::string closer_text(const Explanation& e) {
-  const std::string process = e.closer_process.pid == 0 ? std::string() : ", " + process_text(e.closer_process);
+  const std::string process =
+      e.closer_process.pid == 0 ? std::string() : ", " + process_text(e.closer_process);
   switch (*e.closer) {
-    case Closer::kLocal: return "this end" + process;
-    case Closer::kRemote: return "the other end" + process;
-    case Closer::kBoth: return "both ends at once";
-    case Closer::kNone: return "neither end";
-    case Closer::kUnknown: break;
+    case Closer::kLocal:
+      return "this end" + process;
+    case Closer::kRemote:
+      return "the other end" + process;
+    case Closer::kBoth:
+      return "both ends at once";
+    case Closer::kNone:
+      return "neither end";
+    case Closer::kUnknown:
+      break;
   }
   return "not known";
 }
@@ -73,7 +85,12 @@ std::string at_text(std::uint64_t ns) {
 }  // namespace
 
 ExplainText::ExplainText(OutFile& out, WallClock& clock, const ExplainTextOptions& options)
-    : ExplainSink(clock, options.local_time), out_(out), color_(options.color), labels_(labels_cell(options.labels)), loss_(options.warn), limit_(options.narratives_per_second) {}
+    : ExplainSink(clock, options.local_time),
+      out_(out),
+      color_(options.color),
+      labels_(labels_cell(options.labels)),
+      loss_(options.warn),
+      limit_(options.narratives_per_second) {}
 
 void ExplainText::on(const SummaryRecord& r) {
   ExplainSink::on(r);
@@ -101,7 +118,8 @@ void ExplainText::line(std::string_view text, std::string_view color) {
   out_.commit(p);
 }
 
-void ExplainText::wrapped(std::string_view text, std::string_view head, std::size_t indent, std::string_view color) {
+void ExplainText::wrapped(std::string_view text, std::string_view head, std::size_t indent,
+                          std::string_view color) {
   for (const std::string& part : wrap_text(text, head, indent)) line(part, color);
 }
 
@@ -116,7 +134,9 @@ void ExplainText::put(const Explanation& e) {
   if (!first_) line("");
   first_ = false;
   const std::string who = process_text(e.owner);
-  wrapped(fmt::format("{}  {}  {}", start_text(e), who.empty() ? "(owner not known)" : who, ends_text(e)), "", 4);
+  wrapped(fmt::format("{}  {}  {}", start_text(e), who.empty() ? "(owner not known)" : who,
+                      ends_text(e)),
+          "", 4);
   wrapped(e.headline, "  ", 2, kBold);
 
   std::string about = e.about;
@@ -128,14 +148,19 @@ void ExplainText::put(const Explanation& e) {
   if (!about.empty()) wrapped(about, "  ", 2, kDim);
 
   std::size_t widest = 0;
-  for (const NarrativeStep& step : e.timeline) widest = std::max(widest, at_text(step.at_ns).size());
+  for (const NarrativeStep& step : e.timeline)
+    widest = std::max(widest, at_text(step.at_ns).size());
   for (const NarrativeStep& step : e.timeline) {
-    const std::string head = fmt::format("    {:>{}}  {:<11}  ", at_text(step.at_ns), widest, state_name(step.state));
+    const std::string head =
+        fmt::format("    {:>{}}  {:<11}  ", at_text(step.at_ns), widest, state_name(step.state));
     wrapped(step.text, head, head.size());
   }
 
   if (e.closer)
-    wrapped(fmt::format("Closed first: {}.{}", closer_text(e), e.evidence.empty() ? "" : fmt::format(" Evidence: {}.", escaped_name(e.evidence))), "  ", 4);
+    wrapped(fmt::format(
+                "Closed first: {}.{}", closer_text(e),
+                e.evidence.empty() ? "" : fmt::format(" Evidence: {}.", escaped_name(e.evidence))),
+            "  ", 4);
   for (const Finding& f : e.findings) {
     wrapped(f.text, mark_of(f.severity), 4, color_of(f.severity));
     for (const std::string& advice : f.advice) wrapped(advice, "      > ", 8);

@@ -65,17 +65,17 @@ inline char* number(char* out, std::uint64_t value) {
     two(p, static_cast<unsigned>(value % 100));
     value /= 100;
   }
-  if (value >= 10) {
+  if (value >= 10)
     two(p - 2, static_cast<unsigned>(value));
-  } else {
+  else
     p[-1] = static_cast<char>('0' + value);
-  }
   return end;
 }
 
 // Exactly `width` digits, the leading ones zero.
 inline char* padded(char* out, std::uint64_t value, unsigned width) {
-  for (unsigned i = width; i > 0; --i, value /= 10) out[i - 1] = static_cast<char>('0' + value % 10);
+  for (unsigned i = width; i > 0; --i, value /= 10)
+    out[i - 1] = static_cast<char>('0' + value % 10);
   return out + width;
 }
 

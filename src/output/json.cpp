@@ -7,8 +7,8 @@
 #include <array>
 #include <cstring>
 
-#include "output/json_values.h"
 #include "output/fast_format.h"
+#include "output/json_values.h"
 #include "util/escape.h"
 
 namespace tcptrail {
@@ -80,11 +80,10 @@ void append_member(std::string& out, std::string_view key, std::string_view text
   out += ",\"";
   out += key;
   out += "\":";
-  if (text.empty()) {
+  if (text.empty())
     out += "null";
-  } else {
+  else
     append_string(out, text);
-  }
 }
 
 std::string tail_text(const Labels& labels) {
@@ -131,7 +130,10 @@ class JsonSink::TupleCache {
 };
 
 JsonSink::JsonSink(OutFile& out, WallClock& clock, const JsonOptions& options)
-    : out_(out), clock_(clock), events_(options.events), tail_(tail_text(options.labels)),
+    : out_(out),
+      clock_(clock),
+      events_(options.events),
+      tail_(tail_text(options.labels)),
       cache_(std::make_unique<TupleCache>()),
       ports_(out, clock, tail_) {}
 
@@ -204,9 +206,10 @@ void JsonSink::on(const ConnectionRecord& r) {
   p = put_comm(put::literal(p, R"(,"closer_comm":)"), r.closer_process);
   p = put_errno(put::literal(p, R"(,"error":)"), r.error);
   p = put_time_wait(p, clock_, r.time_wait);
-  p = r.counters ? put_counters(p, *r.counters)
-                 : put::literal(p, R"(,"tx_bytes":null,"rx_bytes":null,"tx_segs":null,"rx_segs":null,)"
-                                   R"("retransmits":null,"rtt_us":null,"min_rtt_us":null,"mss":null)");
+  p = r.counters
+          ? put_counters(p, *r.counters)
+          : put::literal(p, R"(,"tx_bytes":null,"rx_bytes":null,"tx_segs":null,"rx_segs":null,)"
+                            R"("retransmits":null,"rtt_us":null,"min_rtt_us":null,"mss":null)");
   p = put_bool(put::literal(p, R"(,"complete":)"), r.complete);
   p = put_cookie(put::literal(p, R"(,"peer_cookie":)"), r.peer_cookie);
   p = put_optional(put::literal(p, R"(,"service_port":)"), r.service_port);

@@ -12,10 +12,10 @@
 #include <utility>
 #include <vector>
 
-#include "tcp/filter.h"
-#include "tcp/record.h"
 #include "output/ports_json.h"
 #include "output/wall_clock.h"
+#include "tcp/filter.h"
+#include "tcp/record.h"
 #include "util/out_file.h"
 
 namespace tcptrail {
@@ -58,8 +58,8 @@ class JsonSink final : public RecordSink {
   template <std::size_t N>
   char* begin(std::size_t room, const char (&head)[N], std::uint64_t boot_ns);
   void end(char* p);
-  const TupleText& identity_text(std::uint64_t cookie, std::uint32_t generation, std::uint32_t netns,
-                                 const Tuple& tuple);
+  const TupleText& identity_text(std::uint64_t cookie, std::uint32_t generation,
+                                 std::uint32_t netns, const Tuple& tuple);
 
   OutFile& out_;
   WallClock& clock_;

@@ -11,9 +11,9 @@
 #include <string>
 #include <string_view>
 
-#include "tcp/record.h"
 #include "output/fast_format.h"
 #include "output/wall_clock.h"
+#include "tcp/record.h"
 #include "util/escape.h"
 
 namespace tcptrail::json_value {
@@ -60,9 +60,13 @@ inline char* put_optional_us(char* p, const std::optional<std::uint64_t>& ns) {
   return ns ? put::number(p, *ns / 1000) : put_null(p);
 }
 
-inline char* put_non_zero(char* p, std::uint64_t value) { return value != 0 ? put::number(p, value) : put_null(p); }
+inline char* put_non_zero(char* p, std::uint64_t value) {
+  return value != 0 ? put::number(p, value) : put_null(p);
+}
 
-inline char* put_bool(char* p, bool value) { return value ? put::literal(p, "true") : put::literal(p, "false"); }
+inline char* put_bool(char* p, bool value) {
+  return value ? put::literal(p, "true") : put::literal(p, "false");
+}
 
 inline char* put_cookie(char* p, std::uint64_t cookie) {
   if (cookie == 0) return put_null(p);
@@ -95,7 +99,8 @@ inline char* put_time(char* p, WallClock& clock, std::uint64_t boot_ns) {
   return p;
 }
 
-inline char* put_optional_time(char* p, WallClock& clock, const std::optional<std::uint64_t>& boot_ns) {
+inline char* put_optional_time(char* p, WallClock& clock,
+                               const std::optional<std::uint64_t>& boot_ns) {
   return boot_ns ? put_time(p, clock, *boot_ns) : put_null(p);
 }
 
@@ -106,11 +111,10 @@ inline char* put_comm(char* p, const Process& process) {
 inline char* put_errno(char* p, int error) {
   if (error == 0) return put_null(p);
   *p++ = '"';
-  if (const char* name = strerrorname_np(error); name != nullptr) {
+  if (const char* name = strerrorname_np(error); name != nullptr)
     p = put::text(p, name);
-  } else {
+  else
     p = put::number(put::literal(p, "errno-"), static_cast<unsigned>(error));
-  }
   *p++ = '"';
   return p;
 }
@@ -125,6 +129,8 @@ inline char* put_tuple(char* p, const Tuple& tuple) {
   return put_non_zero(put::literal(p, R"(","rport":)"), tuple.rport);
 }
 
-inline char* put_netns(char* p, std::uint32_t netns) { return put_non_zero(put::literal(p, R"(,"netns":)"), netns); }
+inline char* put_netns(char* p, std::uint32_t netns) {
+  return put_non_zero(put::literal(p, R"(,"netns":)"), netns);
+}
 
 }  // namespace tcptrail::json_value

@@ -30,9 +30,13 @@ std::string loss_text(const Loss& loss) {
   add(message.why, loss.nested, "because the program was interrupted on its CPU");
   add(message.why, loss.table, "because the connection table was full");
   add(message.why, loss.malformed, "because the record could not be decoded");
-  add(message.why, loss.other, "that are no transitions (who accepted, RSTs, ends of TIME_WAIT) because the ring buffer or the table was full");
-  if (loss.ring + loss.other != 0) message.fix = "a larger --ring-size, a narrower filter, or a faster reader";
-  if (loss.ring + loss.other == 0 && loss.table != 0) message.fix = "a larger --max-connections, or a narrower filter";
+  add(message.why, loss.other,
+      "that are no transitions (who accepted, RSTs, ends of TIME_WAIT) because the ring buffer or "
+      "the table was full");
+  if (loss.ring + loss.other != 0)
+    message.fix = "a larger --ring-size, a narrower filter, or a faster reader";
+  if (loss.ring + loss.other == 0 && loss.table != 0)
+    message.fix = "a larger --max-connections, or a narrower filter";
   return warning_text(message);
 }
 

@@ -3,8 +3,8 @@
 
 #include <fmt/format.h>
 
-#include "output/json_values.h"
 #include "output/fast_format.h"
+#include "output/json_values.h"
 
 namespace tcptrail {
 
@@ -17,7 +17,9 @@ constexpr std::size_t kRoomPerBlocker = 640;
 constexpr std::size_t kRoomPerOwner = 192;
 constexpr std::size_t kRoomPerState = 48;
 
-char* put_optional_bool(char* p, const std::optional<bool>& value) { return value ? put_bool(p, *value) : put_null(p); }
+char* put_optional_bool(char* p, const std::optional<bool>& value) {
+  return value ? put_bool(p, *value) : put_null(p);
+}
 
 char* put_endpoint(char* p, const Address& address, Family family) {
   *p++ = '"';
@@ -82,15 +84,18 @@ char* put_number(char* p, const std::optional<double>& value) {
   return value ? fmt::format_to(p, "{:.3f}", *value) : put_null(p);
 }
 
-char* put_verdict(char* p, bool ok) { return ok ? put::literal(p, R"("ok")") : put::literal(p, R"("blocked")"); }
+char* put_verdict(char* p, bool ok) {
+  return ok ? put::literal(p, R"("ok")") : put::literal(p, R"("blocked")");
+}
 
 }  // namespace
 
 void PortsJson::put(const PortRecord& r) {
-  std::size_t room = kFixedRoom + tail_.size() + r.blockers.size() * kRoomPerBlocker + r.owners.size() * kRoomPerOwner +
-                     r.states.size() * kRoomPerState;
+  std::size_t room = kFixedRoom + tail_.size() + r.blockers.size() * kRoomPerBlocker +
+                     r.owners.size() * kRoomPerOwner + r.states.size() * kRoomPerState;
   for (const std::string& remedy : r.remedies) room += remedy.size() * kJsonEscapeGrowth + 8;
-  char* p = put_time(put::literal(out_.reserve(room), R"({"type":"port","time":)"), clock_, r.boot_ns);
+  char* p =
+      put_time(put::literal(out_.reserve(room), R"({"type":"port","time":)"), clock_, r.boot_ns);
   p = put::number(put::literal(p, R"(,"boot_ns":)"), r.boot_ns);
   p = put_endpoint(put::literal(put_netns(p, r.netns), R"(,"laddr":)"), r.laddr, r.family);
   p = put_non_zero(put::literal(p, R"(,"lport":)"), r.lport);
@@ -112,7 +117,8 @@ void PortsJson::put(const PortRecord& r) {
 void PortsJson::put(const BlockedRecord& r) {
   std::size_t room = kFixedRoom + tail_.size() + r.blockers.size() * kRoomPerBlocker;
   for (const std::string& remedy : r.remedies) room += remedy.size() * kJsonEscapeGrowth + 8;
-  char* p = put_time(put::literal(out_.reserve(room), R"({"type":"blocked","time":)"), clock_, r.boot_ns);
+  char* p =
+      put_time(put::literal(out_.reserve(room), R"({"type":"blocked","time":)"), clock_, r.boot_ns);
   p = put::number(put::literal(p, R"(,"boot_ns":)"), r.boot_ns);
   p = put_word(put::literal(p, R"(,"op":)"), to_string(r.op));
   p = put_errno(put::literal(p, R"(,"error":)"), r.error);
@@ -128,7 +134,8 @@ void PortsJson::put(const BlockedRecord& r) {
 
 void PortsJson::put(const LeakRecord& r) {
   const std::size_t room = kFixedRoom + tail_.size() + r.remedy.size() * kJsonEscapeGrowth;
-  char* p = put_time(put::literal(out_.reserve(room), R"({"type":"leak","time":)"), clock_, r.boot_ns);
+  char* p =
+      put_time(put::literal(out_.reserve(room), R"({"type":"leak","time":)"), clock_, r.boot_ns);
   p = put::number(put::literal(p, R"(,"boot_ns":)"), r.boot_ns);
   p = put_state(put::literal(put_netns(p, r.netns), R"(,"state":)"), r.state);
   p = put_non_zero(put::literal(p, R"(,"pid":)"), r.owner.pid);
@@ -143,9 +150,11 @@ void PortsJson::put(const LeakRecord& r) {
 
 void PortsJson::put(const DestinationRecord& r) {
   const std::size_t room = kFixedRoom + tail_.size() + r.owners.size() * kRoomPerOwner;
-  char* p = put_time(put::literal(out_.reserve(room), R"({"type":"destination","time":)"), clock_, r.boot_ns);
+  char* p = put_time(put::literal(out_.reserve(room), R"({"type":"destination","time":)"), clock_,
+                     r.boot_ns);
   p = put::number(put::literal(p, R"(,"boot_ns":)"), r.boot_ns);
-  p = put_endpoint(put::literal(put_netns(p, r.netns), R"(,"laddr":)"), r.tuple.laddr, r.tuple.family);
+  p = put_endpoint(put::literal(put_netns(p, r.netns), R"(,"laddr":)"), r.tuple.laddr,
+                   r.tuple.family);
   p = put_endpoint(put::literal(p, R"(,"raddr":)"), r.tuple.raddr, r.tuple.family);
   p = put_non_zero(put::literal(p, R"(,"rport":)"), r.tuple.rport);
   p = put_verdict(put::literal(p, R"(,"connect":)"), r.connect);

@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "tcp/record.h"
 #include "output/wall_clock.h"
+#include "tcp/record.h"
 #include "util/out_file.h"
 
 namespace tcptrail {
@@ -16,7 +16,8 @@ namespace tcptrail {
 class PortsJson {
  public:
   // `tail`: JsonSink::tail() of the same stream.
-  PortsJson(OutFile& out, WallClock& clock, std::string_view tail) : out_(out), clock_(clock), tail_(tail) {}
+  PortsJson(OutFile& out, WallClock& clock, std::string_view tail)
+      : out_(out), clock_(clock), tail_(tail) {}
   void put(const PortRecord& record);
   void put(const DestinationRecord& record);
   void put(const LeakRecord& record);

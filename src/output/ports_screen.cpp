@@ -66,7 +66,8 @@ void PortsScreen::refused() {
 void PortsScreen::leaks(const PortRound& round) {
   if (round.leaks.empty()) return;
   line("");
-  const auto row = [this](std::string_view state, std::string_view count, std::string_view owner, std::string_view oldest, std::string_view growth) {
+  const auto row = [this](std::string_view state, std::string_view count, std::string_view owner,
+                          std::string_view oldest, std::string_view growth) {
     Row cells;
     cells.cell(state, 12);
     cells.cell(count, 7);
@@ -80,8 +81,10 @@ void PortsScreen::leaks(const PortRound& round) {
   for (std::size_t i = 0; i < std::min(round.leaks.size(), kShown); ++i) {
     const LeakRecord& leak = round.leaks[i];
     row(state_name(leak.state), std::to_string(leak.count),
-        leak.owner.pid == 0 ? std::string("-") : fmt::format("{}/{}", leak.owner.pid, escaped_name(leak.owner.comm.view())), age_text(leak.oldest_ns),
-        growth_text(leak.growth_per_s));
+        leak.owner.pid == 0
+            ? std::string("-")
+            : fmt::format("{}/{}", leak.owner.pid, escaped_name(leak.owner.comm.view())),
+        age_text(leak.oldest_ns), growth_text(leak.growth_per_s));
     for (const std::string& text : wrap_text(leak.remedy, "    ", 4)) line(text);
   }
 }
@@ -94,8 +97,9 @@ void PortsScreen::on(const PortRound& round) {
   const std::size_t endpoints = endpoint_count(round.ports);
   const std::size_t destinations = round.destinations.size();
   if (first)
-    line(fmt::format("{}  {} blocked endpoint{}, {} destination{}", wall_time(clock_, round.boot_ns), endpoints, endpoints == 1 ? "" : "s", destinations,
-                     destinations == 1 ? "" : "s"));
+    line(fmt::format("{}  {} blocked endpoint{}, {} destination{}",
+                     wall_time(clock_, round.boot_ns), endpoints, endpoints == 1 ? "" : "s",
+                     destinations, destinations == 1 ? "" : "s"));
   PortsTextOptions text;
   text.color = options_.color;
   if (options_.all) text.most = 0;

@@ -11,10 +11,10 @@
 #include <string>
 #include <vector>
 
-#include "tcp/record.h"
 #include "output/loss_reporter.h"
 #include "output/ports_text.h"
 #include "output/wall_clock.h"
+#include "tcp/record.h"
 #include "util/out_file.h"
 
 namespace tcptrail {

@@ -47,7 +47,9 @@ std::string states_text(const PortRecord& r) {
   return text.empty() ? "-" : text;
 }
 
-std::string free_text(const std::optional<std::uint64_t>& ms) { return ms ? (*ms == 0 ? "now" : duration_text(*ms)) : "-"; }
+std::string free_text(const std::optional<std::uint64_t>& ms) {
+  return ms ? (*ms == 0 ? "now" : duration_text(*ms)) : "-";
+}
 
 std::string_view works_with(const PortRecord& r) {
   if (r.bind_reuseaddr && r.bind_reuseport) return "either option";
@@ -71,7 +73,8 @@ std::string blocker_row(const BlockerRecord& b) {
   Row row;
   row.cell("  " + state_name(b.state), kBlockerWidths[0]);
   row.cell(endpoint_text(b.tuple.laddr, b.tuple.family, b.tuple.lport), kBlockerWidths[1]);
-  row.cell(b.tuple.rport == 0 ? "-" : endpoint_text(b.tuple.raddr, b.tuple.family, b.tuple.rport), kBlockerWidths[2]);
+  row.cell(b.tuple.rport == 0 ? "-" : endpoint_text(b.tuple.raddr, b.tuple.family, b.tuple.rport),
+           kBlockerWidths[2]);
   row.cell(process_text(b.owner), kBlockerWidths[3]);
   row.cell(b.expires_in_ms ? duration_text(*b.expires_in_ms) : "-", 8);
   std::string options;
@@ -88,7 +91,9 @@ std::string in_the_way(const BlockedRecord& r) {
   };
   std::vector<Group> groups;
   for (const BlockerRecord& b : r.blockers) {
-    const auto same = [&](const Group& g) { return g.blocker->state == b.state && g.blocker->owner.pid == b.owner.pid; };
+    const auto same = [&](const Group& g) {
+      return g.blocker->state == b.state && g.blocker->owner.pid == b.owner.pid;
+    };
     const auto known = std::find_if(groups.begin(), groups.end(), same);
     if (known == groups.end())
       groups.push_back({&b, 1});
@@ -102,7 +107,9 @@ std::string in_the_way(const BlockedRecord& r) {
     const BlockerRecord& b = *groups[i].blocker;
     named += groups[i].count;
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", groups[i].count, state_name(b.state));
-    if (b.owner.pid != 0) text += fmt::format(" of {}{}", process_text(b.owner), b.owner_alive.value_or(true) ? "" : " (exited)");
+    if (b.owner.pid != 0)
+      text += fmt::format(" of {}{}", process_text(b.owner),
+                          b.owner_alive.value_or(true) ? "" : " (exited)");
   }
   if (named < r.blocker_count) text += fmt::format(", {} more", r.blocker_count - named);
   return text;
@@ -111,21 +118,27 @@ std::string in_the_way(const BlockedRecord& r) {
 }  // namespace
 
 std::vector<std::string> blocked_lines(const BlockedRecord& r, std::string_view time) {
-  std::string what = fmt::format("{} {}", to_string(r.op), endpoint_text(r.tuple.laddr, r.tuple.family, r.tuple.lport));
-  if (r.op == BlockedOp::kConnect) what += " to " + endpoint_text(r.tuple.raddr, r.tuple.family, r.tuple.rport);
+  std::string what = fmt::format("{} {}", to_string(r.op),
+                                 endpoint_text(r.tuple.laddr, r.tuple.family, r.tuple.lport));
+  if (r.op == BlockedOp::kConnect)
+    what += " to " + endpoint_text(r.tuple.raddr, r.tuple.family, r.tuple.rport);
   if (r.count > 1) what += fmt::format(", {} times", r.count);
   const char* error = strerrorname_np(r.error);
   what += fmt::format(": {} for {}", error != nullptr ? error : "error", process_text(r.caller));
   if (r.blocker_count != 0) what += fmt::format("; in the way: {}", in_the_way(r));
   if (r.free_in_ms) what += fmt::format("; free in {}", duration_text(*r.free_in_ms));
-  std::vector<std::string> lines = wrap_text(what, fmt::format("{}{}BLOCKED ", time, time.empty() ? "" : " "), 8);
+  std::vector<std::string> lines =
+      wrap_text(what, fmt::format("{}{}BLOCKED ", time, time.empty() ? "" : " "), 8);
   if (!r.remedies.empty())
-    for (std::string& part : wrap_text(r.remedies.front(), "        ", 8)) lines.push_back(std::move(part));
+    for (std::string& part : wrap_text(r.remedies.front(), "        ", 8))
+      lines.push_back(std::move(part));
   return lines;
 }
 
 std::size_t endpoint_count(std::span<const PortRecord> ports) {
-  return std::accumulate(ports.begin(), ports.end(), std::size_t{0}, [](std::size_t sum, const PortRecord& r) { return sum + r.ports; });
+  return std::accumulate(
+      ports.begin(), ports.end(), std::size_t{0},
+      [](std::size_t sum, const PortRecord& r) { return sum + r.ports; });
 }
 
 void PortsText::line(std::string_view text) {
@@ -140,7 +153,9 @@ std::string PortsText::painted(std::string_view text, bool good) const {
 }
 
 void PortsText::wrapped(std::string_view text, std::size_t indent, std::string_view mark) {
-  for (const std::string& part : wrap_text(text, std::string(indent, ' ').append(mark), indent + mark.size())) line(part);
+  for (const std::string& part :
+       wrap_text(text, std::string(indent, ' ').append(mark), indent + mark.size()))
+    line(part);
 }
 
 void PortsText::endpoints(std::span<const PortRecord> ports) {
@@ -155,7 +170,8 @@ void PortsText::endpoints(std::span<const PortRecord> ports) {
   head.cell("BIND WORKS WITH", 15);
   head.cell("FREE IN", 7);
   line(head.take());
-  const std::size_t shown = options_.most == 0 ? ports.size() : std::min(ports.size(), options_.most);
+  const std::size_t shown =
+      options_.most == 0 ? ports.size() : std::min(ports.size(), options_.most);
   for (std::size_t i = 0; i < shown; ++i) {
     const PortRecord& r = ports[i];
     Row row;
@@ -168,7 +184,11 @@ void PortsText::endpoints(std::span<const PortRecord> ports) {
     if (!r.remedies.empty()) wrapped(r.remedies.front(), 4, "");
   }
   if (shown < ports.size())
-    wrapped(fmt::format("... and {} more blocked endpoints. -L PORTS chooses some of them, --json shows all.", endpoint_count(ports.subspan(shown))), 0, "");
+    wrapped(
+        fmt::format(
+            "... and {} more blocked endpoints. -L PORTS chooses some of them, --json shows all.",
+            endpoint_count(ports.subspan(shown))),
+        0, "");
 }
 
 void PortsText::destinations(std::span<const DestinationRecord> destinations) {
@@ -183,7 +203,8 @@ void PortsText::destinations(std::span<const DestinationRecord> destinations) {
   head.cell("PORTS LEFT", 14);
   head.cell("FREE IN", 7);
   line(head.take());
-  const std::size_t shown = options_.most == 0 ? destinations.size() : std::min(destinations.size(), options_.most);
+  const std::size_t shown =
+      options_.most == 0 ? destinations.size() : std::min(destinations.size(), options_.most);
   for (std::size_t i = 0; i < shown; ++i) {
     const DestinationRecord& r = destinations[i];
     Row row;
@@ -197,11 +218,15 @@ void PortsText::destinations(std::span<const DestinationRecord> destinations) {
     line(row.take());
     if (r.rate_per_s.value_or(0) > 0)
       line(fmt::format("    {:.1f} new connections/s: {}", *r.rate_per_s,
-                       r.exhausted_in_s ? fmt::format("no port left in {:.0f} s", *r.exhausted_in_s) : "never runs out at this rate"));
+                       r.exhausted_in_s ? fmt::format("no port left in {:.0f} s", *r.exhausted_in_s)
+                                        : "never runs out at this rate"));
     if (!r.remedies.empty()) wrapped(r.remedies.front(), 4, "");
   }
   if (shown < destinations.size())
-    wrapped(fmt::format("... and {} more destinations. -D PORTS chooses some of them, --json shows all.", destinations.size() - shown), 0, "");
+    wrapped(fmt::format(
+                "... and {} more destinations. -D PORTS chooses some of them, --json shows all.",
+                destinations.size() - shown),
+            0, "");
 }
 
 void PortsText::heading(std::uint32_t netns) {
@@ -210,13 +235,15 @@ void PortsText::heading(std::uint32_t netns) {
   line(fmt::format("Network namespace {}:", netns));
 }
 
-void PortsText::report(std::span<const PortRecord> ports, std::span<const DestinationRecord> towards) {
+void PortsText::report(std::span<const PortRecord> ports,
+                       std::span<const DestinationRecord> towards) {
   endpoints(ports);
   destinations(towards);
 }
 
 void PortsText::answer(const PortRecord& r, bool v6only) {
-  line(fmt::format("bind() and listen() on {}{} now:", endpoint_text(r.laddr, r.family, r.lport), v6only ? " (IPv6 only)" : ""));
+  line(fmt::format("bind() and listen() on {}{} now:", endpoint_text(r.laddr, r.family, r.lport),
+                   v6only ? " (IPv6 only)" : ""));
   const auto verdict = [&](std::string_view with, bool ok) {
     line(fmt::format("  {:<20} {}", with, painted(ok ? "ok" : "blocked", ok)));
   };
@@ -226,14 +253,16 @@ void PortsText::answer(const PortRecord& r, bool v6only) {
   if (r.bind_plain) return;
   if (r.blocker_count != 0) {
     if (r.free_in_ms) {
-      line(fmt::format("Free in {} at the latest, if nothing new comes.", duration_text(*r.free_in_ms)));
+      line(fmt::format("Free in {} at the latest, if nothing new comes.",
+                       duration_text(*r.free_in_ms)));
     } else {
       line("No timer will free it.");
     }
     line(fmt::format("In the way: {}", states_text(r)));
     line(blocker_head());
     constexpr std::size_t kShown = 10;
-    for (std::size_t i = 0; i < std::min(r.blockers.size(), kShown); ++i) line(blocker_row(r.blockers[i]));
+    for (std::size_t i = 0; i < std::min(r.blockers.size(), kShown); ++i)
+      line(blocker_row(r.blockers[i]));
     if (r.blocker_count > kShown) line(fmt::format("  ... and {} more", r.blocker_count - kShown));
   }
   line("What helps:");
@@ -241,14 +270,22 @@ void PortsText::answer(const PortRecord& r, bool v6only) {
 }
 
 void PortsText::answer(const DestinationRecord& r) {
-  line(fmt::format("connect() from {} to {} without bind() now: {}", address_text(r.tuple.laddr, r.tuple.family),
-                   endpoint_text(r.tuple.raddr, r.tuple.family, r.tuple.rport), painted(r.connect ? "ok" : "blocked", r.connect)));
-  line(fmt::format("  ports left to this destination  {} of {} ({}-{}{})", r.available, r.range_high - r.range_low + 1, r.range_low, r.range_high,
+  line(fmt::format("connect() from {} to {} without bind() now: {}",
+                   address_text(r.tuple.laddr, r.tuple.family),
+                   endpoint_text(r.tuple.raddr, r.tuple.family, r.tuple.rport),
+                   painted(r.connect ? "ok" : "blocked", r.connect)));
+  line(fmt::format("  ports left to this destination  {} of {} ({}-{}{})", r.available,
+                   r.range_high - r.range_low + 1, r.range_low, r.range_high,
                    r.reserved == 0 ? "" : fmt::format(", {} reserved", r.reserved)));
-  line(fmt::format("  in use towards it               {}, {} of them in TIME_WAIT", r.used, r.time_wait));
+  line(fmt::format("  in use towards it               {}, {} of them in TIME_WAIT", r.used,
+                   r.time_wait));
   for (std::size_t i = 0; i < std::min<std::size_t>(r.owners.size(), 5); ++i)
-    line(fmt::format("  held by                         {}: {}", process_text(r.owners[i].process), r.owners[i].count));
-  if (!r.connect) line(r.free_in_ms ? fmt::format("A port is free in {} at the latest.", duration_text(*r.free_in_ms)) : "No timer will free a port.");
+    line(fmt::format("  held by                         {}: {}", process_text(r.owners[i].process),
+                     r.owners[i].count));
+  if (!r.connect)
+    line(r.free_in_ms
+             ? fmt::format("A port is free in {} at the latest.", duration_text(*r.free_in_ms))
+             : "No timer will free a port.");
   if (r.remedies.empty()) return;
   line("What helps:");
   for (const std::string& remedy : r.remedies) wrapped(remedy, 2, "- ");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// `ports` for people: blocked endpoints, and the ports of each client, with one sentence of remedy each,
-// destinations, and the two answers in full. No line is longer than 100 columns
-// but for an IPv6 endpoint that is. Inputs: records of port_report; output: an
-// OutFile, which the caller flushes.
+// `ports` for people: blocked endpoints, and the ports of each client, with one sentence of remedy
+// each, destinations, and the two answers in full. No line is longer than 100 columns but for an
+// IPv6 endpoint that is. Inputs: records of port_report; output: an OutFile, which the caller
+// flushes.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,8 @@ struct PortsTextOptions {
   std::size_t most = 50;  // endpoints and destinations shown, each; 0 = all
 };
 
-// A `blocked` record among the rows of a table: when (may be empty), what, who, what is in the way, the best remedy.
+// A `blocked` record among the rows of a table: when (may be empty), what, who, what is in the way,
+// the best remedy.
 std::vector<std::string> blocked_lines(const BlockedRecord& record, std::string_view time = {});
 
 // Of how many endpoints these records tell.
@@ -32,7 +33,9 @@ class PortsText {
   PortsText(OutFile& out, PortsTextOptions options) : out_(out), options_(options) {}
   void heading(std::uint32_t netns);  // where several namespaces are shown
   void report(std::span<const PortRecord> ports, std::span<const DestinationRecord> destinations);
-  void report(const PortReport& report_of_one) { report(report_of_one.ports, report_of_one.destinations); }
+  void report(const PortReport& report_of_one) {
+    report(report_of_one.ports, report_of_one.destinations);
+  }
   void answer(const PortRecord& record, bool v6only);
   void answer(const DestinationRecord& record);
 

@@ -34,13 +34,16 @@ class RowLimit {
     return false;
   }
   // Whether there is something to say of rows that were left out before this time.
-  [[nodiscard]] bool due(std::uint64_t boot_ns) const { return left_out_ != 0 && boot_ns >= ends_ns_; }
+  [[nodiscard]] bool due(std::uint64_t boot_ns) const {
+    return left_out_ != 0 && boot_ns >= ends_ns_;
+  }
   [[nodiscard]] std::uint64_t next_tick() const { return left_out_ != 0 ? ends_ns_ : UINT64_MAX; }
   [[nodiscard]] bool pending() const { return left_out_ != 0; }
   // The line for them, which ends with a newline.
   [[nodiscard]] std::string take() {
     const std::uint64_t n = std::exchange(left_out_, 0);
-    return "... " + std::to_string(n) + " more not shown: too many for a terminal (all of them: -o FILE, or | less)\n";
+    return "... " + std::to_string(n) +
+           " more not shown: too many for a terminal (all of them: -o FILE, or | less)\n";
   }
 
  private:

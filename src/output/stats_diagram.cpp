@@ -24,11 +24,16 @@ struct Edge {
 
 // Every way that an ordinary life takes. What else occurs is listed below the picture.
 constexpr std::array kEdges = {
-    Edge{'a', kClose, kSynSent},       Edge{'b', kListen, kSynRecv},     Edge{'c', kSynSent, kSynRecv},    Edge{'d', kSynRecv, kEstablished},
-    Edge{'e', kSynSent, kEstablished}, Edge{'f', kSynSent, kClose},      Edge{'g', kSynRecv, kFinWait1},   Edge{'h', kEstablished, kFinWait1},
-    Edge{'i', kEstablished, kCloseWait}, Edge{'j', kFinWait1, kFinWait2}, Edge{'k', kFinWait1, kClosing},   Edge{'l', kFinWait2, kTimeWait},
-    Edge{'m', kClosing, kTimeWait},    Edge{'n', kCloseWait, kLastAck},  Edge{'o', kLastAck, kClose},      Edge{'p', kEstablished, kClose},
-    Edge{'q', kSynRecv, kClose},       Edge{'r', kFinWait2, kClose},     Edge{'s', kFinWait1, kClose},     Edge{'t', kCloseWait, kClose},
+    Edge{'a', kClose, kSynSent},         Edge{'b', kListen, kSynRecv},
+    Edge{'c', kSynSent, kSynRecv},       Edge{'d', kSynRecv, kEstablished},
+    Edge{'e', kSynSent, kEstablished},   Edge{'f', kSynSent, kClose},
+    Edge{'g', kSynRecv, kFinWait1},      Edge{'h', kEstablished, kFinWait1},
+    Edge{'i', kEstablished, kCloseWait}, Edge{'j', kFinWait1, kFinWait2},
+    Edge{'k', kFinWait1, kClosing},      Edge{'l', kFinWait2, kTimeWait},
+    Edge{'m', kClosing, kTimeWait},      Edge{'n', kCloseWait, kLastAck},
+    Edge{'o', kLastAck, kClose},         Edge{'p', kEstablished, kClose},
+    Edge{'q', kSynRecv, kClose},         Edge{'r', kFinWait2, kClose},
+    Edge{'s', kFinWait1, kClose},        Edge{'t', kCloseWait, kClose},
     Edge{'u', kSynRecv, kCloseWait},
 };
 
@@ -81,14 +86,18 @@ std::string count_field(std::uint64_t n, std::size_t width) {
 }
 
 const Edge* edge_of(char key) {
-  const auto* found = std::find_if(kEdges.begin(), kEdges.end(), [key](const Edge& e) { return e.key == key; });
+  const auto* found =
+      std::find_if(kEdges.begin(), kEdges.end(), [key](const Edge& e) { return e.key == key; });
   return found == kEdges.end() ? nullptr : found;
 }
 
 bool in_picture(TcpState from, TcpState to) {
-  return std::any_of(kEdges.begin(), kEdges.end(), [&](const Edge& e) {
-    return e.from == from && e.to == to && kPicture.find(std::string("$") + e.key) != std::string_view::npos;
-  });
+  return std::any_of(
+      kEdges.begin(), kEdges.end(),
+      [&](const Edge& e) {
+        return e.from == from && e.to == to &&
+               kPicture.find(std::string("$") + e.key) != std::string_view::npos;
+      });
 }
 
 // Calls `put` for each edge that was taken.
@@ -105,14 +114,18 @@ void for_each_edge(const StatsInterval& p, Put&& put) {
 std::string time_waits_left(const StatsInterval& p) {
   std::string text;
   for (std::size_t i = 0; i < p.leaves().size(); ++i)
-    if (p.leaves()[i] != 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", grouped(p.leaves()[i]), to_string(static_cast<LeaveReason>(i)));
+    if (p.leaves()[i] != 0)
+      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", grouped(p.leaves()[i]),
+                          to_string(static_cast<LeaveReason>(i)));
   return text;
 }
 
 }  // namespace
 
 std::string diagram_text(const StatsInterval& p) {
-  std::string out = fmt::format("{} connections that ended. A count stands beside its arrow; 0 is left out.\n", grouped(p.total().connections));
+  std::string out =
+      fmt::format("{} connections that ended. A count stands beside its arrow; 0 is left out.\n",
+                  grouped(p.total().connections));
   std::string_view rest = kPicture;
   while (!rest.empty()) {
     const std::size_t at = rest.find('$');
@@ -128,16 +141,26 @@ std::string diagram_text(const StatsInterval& p) {
     rest.remove_prefix(end);
   }
   // Fields at the end of a line leave spaces.
-  for (std::size_t at = out.find(" \n"); at != std::string::npos; at = out.find(" \n", at == 0 ? 0 : at - 1)) out.erase(at, 1);
+  for (std::size_t at = out.find(" \n"); at != std::string::npos;
+       at = out.find(" \n", at == 0 ? 0 : at - 1))
+    out.erase(at, 1);
 
   const Group& total = p.total();
-  if (total.fin_wait2 != 0) out += fmt::format("\nOf those that left FIN_WAIT2 for CLOSED, {} left a FIN_WAIT2 socket without a process.\n", grouped(total.fin_wait2));
-  if (const std::string left = time_waits_left(p); !left.empty()) out += fmt::format("\nTIME_WAIT ended: {}.\n", left);
+  if (total.fin_wait2 != 0)
+    out += fmt::format(
+        "\nOf those that left FIN_WAIT2 for CLOSED, {} left a FIN_WAIT2 socket without a "
+        "process.\n",
+        grouped(total.fin_wait2));
+  if (const std::string left = time_waits_left(p); !left.empty())
+    out += fmt::format("\nTIME_WAIT ended: {}.\n", left);
   std::string others;
   for_each_edge(p, [&](TcpState from, TcpState to, std::uint64_t n) {
     if (in_picture(from, to)) return;
-    others += fmt::format("  {:<11} -> {:<11} {:>12}{}\n", state_name(from), state_name(to), grouped(n),
-                          is_legal_transition(from, to) || (to == kTimeWait && from == kFinWait1) ? "" : "  events between them were lost");
+    others +=
+        fmt::format("  {:<11} -> {:<11} {:>12}{}\n", state_name(from), state_name(to), grouped(n),
+                    is_legal_transition(from, to) || (to == kTimeWait && from == kFinWait1)
+                        ? ""
+                        : "  events between them were lost");
   });
   if (!others.empty()) out += "\nOther ways:\n" + others;
   return out;
@@ -146,22 +169,28 @@ std::string diagram_text(const StatsInterval& p) {
 std::string diagram_dot(const StatsInterval& p) {
   std::string out = "// SPDX-License-Identifier: BSD-2-Clause\n";
   out += fmt::format("// {} connections; draw it with: dot -Tsvg\n", p.total().connections);
-  out += "digraph tcp {\n  node [shape=box, style=rounded, fontname=monospace];\n  edge [fontname=monospace];\n";
+  out +=
+      "digraph tcp {\n  node [shape=box, style=rounded, fontname=monospace];\n  edge "
+      "[fontname=monospace];\n";
   std::uint64_t highest = 1;
   for_each_edge(p, [&](TcpState, TcpState, std::uint64_t n) { highest = std::max(highest, n); });
   for_each_edge(p, [&](TcpState from, TcpState to, std::uint64_t n) {
-    const double width = 1 + 4 * std::log1p(static_cast<double>(n)) / std::log1p(static_cast<double>(highest));
+    const double width =
+        1 + 4 * std::log1p(static_cast<double>(n)) / std::log1p(static_cast<double>(highest));
     const bool known = is_legal_transition(from, to) || to == kTimeWait;
-    out += fmt::format("  \"{}\" -> \"{}\" [label=\"{}\", penwidth={:.1f}{}];\n", state_name(from), state_name(to), n, width,
+    out += fmt::format("  \"{}\" -> \"{}\" [label=\"{}\", penwidth={:.1f}{}];\n", state_name(from),
+                       state_name(to), n, width,
                        known ? "" : ", style=dashed, tooltip=\"events between them were lost\"");
   });
   for (std::size_t i = 0; i < p.leaves().size(); ++i)
     if (p.leaves()[i] != 0)
-      out += fmt::format("  \"TIME_WAIT\" -> \"CLOSE\" [label=\"{} {}\", style=dotted];\n", p.leaves()[i], to_string(static_cast<LeaveReason>(i)));
+      out += fmt::format("  \"TIME_WAIT\" -> \"CLOSE\" [label=\"{} {}\", style=dotted];\n",
+                         p.leaves()[i], to_string(static_cast<LeaveReason>(i)));
   return out + "}\n";
 }
 
-StatsDiagram::StatsDiagram(OutFile& out, DiagramForm form, std::function<void(std::string_view)> warn)
+StatsDiagram::StatsDiagram(OutFile& out, DiagramForm form,
+                           std::function<void(std::string_view)> warn)
     : StatsSink(0), out_(out), form_(form), loss_(std::move(warn)) {}
 
 void StatsDiagram::on(const SummaryRecord& r) {

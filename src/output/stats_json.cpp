@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The `rollup` and `period` records of docs/json.md.
-#include "output/json_values.h"
 #include "output/fast_format.h"
+#include "output/json_values.h"
 #include "output/stats_sink.h"
 #include "util/escape.h"
 
@@ -39,7 +39,8 @@ char* put_quantiles(char* p, Quantile&& quantile) {
 }
 
 char* put_quantiles(char* p, const DenseHistogram& h) {
-  return put_quantiles(p, [&](double fraction) { return h.quantile(fraction); });
+  return put_quantiles(
+      p, [&](double fraction) { return h.quantile(fraction); });
 }
 
 char* put_bytes(char* p, const Group& g) {
@@ -135,8 +136,12 @@ char* put_leaves(char* p, const LeaveCounts& leaves) {
 
 }  // namespace
 
-StatsJson::StatsJson(OutFile& out, WallClock& clock, const StatsJsonOptions& options, std::size_t max_groups)
-    : StatsSink(options.interval_ns, max_groups), out_(out), clock_(clock), stream_(out, clock, {EventSet{}, options.labels}) {}
+StatsJson::StatsJson(OutFile& out, WallClock& clock, const StatsJsonOptions& options,
+                     std::size_t max_groups)
+    : StatsSink(options.interval_ns, max_groups),
+      out_(out),
+      clock_(clock),
+      stream_(out, clock, {EventSet{}, options.labels}) {}
 
 void StatsJson::on(const StartupRecord& r) {
   StatsSink::on(r);
@@ -158,7 +163,8 @@ char* StatsJson::begin(std::size_t room, std::string_view type, const StatsInter
   char* c = put_word(put::literal(out_.reserve(room + stream_.tail().size()), R"({"type":)"), type);
   c = clock_.put_rfc3339(put::literal(c, R"(,"time":")"), p.end_ns);
   c = put::number(put::literal(c, R"(","boot_ns":)"), p.end_ns);
-  c = put_seconds(put::literal(c, R"(,"interval_s":)"), interval_ns_ != 0 ? interval_ns_ : p.end_ns - p.start_ns);
+  c = put_seconds(put::literal(c, R"(,"interval_s":)"),
+                  interval_ns_ != 0 ? interval_ns_ : p.end_ns - p.start_ns);
   return put_time(put::literal(c, R"(,"start":)"), clock_, p.start_ns);
 }
 
@@ -173,8 +179,11 @@ void StatsJson::put_rollup(const StatsInterval& p, const Group& g) {
   c = g.key.refused_call ? put_null(c) : put_word(c, to_string(g.key.how));
   c = put_errno(put::literal(c, R"(,"error":)"), g.key.error);
   c = put_bytes(c, g);
-  c = put_quantiles(put::literal(c, R"(,"duration_us":)"), [&](double f) { return g.duration.quantile(p.pages(), f); });
-  c = put_quantiles(put::literal(c, R"(,"connect_us":)"), [&](double f) { return g.connect.quantile(p.pages(), f); });
+  c = put_quantiles(
+      put::literal(c, R"(,"duration_us":)"),
+      [&](double f) { return g.duration.quantile(p.pages(), f); });
+  c = put_quantiles(put::literal(c, R"(,"connect_us":)"),
+                    [&](double f) { return g.connect.quantile(p.pages(), f); });
   c = put::number(put::literal(c, R"(,"time_wait":{"local":)"), g.time_wait);
   c = put::number(put::literal(c, R"(,"fin_wait2":)"), g.fin_wait2);
   *c++ = '}';
@@ -186,7 +195,8 @@ void StatsJson::put_rollup(const StatsInterval& p, const Group& g) {
 
 void StatsJson::put_period(const StatsInterval& p) {
   const auto services = stats_.services(p.end_ns);
-  const std::size_t elements = kStateCount + kStateCount * kStateCount + kTalkersShown + kServicesShown;
+  const std::size_t elements =
+      kStateCount + kStateCount * kStateCount + kTalkersShown + kServicesShown;
   const Group& total = p.total();
   char* c = begin(kFixedRoom + elements * kRoomPerElement, "period", p);
   c = put_bytes(c, total);

@@ -10,11 +10,11 @@
 #include <string>
 #include <string_view>
 
-#include "tcp/record.h"
-#include "stats/stats.h"
 #include "output/json.h"
 #include "output/loss_reporter.h"
 #include "output/wall_clock.h"
+#include "stats/stats.h"
+#include "tcp/record.h"
 #include "util/out_file.h"
 
 namespace tcptrail {
@@ -32,7 +32,9 @@ class StatsSink : public RecordSink {
 
  protected:
   explicit StatsSink(std::uint64_t interval_ns, std::size_t max_groups = kMaxGroups)
-      : interval_ns_(interval_ns), stats_({.interval_ns = interval_ns, .max_groups = max_groups}, [this](const StatsInterval& p) { put(p); }) {}
+      : interval_ns_(interval_ns),
+        stats_({.interval_ns = interval_ns, .max_groups = max_groups},
+               [this](const StatsInterval& p) { put(p); }) {}
   virtual void put(const StatsInterval& period) = 0;
 
   std::uint64_t interval_ns_;
@@ -50,7 +52,8 @@ struct StatsTextOptions {
 
 class StatsText final : public StatsSink {
  public:
-  StatsText(OutFile& out, WallClock& clock, const StatsTextOptions& options, std::size_t max_groups = kMaxGroups);
+  StatsText(OutFile& out, WallClock& clock, const StatsTextOptions& options,
+            std::size_t max_groups = kMaxGroups);
   using StatsSink::on;
   void on(const LossRecord& r) override { loss_.on(r); }
   void on(const SummaryRecord& r) override;
@@ -84,7 +87,8 @@ struct StatsJsonOptions {
 
 class StatsJson final : public StatsSink {
  public:
-  StatsJson(OutFile& out, WallClock& clock, const StatsJsonOptions& options, std::size_t max_groups = kMaxGroups);
+  StatsJson(OutFile& out, WallClock& clock, const StatsJsonOptions& options,
+            std::size_t max_groups = kMaxGroups);
   using StatsSink::on;
   void on(const StartupRecord& r) override;
   void on(const LossRecord& r) override { stream_.on(r); }

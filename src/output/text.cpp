@@ -8,8 +8,8 @@
 #include <cstring>
 #include <utility>
 
-#include "output/ports_text.h"
 #include "output/fast_format.h"
+#include "output/ports_text.h"
 #include "util/escape.h"
 #include "util/message.h"
 
@@ -42,9 +42,12 @@ std::string_view color_of(ColumnId id, std::string_view cell) {
       if (cell == "local") return kCyan;
       if (cell == "remote") return kMagenta;
       return cell == "both" ? kYellow : std::string_view{};
-    case ColumnId::kHow: return cell.starts_with("fin") ? std::string_view{} : kRed;
-    case ColumnId::kError: return kRed;
-    default: return {};
+    case ColumnId::kHow:
+      return cell.starts_with("fin") ? std::string_view{} : kRed;
+    case ColumnId::kError:
+      return kRed;
+    default:
+      return {};
   }
 }
 
@@ -54,8 +57,10 @@ bool may_be_wide(ColumnId id) {
     case ColumnId::kCloserComm:
     case ColumnId::kCgroup:
     case ColumnId::kEvidence:
-    case ColumnId::kLabels: return true;
-    default: return false;
+    case ColumnId::kLabels:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -98,7 +103,11 @@ std::vector<ColumnId> chosen_columns(Table table, const TableOptions& options) {
 }
 
 TextSink::TextSink(OutFile& out, WallClock& clock, TableOptions options)
-    : out_(out), options_(std::move(options)), labels_(labels_cell(options_.labels)), loss_(options_.warn), limit_(options_.rows_per_second) {
+    : out_(out),
+      options_(std::move(options)),
+      labels_(labels_cell(options_.labels)),
+      loss_(options_.warn),
+      limit_(options_.rows_per_second) {
   context_.clock = &clock;
   context_.labels = labels_;
   if (options_.events.connection) life_ = lay_out(Table::kLife);
@@ -115,9 +124,11 @@ TextSink::Layout TextSink::lay_out(Table table) {
       const Column& arrow = column(table, ColumnId::kArrow);
       layout.push_back({arrow.id, arrow.width, arrow.header, false});
     }
-    layout.push_back({id, options_.wide && address ? kWideAddress : known.width, known.header, false});
+    layout.push_back(
+        {id, options_.wide && address ? kWideAddress : known.width, known.header, false});
   }
-  const bool by_user = !(table == Table::kLife ? options_.life_columns : options_.trace_columns).empty();
+  const bool by_user =
+      !(table == Table::kLife ? options_.life_columns : options_.trace_columns).empty();
   if (options_.terminal_width != 0 && !options_.wide && !by_user) fit(table, layout);
   return layout;
 }
@@ -130,7 +141,8 @@ void TextSink::fit(Table table, Layout& layout) {
   for (;;) {
     const unsigned width = line_width(layout);
     if (width <= options_.terminal_width) break;
-    const auto comm = std::find_if(layout.begin(), layout.end(), [](const Slot& s) { return s.id == ColumnId::kComm; });
+    const auto comm = std::find_if(layout.begin(), layout.end(),
+                                   [](const Slot& s) { return s.id == ColumnId::kComm; });
     const unsigned excess = width - options_.terminal_width;
     if (comm != layout.end() && comm->width >= kLeastComm + excess) {
       comm->width -= excess;
@@ -157,9 +169,10 @@ void TextSink::fit(Table table, Layout& layout) {
     layout.erase(victim);
   }
   if (dropped.empty()) return;
-  note_ += message_text("note", {.what = "the terminal is " + std::to_string(options_.terminal_width) +
-                                         " columns wide; not shown: " + dropped,
-                                 .fix = "a wider terminal, -w for every column, or --columns to choose"});
+  note_ += message_text("note",
+                        {.what = "the terminal is " + std::to_string(options_.terminal_width) +
+                                 " columns wide; not shown: " + dropped,
+                         .fix = "a wider terminal, -w for every column, or --columns to choose"});
 }
 
 void TextSink::put_headers() {
@@ -195,7 +208,8 @@ char* TextSink::paint(char* cell, char* end, ColumnId id) const {
 template <class Record>
 void TextSink::put_line(const Layout& layout, const Record& record) {
   put_headers();
-  const std::size_t room = (cell_room(record, context_) + kSpaces.size() + kPaint) * (layout.size() + 1);
+  const std::size_t room =
+      (cell_room(record, context_) + kSpaces.size() + kPaint) * (layout.size() + 1);
   char* p = out_.reserve(room);
   for (const Slot& slot : layout) {
     char* const cell = p;

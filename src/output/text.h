@@ -11,13 +11,13 @@
 #include <string_view>
 #include <vector>
 
-#include "tcp/filter.h"
-#include "tcp/record.h"
 #include "output/columns.h"
 #include "output/json.h"
 #include "output/loss_reporter.h"
 #include "output/row_limit.h"
 #include "output/wall_clock.h"
+#include "tcp/filter.h"
+#include "tcp/record.h"
 #include "util/out_file.h"
 
 namespace tcptrail {
@@ -26,9 +26,9 @@ struct TableOptions {
   EventSet events{};  // connection → life table; transition and time_wait → trace table
   std::vector<ColumnId> life_columns{};   // empty = default
   std::vector<ColumnId> trace_columns{};  // empty = default
-  bool local_time = false;              // -T
-  bool timestamps = false;              // -t
-  bool wide = false;                    // -w
+  bool local_time = false;                // -T
+  bool timestamps = false;                // -t
+  bool wide = false;                      // -w
   bool color = false;
   // Of the terminal; 0 = not a terminal, or unknown: nothing is dropped. Ignored
   // with `wide` and where the user chose the columns.

@@ -17,7 +17,9 @@ class WallClock {
   static constexpr std::size_t kRfc3339Size = 30;
   static constexpr std::size_t kLocalSize = 8;  // "14:34:56"
 
-  void set_offset(std::int64_t realtime_minus_boottime_ns) { offset_ns_ = realtime_minus_boottime_ns; }
+  void set_offset(std::int64_t realtime_minus_boottime_ns) {
+    offset_ns_ = realtime_minus_boottime_ns;
+  }
   [[nodiscard]] std::int64_t offset() const { return offset_ns_; }
 
   // Writes kRfc3339Size bytes and returns the end. UTC.

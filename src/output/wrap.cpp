@@ -34,7 +34,8 @@ std::size_t last_break(std::string_view text, std::size_t end) {
 
 }  // namespace
 
-std::vector<std::string> wrap_text(std::string_view text, std::string_view head, std::size_t indent, std::size_t width) {
+std::vector<std::string> wrap_text(std::string_view text, std::string_view head, std::size_t indent,
+                                   std::size_t width) {
   std::vector<std::string> lines;
   std::string before(head);
   while (!text.empty()) {

@@ -24,7 +24,8 @@ BindOptions options_of(bool reuseaddr, bool reuseport) {
 }
 
 // When one of their ports has lost all of its holders. `sockets` in order of port.
-std::optional<std::uint64_t> first_port_free_in_ms(std::span<const PortSocket* const> sockets, std::uint64_t now_ns) {
+std::optional<std::uint64_t> first_port_free_in_ms(std::span<const PortSocket* const> sockets,
+                                                   std::uint64_t now_ns) {
   std::optional<std::uint64_t> best;
   for (std::size_t i = 0, end = 0; i < sockets.size(); i = end) {
     while (end < sockets.size() && sockets[end]->tuple.lport == sockets[i]->tuple.lport) ++end;
@@ -46,8 +47,11 @@ BlockedAttempts::BlockedAttempts(Filters filters, MachineQueries& facts, RecordS
 // Filters on how a connection ended have nothing to say of one that never was; an
 // attempt is no less an error for it.
 bool BlockedAttempts::passes(const Attempt& attempt, std::optional<bool> in_tree) const {
-  const bool no_port_wanted = std::find(filters_.how.begin(), filters_.how.end(), How::kNoPort) != filters_.how.end();
-  if (!filters_.closed_by.empty() || filters_.min_duration_ns || (!filters_.how.empty() && !no_port_wanted)) return false;
+  const bool no_port_wanted =
+      std::find(filters_.how.begin(), filters_.how.end(), How::kNoPort) != filters_.how.end();
+  if (!filters_.closed_by.empty() || filters_.min_duration_ns ||
+      (!filters_.how.empty() && !no_port_wanted))
+    return false;
   FilterInput facts;
   facts.tuple = attempt.tuple;
   facts.netns = attempt.netns;
@@ -71,11 +75,14 @@ void BlockedAttempts::refused(const Event& event) {
   attempt.netns = r.base.netns;
   attempt.tuple = tuple_of(r.base);
   const bool inet6 = event.has(TCPTRAIL_F_INET6);
-  attempt.bound = attempt.op == BlockedOp::kBind ? address_to_bind(attempt.tuple.laddr, attempt.tuple.family, inet6, r.v6only != 0)
-                                                 : bound_address(attempt.tuple.laddr, attempt.tuple.family, inet6, r.v6only != 0);
+  attempt.bound =
+      attempt.op == BlockedOp::kBind
+          ? address_to_bind(attempt.tuple.laddr, attempt.tuple.family, inet6, r.v6only != 0)
+          : bound_address(attempt.tuple.laddr, attempt.tuple.family, inet6, r.v6only != 0);
   attempt.options = options_of(r.reuseaddr != 0, r.reuseport != 0);
   attempt.uid = r.uid;
-  if (passes(attempt, event.has(TCPTRAIL_F_IN_TREE) ? std::optional(true) : std::nullopt)) add(std::move(attempt));
+  if (passes(attempt, event.has(TCPTRAIL_F_IN_TREE) ? std::optional(true) : std::nullopt))
+    add(std::move(attempt));
 }
 
 void BlockedAttempts::listen_refused(const Listener& listener, const tcptrail_end_record& end) {
@@ -87,10 +94,12 @@ void BlockedAttempts::listen_refused(const Listener& listener, const tcptrail_en
   attempt.caller = listener.owner;
   attempt.netns = listener.netns;
   attempt.tuple = listener.tuple;
-  attempt.bound = bound_address(listener.tuple.laddr, listener.tuple.family, (end.base.flags & TCPTRAIL_F_INET6) != 0, false);
+  attempt.bound = bound_address(listener.tuple.laddr, listener.tuple.family,
+                                (end.base.flags & TCPTRAIL_F_INET6) != 0, false);
   attempt.options = options_of(listener.reuseaddr, listener.reuseport);
   attempt.uid = listener.uid;
-  if (passes(attempt, listener.in_tree ? std::optional(true) : std::nullopt)) add(std::move(attempt));
+  if (passes(attempt, listener.in_tree ? std::optional(true) : std::nullopt))
+    add(std::move(attempt));
 }
 
 void BlockedAttempts::no_port(const Conn& conn, const tcptrail_end_record& end) {
@@ -117,10 +126,13 @@ void BlockedAttempts::add(Attempt attempt) {
     return;
   }
   const auto same = [&](const Attempt& known) {
-    return known.op == attempt.op && known.caller.pid == attempt.caller.pid && known.netns == attempt.netns && known.tuple == attempt.tuple;
+    return known.op == attempt.op && known.caller.pid == attempt.caller.pid &&
+           known.netns == attempt.netns && known.tuple == attempt.tuple;
   };
-  // What is being answered already would have to wait for the next look, and, in a flood, for the one after it.
-  const auto end = std::make_reverse_iterator(pending_.begin() + static_cast<std::ptrdiff_t>(asked_));
+  // What is being answered already would have to wait for the next look, and, in a flood, for the
+  // one after it.
+  const auto end =
+      std::make_reverse_iterator(pending_.begin() + static_cast<std::ptrdiff_t>(asked_));
   // The newest of its kind is the one that may have grown already.
   auto found = std::find_if(pending_.rbegin(), end, same);
   if (found == end && pending_.size() < asked_ + kMaxPending) {
@@ -132,7 +144,9 @@ void BlockedAttempts::add(Attempt attempt) {
     attempt.caller = {};
     attempt.tuple.lport = 0;
     found = std::find_if(pending_.rbegin(), end, same);
-    if (found == end) found = std::find_if(pending_.rbegin(), end, [&](const Attempt& known) { return known.op == attempt.op; });
+    if (found == end)
+      found = std::find_if(pending_.rbegin(), end,
+                           [&](const Attempt& known) { return known.op == attempt.op; });
     if (found == end) found = pending_.rbegin();
     found->caller = {};
   }
@@ -172,7 +186,8 @@ void BlockedAttempts::give_up(std::uint64_t boot_ns) {
   on_snapshots(boot_ns, {});
 }
 
-void BlockedAttempts::write(const Attempt& attempt, const PortSnapshot* snapshot, const PortSysctls* sysctls, std::uint64_t boot_ns) {
+void BlockedAttempts::write(const Attempt& attempt, const PortSnapshot* snapshot,
+                            const PortSysctls* sysctls, std::uint64_t boot_ns) {
   BlockedRecord record;
   record.boot_ns = attempt.boot_ns;
   record.op = attempt.op;
@@ -186,13 +201,19 @@ void BlockedAttempts::write(const Attempt& attempt, const PortSnapshot* snapshot
   else if (sysctls != nullptr)
     join_bind(attempt, *snapshot, *sysctls, record);
   else
-    record.remedies.emplace_back("What is in the way is not known: the sockets of this network namespace could not be read.");
-  // What had gone when somebody looked was free then. Timers count from the record's own time already.
-  if (record.free_in_ms == 0U) record.free_in_ms = boot_ns > attempt.boot_ns ? (boot_ns - attempt.boot_ns + 999'999) / 1'000'000 : 0;
+    record.remedies.emplace_back(
+        "What is in the way is not known: the sockets of this network namespace could not be "
+        "read.");
+  // What had gone when somebody looked was free then. Timers count from the record's own time
+  // already.
+  if (record.free_in_ms == 0U)
+    record.free_in_ms =
+        boot_ns > attempt.boot_ns ? (boot_ns - attempt.boot_ns + 999'999) / 1'000'000 : 0;
   sink_.on(record);
 }
 
-void BlockedAttempts::join_bind(const Attempt& attempt, const PortSnapshot& snapshot, const PortSysctls& sysctls, BlockedRecord& record) {
+void BlockedAttempts::join_bind(const Attempt& attempt, const PortSnapshot& snapshot,
+                                const PortSysctls& sysctls, BlockedRecord& record) {
   const std::uint64_t now_ns = attempt.boot_ns;
   const PortTable& table = snapshot.table();
   BindCase c;
@@ -205,12 +226,18 @@ void BlockedAttempts::join_bind(const Attempt& attempt, const PortSnapshot& snap
     c.refusal = BindRefusal::kNotLocal;
   } else if (c.question.port == 0) {
     for (const PortSocket& s : table.all())
-      if (in_ephemeral_range(sysctls, s.tuple.lport) && addresses_overlap(c.question.address, s.bound)) blockers.push_back(&s);
+      if (in_ephemeral_range(sysctls, s.tuple.lport) &&
+          addresses_overlap(c.question.address, s.bound))
+        blockers.push_back(&s);
   } else {
     blockers = bind_blockers(table, c.question, c.asked);
-    std::erase_if(blockers, [&](const PortSocket* s) { return s->cookie != 0 && s->cookie == attempt.cookie; });
-    c.reuseaddr_ok = bind_succeeds(table, sysctls, c.question, with(c.asked, BindOptions::kReuseAddr));
-    c.reuseport_ok = bind_succeeds(table, sysctls, c.question, with(c.asked, BindOptions::kReusePort));
+    std::erase_if(blockers, [&](const PortSocket* s) {
+      return s->cookie != 0 && s->cookie == attempt.cookie;
+    });
+    c.reuseaddr_ok =
+        bind_succeeds(table, sysctls, c.question, with(c.asked, BindOptions::kReuseAddr));
+    c.reuseport_ok =
+        bind_succeeds(table, sysctls, c.question, with(c.asked, BindOptions::kReusePort));
     const PortBucket* bucket = table.bucket(c.question.port);
     c.client_port = bucket != nullptr && !bucket->pinned();
     c.peer_that_stays = peer_that_stays(snapshot, blockers, now_ns);
@@ -218,7 +245,8 @@ void BlockedAttempts::join_bind(const Attempt& attempt, const PortSnapshot& snap
   c.blockers = blockers;
   record.blocker_count = blockers.size();
   if (!blockers.empty()) {
-    record.free_in_ms = c.question.port != 0 ? all_gone_in_ms(blockers, now_ns) : first_port_free_in_ms(blockers, now_ns);
+    record.free_in_ms = c.question.port != 0 ? all_gone_in_ms(blockers, now_ns)
+                                             : first_port_free_in_ms(blockers, now_ns);
     c.free_in_ms = record.free_in_ms;
     c.holders = [&](std::uint64_t cookie) { return snapshot.holders(cookie); };
     record.remedies = bind_remedies(c, sysctls);
@@ -231,7 +259,8 @@ void BlockedAttempts::join_bind(const Attempt& attempt, const PortSnapshot& snap
   record.blockers = blocker_records(snapshot, std::move(blockers), now_ns);
 }
 
-void BlockedAttempts::join_connect(const Attempt& attempt, const PortSnapshot& snapshot, const PortSysctls& sysctls, BlockedRecord& record) {
+void BlockedAttempts::join_connect(const Attempt& attempt, const PortSnapshot& snapshot,
+                                   const PortSysctls& sysctls, BlockedRecord& record) {
   const std::uint64_t now_ns = attempt.boot_ns;
   std::vector<const PortSocket*> blockers;
   if (attempt.tuple.lport != 0) {
@@ -239,17 +268,19 @@ void BlockedAttempts::join_connect(const Attempt& attempt, const PortSnapshot& s
       if (stands_between(s, attempt.tuple)) blockers.push_back(&s);
     if (!blockers.empty()) {
       record.free_in_ms = all_gone_in_ms(blockers, now_ns);
-      record.remedies = bound_connect_remedies(*blockers.front(), snapshot.holders(blockers.front()->cookie), now_ns);
+      record.remedies = bound_connect_remedies(*blockers.front(),
+                                               snapshot.holders(blockers.front()->cookie), now_ns);
     }
   } else {
     ConnectAnswer verdict = connect_verdict(snapshot.table(), sysctls, {attempt.tuple}, now_ns);
     if (!verdict.ok) {
       record.free_in_ms = verdict.free_in_ms;
-      record.remedies = connect_remedies({.question = {attempt.tuple},
-                                          .verdict = verdict,
-                                          .now_ns = now_ns,
-                                          .holders = [&](std::uint64_t cookie) { return snapshot.holders(cookie); }},
-                                         sysctls);
+      record.remedies = connect_remedies(
+          {.question = {attempt.tuple},
+           .verdict = verdict,
+           .now_ns = now_ns,
+           .holders = [&](std::uint64_t cookie) { return snapshot.holders(cookie); }},
+          sysctls);
     }
     blockers = std::move(verdict.blockers);
   }

@@ -15,10 +15,10 @@
 #include <vector>
 
 #include "connections/conn.h"
-#include "tcp/event.h"
-#include "tcp/model_input.h"
-#include "tcp/machine_queries.h"
 #include "ports/port_report.h"
+#include "tcp/event.h"
+#include "tcp/machine_queries.h"
+#include "tcp/model_input.h"
 
 namespace tcptrail {
 
@@ -48,7 +48,7 @@ class BlockedAttempts {
   struct Attempt {
     std::uint64_t boot_ns = 0;  // of the last
     std::uint64_t count = 1;
-    std::uint64_t cookie = 0;   // of the first; its own socket is not in its way
+    std::uint64_t cookie = 0;  // of the first; its own socket is not in its way
     BlockedOp op = BlockedOp::kBind;
     std::uint16_t error = 0;
     Process caller;
@@ -62,16 +62,20 @@ class BlockedAttempts {
   void add(Attempt attempt);
   [[nodiscard]] bool passes(const Attempt& attempt, std::optional<bool> in_tree) const;
   // Null where the namespace could not be read.
-  void write(const Attempt& attempt, const PortSnapshot* snapshot, const PortSysctls* sysctls, std::uint64_t boot_ns);
-  void join_bind(const Attempt& attempt, const PortSnapshot& snapshot, const PortSysctls& sysctls, BlockedRecord& record);
-  void join_connect(const Attempt& attempt, const PortSnapshot& snapshot, const PortSysctls& sysctls, BlockedRecord& record);
+  void write(const Attempt& attempt, const PortSnapshot* snapshot, const PortSysctls* sysctls,
+             std::uint64_t boot_ns);
+  void join_bind(const Attempt& attempt, const PortSnapshot& snapshot, const PortSysctls& sysctls,
+                 BlockedRecord& record);
+  void join_connect(const Attempt& attempt, const PortSnapshot& snapshot,
+                    const PortSysctls& sysctls, BlockedRecord& record);
 
   Filters filters_;
   MachineQueries& facts_;
   RecordSink& sink_;
   std::deque<Attempt> pending_;
-  std::size_t asked_ = 0;  // the first of them, which the present look answers: they do not grow any more
-  std::uint64_t singles_ = 0;           // records of their own that may still be given
+  std::size_t asked_ =
+      0;  // the first of them, which the present look answers: they do not grow any more
+  std::uint64_t singles_ = 0;  // records of their own that may still be given
   std::uint64_t singles_since_ns_ = 0;
 };
 

@@ -12,7 +12,8 @@ constexpr double kTimeWaitSeconds = 60;  // TCP_TIMEWAIT_LEN
 
 }  // namespace
 
-std::optional<double> exhausted_in_s(std::span<const PortSocket* const> sockets, unsigned usable, double rate, const PortSysctls& sysctls,
+std::optional<double> exhausted_in_s(std::span<const PortSocket* const> sockets, unsigned usable,
+                                     double rate, const PortSysctls& sysctls,
                                      std::uint64_t now_ns) {
   // When each port comes back, in seconds from now.
   std::vector<double> returns;
@@ -37,12 +38,14 @@ std::optional<double> exhausted_in_s(std::span<const PortSocket* const> sockets,
   const double limit = usable;
   if (held >= limit) return 0;
   if (rate <= 0) return std::nullopt;
-  // Between two returns the number in use grows by the rate, until the first of the new ones come back.
+  // Between two returns the number in use grows by the rate, until the first of the new ones come
+  // back.
   double from_s = 0;
   for (std::size_t i = 0; i <= returns.size(); ++i) {
     const double to_s = std::min(i < returns.size() ? returns[i] : hold_s, hold_s);
     // Ports that come back at one moment count before those that go out then.
-    if (const double full_s = (limit - held) / rate; to_s > from_s && full_s < to_s) return std::max(full_s, from_s);
+    if (const double full_s = (limit - held) / rate; to_s > from_s && full_s < to_s)
+      return std::max(full_s, from_s);
     if (to_s >= hold_s) return std::nullopt;  // from here on as many come back as go out
     from_s = to_s;
     --held;

@@ -17,7 +17,7 @@ namespace tcptrail {
 // that connect() could ever take towards it. `rate`: new connections a second, each of which is
 // taken to hold its port for as long as TIME_WAIT does here (60 s, or until tcp_tw_reuse lets the
 // port be taken over). Seconds from now; nullopt = never at this rate.
-std::optional<double> exhausted_in_s(std::span<const PortSocket* const> sockets, unsigned usable, double rate, const PortSysctls& sysctls,
-                                     std::uint64_t now_ns);
+std::optional<double> exhausted_in_s(std::span<const PortSocket* const> sockets, unsigned usable,
+                                     double rate, const PortSysctls& sysctls, std::uint64_t now_ns);
 
 }  // namespace tcptrail

@@ -17,10 +17,14 @@ bool is_loopback_pair(const Tuple& tuple) {
 }
 
 std::string who(const Process& process) {
-  return fmt::format("{} (pid {})", process.comm.view().empty() ? "a process" : escaped_name(process.comm.view()), process.pid);
+  return fmt::format("{} (pid {})",
+                     process.comm.view().empty() ? "a process" : escaped_name(process.comm.view()),
+                     process.pid);
 }
 
-std::string times(std::uint64_t n, const char* one, const char* many) { return n == 1 ? fmt::format("1 {}", one) : fmt::format("{} {}", n, many); }
+std::string times(std::uint64_t n, const char* one, const char* many) {
+  return n == 1 ? fmt::format("1 {}", one) : fmt::format("{} {}", n, many);
+}
 
 // What the sockets in the way have in common.
 struct Blockers {
@@ -29,7 +33,7 @@ struct Blockers {
   std::uint64_t fin_wait2 = 0;          // minisockets
   std::uint64_t full = 0;
   std::uint64_t orphans = 0;
-  bool one_address = true;    // none is bound to a wildcard
+  bool one_address = true;  // none is bound to a wildcard
   bool foreign_reuseport = false;
   // What each process does here; the busiest first would need a count, three are shown.
   struct Deeds {
@@ -57,10 +61,18 @@ Blockers survey(const BindCase& c) {
       Blockers::Deeds& deeds = b.processes[process.pid];
       deeds.process = process;
       switch (s->state) {
-        case TcpState::kListen: ++deeds.listen; break;
-        case TcpState::kBound: ++deeds.bound; break;
-        case TcpState::kCloseWait: ++deeds.close_wait; break;
-        default: ++deeds.open; break;
+        case TcpState::kListen:
+          ++deeds.listen;
+          break;
+        case TcpState::kBound:
+          ++deeds.bound;
+          break;
+        case TcpState::kCloseWait:
+          ++deeds.close_wait;
+          break;
+        default:
+          ++deeds.open;
+          break;
       }
     }
   }
@@ -68,35 +80,49 @@ Blockers survey(const BindCase& c) {
 }
 
 std::string about_process(const Blockers::Deeds& d) {
-  if (d.listen != 0) return fmt::format("Stop {}, which listens here, or use another port.", who(d.process));
+  if (d.listen != 0)
+    return fmt::format("Stop {}, which listens here, or use another port.", who(d.process));
   if (d.close_wait != 0)
-    return fmt::format("Make {} close its {} whose peer has already finished (CLOSE_WAIT), or restart it.", who(d.process),
-                       d.close_wait == 1 ? "connection" : fmt::format("{} connections", d.close_wait));
-  if (d.bound != 0) return fmt::format("Stop {}, which holds the port with bind() and does not use it.", who(d.process));
-  return fmt::format("Let {} close its {} here, or stop it.", who(d.process), d.open == 1 ? "connection" : fmt::format("{} connections", d.open));
+    return fmt::format(
+        "Make {} close its {} whose peer has already finished (CLOSE_WAIT), or restart it.",
+        who(d.process),
+        d.close_wait == 1 ? "connection" : fmt::format("{} connections", d.close_wait));
+  if (d.bound != 0)
+    return fmt::format("Stop {}, which holds the port with bind() and does not use it.",
+                       who(d.process));
+  return fmt::format("Let {} close its {} here, or stop it.", who(d.process),
+                     d.open == 1 ? "connection" : fmt::format("{} connections", d.open));
 }
 
 std::string in_close_wait(const IdlePeer& peer) {
-  return peer.for_ns ? fmt::format("CLOSE_WAIT for {}", duration_text(*peer.for_ns / 1'000'000)) : "CLOSE_WAIT";
+  return peer.for_ns ? fmt::format("CLOSE_WAIT for {}", duration_text(*peer.for_ns / 1'000'000))
+                     : "CLOSE_WAIT";
 }
 
-// Why a FIN_WAIT2 is in the way, and what its end will be: a FIN that still comes re-arms the timer.
+// Why a FIN_WAIT2 is in the way, and what its end will be: a FIN that still comes re-arms the
+// timer.
 std::string still_open(const BindCase& c) {
-  const std::string peer = c.peer_that_stays
-                               ? fmt::format(": {} has not closed the other end ({}).", who(c.peer_that_stays->process), in_close_wait(*c.peer_that_stays))
-                               : ": the peer has not closed yet (FIN_WAIT2).";
+  const std::string peer =
+      c.peer_that_stays
+          ? fmt::format(": {} has not closed the other end ({}).", who(c.peer_that_stays->process),
+                        in_close_wait(*c.peer_that_stays))
+          : ": the peer has not closed yet (FIN_WAIT2).";
   return peer + " When it does, 60 s of TIME_WAIT begin.";
 }
 
 std::string refusal_text(const BindCase& c, const PortSysctls& sysctls) {
   switch (c.refusal) {
     case BindRefusal::kNotLocal:
-      return "This is no address of this network namespace (EADDRNOTAVAIL): use one that `ip address` shows.";
+      return "This is no address of this network namespace (EADDRNOTAVAIL): use one that `ip "
+             "address` shows.";
     case BindRefusal::kNoPermission:
-      return fmt::format("Ports below {} (net.ipv4.ip_unprivileged_port_start) need CAP_NET_BIND_SERVICE (EACCES): grant it, or use a higher port.",
-                         sysctls.unprivileged_port_start);
+      return fmt::format(
+          "Ports below {} (net.ipv4.ip_unprivileged_port_start) need CAP_NET_BIND_SERVICE "
+          "(EACCES): grant it, or use a higher port.",
+          sysctls.unprivileged_port_start);
     case BindRefusal::kMappedV6Only:
-      return "An IPv6-only socket cannot have an IPv4-mapped address (EINVAL): clear IPV6_V6ONLY, or use an AF_INET socket.";
+      return "An IPv6-only socket cannot have an IPv4-mapped address (EINVAL): clear IPV6_V6ONLY, "
+             "or use an AF_INET socket.";
     case BindRefusal::kNone:
       break;
   }
@@ -104,8 +130,10 @@ std::string refusal_text(const BindCase& c, const PortSysctls& sysctls) {
 }
 
 std::string no_port_left(const PortSysctls& sysctls) {
-  return fmt::format("Every port of net.ipv4.ip_local_port_range ({} {}) is taken at this address: widen it, or name a port.", sysctls.range_low,
-                     sysctls.range_high);
+  return fmt::format(
+      "Every port of net.ipv4.ip_local_port_range ({} {}) is taken at this address: widen it, or "
+      "name a port.",
+      sysctls.range_low, sysctls.range_high);
 }
 
 }  // namespace
@@ -118,13 +146,20 @@ std::vector<std::string> bind_remedies(const BindCase& c, const PortSysctls& sys
 
   if (c.question.port == 0) {
     out.push_back(no_port_left(sysctls));
-    if (!sysctls.autobind_reuse) out.push_back("For a client: set IP_BIND_ADDRESS_NO_PORT, so that connect() chooses the port for its destination.");
+    if (!sysctls.autobind_reuse)
+      out.push_back(
+          "For a client: set IP_BIND_ADDRESS_NO_PORT, so that connect() chooses the port for its "
+          "destination.");
     return out;
   }
 
   if (c.reuseaddr_ok && !asked_reuseaddr)
-    out.push_back("Set SO_REUSEADDR on the new socket: every socket in the way has it too, and none of them listens.");
-  if (c.reuseport_ok && !asked_reuseport) out.push_back("Set SO_REUSEPORT on the new socket: then it may share the port with what holds it.");
+    out.push_back(
+        "Set SO_REUSEADDR on the new socket: every socket in the way has it too, and none of them "
+        "listens.");
+  if (c.reuseport_ok && !asked_reuseport)
+    out.push_back(
+        "Set SO_REUSEPORT on the new socket: then it may share the port with what holds it.");
 
   const Blockers b = survey(c);
   std::size_t named = 0;
@@ -132,50 +167,81 @@ std::vector<std::string> bind_remedies(const BindCase& c, const PortSysctls& sys
     if (++named > 3) break;
     out.push_back(about_process(deeds));
   }
-  if (b.foreign_reuseport && !c.reuseport_ok) out.push_back("SO_REUSEPORT shares a port between sockets of one user only: run as the user of the other socket.");
+  if (b.foreign_reuseport && !c.reuseport_ok)
+    out.push_back(
+        "SO_REUSEPORT shares a port between sockets of one user only: run as the user of the other "
+        "socket.");
 
   if (b.full == 0 && b.minisockets != 0 && c.free_in_ms) {
     std::string wait = fmt::format("Wait {}", duration_text(*c.free_in_ms));
     if (b.one_address) wait += ", or bind another local address or port";
-    out.push_back(wait + (b.fin_wait2 == 0 ? ": nothing shortens TIME_WAIT (tcp_fin_timeout does not)." : still_open(c)));
+    out.push_back(wait + (b.fin_wait2 == 0
+                              ? ": nothing shortens TIME_WAIT (tcp_fin_timeout does not)."
+                              : still_open(c)));
   } else if (c.peer_that_stays) {
-    out.push_back(fmt::format("{} keeps the other end open ({}): it has not noticed, or not acted on, the end of the connection.",
-                              who(c.peer_that_stays->process), in_close_wait(*c.peer_that_stays)));
+    out.push_back(
+        fmt::format("{} keeps the other end open ({}): it has not noticed, or not acted on, the "
+                    "end of the connection.",
+                    who(c.peer_that_stays->process), in_close_wait(*c.peer_that_stays)));
   }
   if (b.orphans != 0)
-    out.push_back(fmt::format("{} no process any more and are still being closed by the kernel: wait for it, or `ss -K sport = :{}`.",
-                              times(b.orphans, "connection belongs to", "connections belong to"), c.question.port));
-  if (c.client_port && c.question.port >= sysctls.range_low && c.question.port <= sysctls.range_high) {
-    out.push_back(fmt::format("An outgoing connection was given this port: list it in net.ipv4.ip_local_reserved_ports, or let the server use one outside {}-{}.",
-                              sysctls.range_low, sysctls.range_high));
+    out.push_back(fmt::format(
+        "{} no process any more and are still being closed by the kernel: wait for it, or `ss -K "
+        "sport = :{}`.",
+        times(b.orphans, "connection belongs to", "connections belong to"), c.question.port));
+  if (c.client_port && c.question.port >= sysctls.range_low &&
+      c.question.port <= sysctls.range_high) {
+    out.push_back(
+        fmt::format("An outgoing connection was given this port: list it in "
+                    "net.ipv4.ip_local_reserved_ports, or let the server use one outside {}-{}.",
+                    sysctls.range_low, sysctls.range_high));
   } else if (b.without_reuseaddr != 0) {
-    out.push_back("For next time set SO_REUSEADDR before every bind() to this port, from the first start on (a listener passes it to its connections); on the restarted one alone it does not help.");
+    out.push_back(
+        "For next time set SO_REUSEADDR before every bind() to this port, from the first start on "
+        "(a listener passes it to its connections); on the restarted one alone it does not help.");
   }
   if (b.minisockets != 0) {
-    out.push_back("For next time let the other side close first: TIME_WAIT stays where the first FIN came from.");
-    out.push_back(fmt::format("`ss -K sport = :{}` ends what is in the way at once (TIME_WAIT since Linux 6.1).", c.question.port));
+    out.push_back(
+        "For next time let the other side close first: TIME_WAIT stays where the first FIN came "
+        "from.");
+    out.push_back(fmt::format(
+        "`ss -K sport = :{}` ends what is in the way at once (TIME_WAIT since Linux 6.1).",
+        c.question.port));
   }
-  if (out.empty()) out.push_back("A process that cannot be seen from here (another pid namespace) holds the port: stop it, or use another port.");
+  if (out.empty())
+    out.push_back(
+        "A process that cannot be seen from here (another pid namespace) holds the port: stop it, "
+        "or use another port.");
   return out;
 }
 
 std::string client_ports_remedy(const PortSysctls& sysctls) {
-  return fmt::format("Outgoing connections were given these ports: a server's belongs outside {}-{}, or into net.ipv4.ip_local_reserved_ports.",
-                     sysctls.range_low, sysctls.range_high);
+  return fmt::format(
+      "Outgoing connections were given these ports: a server's belongs outside {}-{}, or into "
+      "net.ipv4.ip_local_reserved_ports.",
+      sysctls.range_low, sysctls.range_high);
 }
 
-std::vector<std::string> bound_connect_remedies(const PortSocket& blocker, std::span<const Process> holders, std::uint64_t now_ns) {
+std::vector<std::string> bound_connect_remedies(const PortSocket& blocker,
+                                                std::span<const Process> holders,
+                                                std::uint64_t now_ns) {
   std::vector<std::string> out;
   const std::string kept = fmt::format("port {} to this destination", blocker.tuple.lport);
-  out.push_back("Bind another local port, or none: connect() then takes a free one (IP_BIND_ADDRESS_NO_PORT where bind() is for the address).");
+  out.push_back(
+      "Bind another local port, or none: connect() then takes a free one (IP_BIND_ADDRESS_NO_PORT "
+      "where bind() is for the address).");
   if (!blocker.minisocket) {
     out.push_back(holders.empty() ? fmt::format("A connection that still lives has {}.", kept)
-                                  : fmt::format("{} has {} in a connection that still lives.", who(holders.front()), kept));
+                                  : fmt::format("{} has {} in a connection that still lives.",
+                                                who(holders.front()), kept));
     return out;
   }
-  if (const auto gone = gone_in_ms(blocker, now_ns)) out.push_back(fmt::format("Wait {}: then {} is free again.", duration_text(*gone), kept));
+  if (const auto gone = gone_in_ms(blocker, now_ns))
+    out.push_back(fmt::format("Wait {}: then {} is free again.", duration_text(*gone), kept));
   if (!blocker.timestamps)
-    out.push_back("With TCP timestamps on both ends (net.ipv4.tcp_timestamps=1) a bound port may be taken over at once; the last connection had none.");
+    out.push_back(
+        "With TCP timestamps on both ends (net.ipv4.tcp_timestamps=1) a bound port may be taken "
+        "over at once; the last connection had none.");
   out.push_back("Let the other side close first: then TIME_WAIT, and the port, is its own.");
   return out;
 }
@@ -203,28 +269,49 @@ std::vector<std::string> connect_remedies(const ConnectCase& c, const PortSysctl
   }
   const bool reuse_applies = sysctls.tcp_tw_reuse == 1 || (sysctls.tcp_tw_reuse == 2 && loopback);
   if (!v.ok && reuse_applies && with_timestamps != 0 && v.free_in_ms)
-    out.push_back(fmt::format("Wait {}: then tcp_tw_reuse lets connect() take over a port in TIME_WAIT.", duration_text(*v.free_in_ms)));
+    out.push_back(
+        fmt::format("Wait {}: then tcp_tw_reuse lets connect() take over a port in TIME_WAIT.",
+                    duration_text(*v.free_in_ms)));
   if (!reuse_applies && with_timestamps != 0)
-    out.push_back(fmt::format("net.ipv4.tcp_tw_reuse=1 (now {}) lets connect() take over a port in TIME_WAIT after {} ({} of them).", sysctls.tcp_tw_reuse,
-                              duration_text(sysctls.tw_reuse_delay_ms), with_timestamps));
+    out.push_back(fmt::format(
+        "net.ipv4.tcp_tw_reuse=1 (now {}) lets connect() take over a port in TIME_WAIT after {} "
+        "({} of them).",
+        sysctls.tcp_tw_reuse, duration_text(sysctls.tw_reuse_delay_ms), with_timestamps));
   if (without != 0 && !sysctls.tcp_timestamps)
-    out.push_back(fmt::format("net.ipv4.tcp_timestamps=1{}: tcp_tw_reuse takes over no TIME_WAIT of a connection without timestamps. It helps those made from then on.",
-                              reuse_applies ? std::string() : fmt::format(" together with net.ipv4.tcp_tw_reuse=1 (now {})", sysctls.tcp_tw_reuse)));
+    out.push_back(
+        fmt::format("net.ipv4.tcp_timestamps=1{}: tcp_tw_reuse takes over no TIME_WAIT of a "
+                    "connection without timestamps. It helps those made from then on.",
+                    reuse_applies ? std::string()
+                                  : fmt::format(" together with net.ipv4.tcp_tw_reuse=1 (now {})",
+                                                sysctls.tcp_tw_reuse)));
   if (open != 0 && !owners.empty()) {
-    const auto busiest = std::max_element(owners.begin(), owners.end(), [](const auto& a, const auto& b) { return a.second.second < b.second.second; });
-    out.push_back(fmt::format("{} holds {}: keep fewer, or use them for more than one request.", who(busiest->second.first),
-                              times(busiest->second.second, "open connection", "open connections")));
+    const auto busiest = std::max_element(
+        owners.begin(), owners.end(),
+        [](const auto& a, const auto& b) { return a.second.second < b.second.second; });
+    out.push_back(
+        fmt::format("{} holds {}: keep fewer, or use them for more than one request.",
+                    who(busiest->second.first),
+                    times(busiest->second.second, "open connection", "open connections")));
   }
   if (v.pinned != 0)
-    out.push_back(fmt::format("{} of the range {} closed to connect() because bind() chose or holds {}: clients should use IP_BIND_ADDRESS_NO_PORT, servers ports outside the range.",
-                              times(v.pinned, "port", "ports"), v.pinned == 1 ? "is" : "are", v.pinned == 1 ? "it" : "them"));
+    out.push_back(
+        fmt::format("{} of the range {} closed to connect() because bind() chose or holds {}: "
+                    "clients should use IP_BIND_ADDRESS_NO_PORT, servers ports outside the range.",
+                    times(v.pinned, "port", "ports"), v.pinned == 1 ? "is" : "are",
+                    v.pinned == 1 ? "it" : "them"));
   if (const unsigned reserved = reserved_in_range(sysctls); reserved != 0)
-    out.push_back(fmt::format("net.ipv4.ip_local_reserved_ports takes {} out of the range.", times(reserved, "port", "ports")));
+    out.push_back(fmt::format("net.ipv4.ip_local_reserved_ports takes {} out of the range.",
+                              times(reserved, "port", "ports")));
   if (sysctls.range_high - sysctls.range_low < 60000)
-    out.push_back(fmt::format("Widen net.ipv4.ip_local_port_range (now {} {}).", sysctls.range_low, sysctls.range_high));
-  out.push_back("Another source address, destination address or destination port has ports of its own.");
-  if (with_timestamps + without != 0) out.push_back("Let the other side close first: then TIME_WAIT, and the port, is its own.");
-  if (!v.ok && !reuse_applies && v.free_in_ms) out.push_back(fmt::format("Wait {}: then the first port is free again.", duration_text(*v.free_in_ms)));
+    out.push_back(fmt::format("Widen net.ipv4.ip_local_port_range (now {} {}).", sysctls.range_low,
+                              sysctls.range_high));
+  out.push_back(
+      "Another source address, destination address or destination port has ports of its own.");
+  if (with_timestamps + without != 0)
+    out.push_back("Let the other side close first: then TIME_WAIT, and the port, is its own.");
+  if (!v.ok && !reuse_applies && v.free_in_ms)
+    out.push_back(
+        fmt::format("Wait {}: then the first port is free again.", duration_text(*v.free_in_ms)));
   return out;
 }
 

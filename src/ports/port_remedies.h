@@ -48,7 +48,10 @@ struct ConnectCase {
   std::function<std::span<const Process>(std::uint64_t)> holders;
 };
 // connect() of a socket that bind() gave a port: `blocker` has this port and destination already.
-std::vector<std::string> bound_connect_remedies(const PortSocket& blocker, std::span<const Process> holders, std::uint64_t now_ns);
-std::vector<std::string> connect_remedies(const ConnectCase& connect_case, const PortSysctls& sysctls);
+std::vector<std::string> bound_connect_remedies(const PortSocket& blocker,
+                                                std::span<const Process> holders,
+                                                std::uint64_t now_ns);
+std::vector<std::string> connect_remedies(const ConnectCase& connect_case,
+                                          const PortSysctls& sysctls);
 
 }  // namespace tcptrail

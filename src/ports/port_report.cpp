@@ -23,7 +23,8 @@ PortSocket socket_of(const tcptrail_owned_record& r) {
   s.cookie = r.base.cookie;
   s.seen_ns = r.base.ts_boot_ns;
   s.tuple = tuple_of(r.base);
-  s.bound = bound_address(s.tuple.laddr, s.tuple.family, (r.base.flags & TCPTRAIL_F_INET6) != 0, (r.bind & TCPTRAIL_BIND_V6ONLY) != 0);
+  s.bound = bound_address(s.tuple.laddr, s.tuple.family, (r.base.flags & TCPTRAIL_F_INET6) != 0,
+                          (r.bind & TCPTRAIL_BIND_V6ONLY) != 0);
   s.uid = r.uid;
   s.bound_dev_if = r.bound_dev_if;
   s.reuseaddr = r.reuseaddr != 0;
@@ -31,7 +32,8 @@ PortSocket socket_of(const tcptrail_owned_record& r) {
   s.state = TcpState{r.base.new_state};
   if (s.state == TcpState::kClose) s.state = TcpState::kBound;
   // Without a descriptor ESTABLISHED and CLOSE_WAIT are in a listener's queue.
-  const bool closing = s.state == TcpState::kFinWait1 || s.state == TcpState::kFinWait2 || s.state == TcpState::kClosing || s.state == TcpState::kLastAck;
+  const bool closing = s.state == TcpState::kFinWait1 || s.state == TcpState::kFinWait2 ||
+                       s.state == TcpState::kClosing || s.state == TcpState::kLastAck;
   s.orphan = closing && r.has_socket == 0;
   const unsigned phase = r.tw & TCPTRAIL_TW_PHASE;
   if (s.state == TcpState::kTimeWait && phase != TCPTRAIL_TW_NONE) {
@@ -69,12 +71,14 @@ std::vector<PortOwner> owners_of(const PortSnapshot& snapshot, const Sockets& so
     const auto holders = snapshot.holders(s->cookie);
     for (const Process& process : holders) count(process, true);
     if (!holders.empty()) continue;
-    if (const PortOwner past = snapshot.past_owner(*s); past.process.pid != 0) count(past.process, past.alive);
+    if (const PortOwner past = snapshot.past_owner(*s); past.process.pid != 0)
+      count(past.process, past.alive);
   }
   std::vector<PortOwner> owners;
   owners.reserve(by_pid.size());
   for (auto& [pid, owner] : by_pid) owners.push_back(owner);
-  std::stable_sort(owners.begin(), owners.end(), [](const PortOwner& a, const PortOwner& b) { return a.count > b.count; });
+  std::stable_sort(owners.begin(), owners.end(),
+                   [](const PortOwner& a, const PortOwner& b) { return a.count > b.count; });
   return owners;
 }
 
@@ -83,7 +87,8 @@ std::vector<std::pair<TcpState, std::uint64_t>> states_of(const Sockets& sockets
   std::map<TcpState, std::uint64_t> counts;
   for (const PortSocket* s : sockets) ++counts[s->state];
   std::vector<std::pair<TcpState, std::uint64_t>> states(counts.begin(), counts.end());
-  std::stable_sort(states.begin(), states.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::stable_sort(states.begin(), states.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
   return states;
 }
 
@@ -95,7 +100,8 @@ bool passes(const PortSnapshot& snapshot, const Filters& filters, const PortSock
   facts.listener = s.tuple.rport == 0;
   if (!s.minisocket) facts.uid = s.uid;
   // Finding the owners of a hundred thousand minisockets takes its time.
-  if (filters.pids.empty() && filters.comm_glob.empty()) return match(filters, facts) == Match::kYes;
+  if (filters.pids.empty() && filters.comm_glob.empty())
+    return match(filters, facts) == Match::kYes;
   const auto holders = snapshot.holders(s.cookie);
   if (holders.empty()) {
     if (const PortOwner past = snapshot.past_owner(s); past.process.pid != 0) {
@@ -119,7 +125,8 @@ bool client_port(const PortTable& table, std::uint16_t port) {
 // 0: a service that cannot come back; 1: other ports that bind() chose; 2: a service that
 // lives; 3: ports that connect() chose.
 unsigned severity(const PortRecord& record, const PortTable& table) {
-  const bool listens = std::any_of(record.states.begin(), record.states.end(), [](const auto& s) { return s.first == TcpState::kListen; });
+  const bool listens = std::any_of(record.states.begin(), record.states.end(),
+                                   [](const auto& s) { return s.first == TcpState::kListen; });
   if (listens) return 2;
   if (client_port(table, record.lport)) return 3;
   return record.bind_reuseaddr ? 1 : 0;
@@ -133,9 +140,12 @@ struct EndpointKey {
 
 }  // namespace
 
-std::vector<BlockerRecord> blocker_records(const PortSnapshot& snapshot, std::vector<const PortSocket*> sockets, std::uint64_t now_ns) {
+std::vector<BlockerRecord> blocker_records(const PortSnapshot& snapshot,
+                                           std::vector<const PortSocket*> sockets,
+                                           std::uint64_t now_ns) {
   const std::size_t shown = std::min(sockets.size(), kMaxBlockers);
-  std::partial_sort(sockets.begin(), sockets.begin() + static_cast<std::ptrdiff_t>(shown), sockets.end(), stays_longer);
+  std::partial_sort(sockets.begin(), sockets.begin() + static_cast<std::ptrdiff_t>(shown),
+                    sockets.end(), stays_longer);
   sockets.resize(shown);
   std::vector<BlockerRecord> records;
   records.reserve(shown);
@@ -159,7 +169,9 @@ std::vector<BlockerRecord> blocker_records(const PortSnapshot& snapshot, std::ve
   return records;
 }
 
-std::optional<IdlePeer> peer_that_stays(const PortSnapshot& snapshot, std::span<const PortSocket* const> blockers, std::uint64_t now_ns) {
+std::optional<IdlePeer> peer_that_stays(const PortSnapshot& snapshot,
+                                        std::span<const PortSocket* const> blockers,
+                                        std::uint64_t now_ns) {
   std::size_t looked = 0;
   for (const PortSocket* s : blockers) {
     if (s->state != TcpState::kFinWait2) continue;
@@ -170,7 +182,8 @@ std::optional<IdlePeer> peer_that_stays(const PortSnapshot& snapshot, std::span<
       const auto holders = snapshot.holders(peer.cookie);
       if (holders.empty()) continue;
       IdlePeer idle{holders.front(), std::nullopt};
-      if (const auto since = snapshot.in_state_since(peer.cookie); since && *since <= now_ns) idle.for_ns = now_ns - *since;
+      if (const auto since = snapshot.in_state_since(peer.cookie); since && *since <= now_ns)
+        idle.for_ns = now_ns - *since;
       return idle;
     }
   }
@@ -188,7 +201,8 @@ void PortSnapshot::apply(const Event& event, const std::optional<Process>& close
     std::vector<Process>& known = holders_[event.holder.cookie];
     const Process process{event.holder.pid, comm_of(event.holder.comm)};
     const auto same = [&](const Process& p) { return p.pid == process.pid; };
-    if (process.pid != 0 && std::none_of(known.begin(), known.end(), same)) known.push_back(process);
+    if (process.pid != 0 && std::none_of(known.begin(), known.end(), same))
+      known.push_back(process);
     return;
   }
   if (event.kind() != TCPTRAIL_SEEN_SOCKET || event.base.lport == 0) return;
@@ -213,7 +227,8 @@ std::span<const Process> PortSnapshot::holders(std::uint64_t cookie) const {
   return found->second;
 }
 
-PortRecord answer_bind(const PortSnapshot& snapshot, const PortSysctls& sysctls, const BindQuestion& question, std::uint64_t now_ns) {
+PortRecord answer_bind(const PortSnapshot& snapshot, const PortSysctls& sysctls,
+                       const BindQuestion& question, std::uint64_t now_ns) {
   const PortTable& table = snapshot.table();
   PortRecord record;
   record.boot_ns = now_ns;
@@ -224,7 +239,8 @@ PortRecord answer_bind(const PortSnapshot& snapshot, const PortSysctls& sysctls,
   if (question.address.inet6)
     record.laddr.bytes = question.address.bytes;
   else
-    std::copy(question.address.bytes.begin() + 12, question.address.bytes.end(), record.laddr.bytes.begin());
+    std::copy(question.address.bytes.begin() + 12, question.address.bytes.end(),
+              record.laddr.bytes.begin());
 
   const BindRefusal refused = refusal(question, sysctls);
   if (refused == BindRefusal::kNone) {
@@ -233,7 +249,8 @@ PortRecord answer_bind(const PortSnapshot& snapshot, const PortSysctls& sysctls,
     record.bind_reuseport = bind_succeeds(table, sysctls, question, BindOptions::kReusePort);
   }
   Sockets blockers;
-  if (refused == BindRefusal::kNone && question.port != 0) blockers = bind_blockers(table, question, BindOptions::kPlain);
+  if (refused == BindRefusal::kNone && question.port != 0)
+    blockers = bind_blockers(table, question, BindOptions::kPlain);
   record.states = states_of(blockers);
   record.blocker_count = blockers.size();
   if (record.bind_plain)
@@ -260,7 +277,8 @@ PortRecord answer_bind(const PortSnapshot& snapshot, const PortSysctls& sysctls,
 
 namespace {
 
-DestinationRecord destination_record(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Tuple& tuple, const ConnectAnswer& verdict,
+DestinationRecord destination_record(const PortSnapshot& snapshot, const PortSysctls& sysctls,
+                                     const Tuple& tuple, const ConnectAnswer& verdict,
                                      std::uint64_t now_ns) {
   DestinationRecord record;
   record.boot_ns = now_ns;
@@ -289,14 +307,17 @@ DestinationRecord destination_record(const PortSnapshot& snapshot, const PortSys
 // Endpoints of clients that are alike, until all are known.
 class ClientPorts {
  public:
-  ClientPorts(const PortSnapshot& snapshot, const PortSysctls& sysctls, std::uint64_t now_ns) : snapshot_(snapshot), sysctls_(sysctls), now_ns_(now_ns) {}
+  ClientPorts(const PortSnapshot& snapshot, const PortSysctls& sysctls, std::uint64_t now_ns)
+      : snapshot_(snapshot), sysctls_(sysctls), now_ns_(now_ns) {}
 
   void add(const EndpointKey& endpoint, const BindQuestion& question) {
     const PortTable& table = snapshot_.table();
     const Sockets blockers = bind_blockers(table, question, BindOptions::kPlain);
     if (blockers.empty()) return;
-    const Key key{endpoint.family, endpoint.address.bytes, bind_succeeds(table, sysctls_, question, BindOptions::kReuseAddr),
-                  bind_succeeds(table, sysctls_, question, BindOptions::kReusePort), owner(*blockers.front())};
+    const Key key{endpoint.family, endpoint.address.bytes,
+                  bind_succeeds(table, sysctls_, question, BindOptions::kReuseAddr),
+                  bind_succeeds(table, sysctls_, question, BindOptions::kReusePort),
+                  owner(*blockers.front())};
     Group& group = groups_[key];
     if (group.ports++ == 0) group.first = question;
     group.last = question.port;
@@ -355,7 +376,8 @@ class ClientPorts {
   std::map<Key, Group> groups_;
 };
 
-void report_endpoints(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Filters& filters, std::uint64_t now_ns, PortList list,
+void report_endpoints(const PortSnapshot& snapshot, const PortSysctls& sysctls,
+                      const Filters& filters, std::uint64_t now_ns, PortList list,
                       PortReport& report) {
   const std::span<const PortSocket> all = snapshot.table().all();
   std::vector<EndpointKey> endpoints;
@@ -366,16 +388,21 @@ void report_endpoints(const PortSnapshot& snapshot, const PortSysctls& sysctls, 
     endpoints.clear();
     for (const PortSocket& s : here) {
       const EndpointKey key{s.tuple.family, s.tuple.laddr};
-      if (std::find(endpoints.begin(), endpoints.end(), key) == endpoints.end() && passes(snapshot, filters, s)) endpoints.push_back(key);
+      if (std::find(endpoints.begin(), endpoints.end(), key) == endpoints.end() &&
+          passes(snapshot, filters, s))
+        endpoints.push_back(key);
     }
-    const bool together = list == PortList::kClientsTogether && client_port(snapshot.table(), here.front().tuple.lport);
+    const bool together = list == PortList::kClientsTogether &&
+                          client_port(snapshot.table(), here.front().tuple.lport);
     for (const EndpointKey& key : endpoints) {
       BindQuestion question;
       question.port = here.front().tuple.lport;
       const bool inet6 = key.family == Family::kIpv6;
-      const bool v6only = inet6 && std::all_of(here.begin(), here.end(), [&](const PortSocket& s) {
-                            return !(s.tuple.family == key.family && s.tuple.laddr == key.address) || s.bound.v6only;
-                          });
+      const bool v6only =
+          inet6 && std::all_of(here.begin(), here.end(), [&](const PortSocket& s) {
+            return !(s.tuple.family == key.family && s.tuple.laddr == key.address) ||
+                   s.bound.v6only;
+          });
       question.address = address_to_bind(key.address, key.family, inet6, v6only);
       if (together) {
         clients.add(key, question);
@@ -388,7 +415,8 @@ void report_endpoints(const PortSnapshot& snapshot, const PortSysctls& sysctls, 
   clients.report(report.ports);
   std::vector<std::pair<unsigned, std::size_t>> order;
   order.reserve(report.ports.size());
-  for (std::size_t i = 0; i < report.ports.size(); ++i) order.emplace_back(severity(report.ports[i], snapshot.table()), i);
+  for (std::size_t i = 0; i < report.ports.size(); ++i)
+    order.emplace_back(severity(report.ports[i], snapshot.table()), i);
   std::stable_sort(order.begin(), order.end(), [&](const auto& a, const auto& b) {
     if (a.first != b.first) return a.first < b.first;
     return report.ports[a.second].blocker_count > report.ports[b.second].blocker_count;
@@ -400,13 +428,16 @@ void report_endpoints(const PortSnapshot& snapshot, const PortSysctls& sysctls, 
 }
 
 // What the rate makes of it: ports that come back in time are no loss.
-void predict(DestinationRecord& record, std::span<const PortSocket* const> group, const PortTable& table, const PortSysctls& sysctls) {
+void predict(DestinationRecord& record, std::span<const PortSocket* const> group,
+             const PortTable& table, const PortSysctls& sysctls) {
   std::vector<const PortSocket*> held;
   unsigned usable = record.available;
   std::uint16_t last = 0;
   for (const PortSocket* s : group) {
     const std::uint16_t port = s->tuple.lport;
-    if (port == last || sysctls.reserved[port] || table.pinned(port) || !in_ephemeral_range(sysctls, port)) continue;
+    if (port == last || sysctls.reserved[port] || table.pinned(port) ||
+        !in_ephemeral_range(sysctls, port))
+      continue;
     last = port;
     held.push_back(s);
     if (!may_reuse(*s, sysctls, false, record.boot_ns)) ++usable;
@@ -414,13 +445,16 @@ void predict(DestinationRecord& record, std::span<const PortSocket* const> group
   record.exhausted_in_s = exhausted_in_s(held, usable, *record.rate_per_s, sysctls, record.boot_ns);
 }
 
-void report_destinations(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Filters& filters, std::uint64_t now_ns, PortList list,
+void report_destinations(const PortSnapshot& snapshot, const PortSysctls& sysctls,
+                         const Filters& filters, std::uint64_t now_ns, PortList list,
                          const ConnectRate& rate, PortReport& report) {
   // The sockets to each, in order of port.
   std::vector<Sockets> groups;
   std::unordered_map<Tuple, std::size_t, TupleHash> known;
   for (const PortSocket& s : snapshot.table().all()) {
-    if (s.tuple.lport < sysctls.range_low || s.tuple.lport > sysctls.range_high || !stands_between(s, s.tuple)) continue;
+    if (s.tuple.lport < sysctls.range_low || s.tuple.lport > sysctls.range_high ||
+        !stands_between(s, s.tuple))
+      continue;
     Tuple destination = s.tuple;
     destination.lport = 0;
     const auto [at, is_new] = known.try_emplace(destination, groups.size());
@@ -431,25 +465,32 @@ void report_destinations(const PortSnapshot& snapshot, const PortSysctls& sysctl
   const EphemeralPorts ephemeral(snapshot.table(), sysctls);
   for (const Sockets& group : groups) {
     // The connections that a server in the range has accepted are no use of ephemeral ports.
-    if (std::all_of(group.begin(), group.end(), [&](const PortSocket* s) { return snapshot.table().pinned(s->tuple.lport); })) continue;
-    if (std::none_of(group.begin(), group.end(), [&](const PortSocket* s) { return passes(snapshot, filters, *s); })) continue;
+    if (std::all_of(group.begin(), group.end(),
+                    [&](const PortSocket* s) { return snapshot.table().pinned(s->tuple.lport); }))
+      continue;
+    if (std::none_of(group.begin(), group.end(),
+                     [&](const PortSocket* s) { return passes(snapshot, filters, *s); }))
+      continue;
     const ConnectAnswer verdict = ephemeral.verdict(group, now_ns);
-    DestinationRecord record = destination_record(snapshot, sysctls, group.front()->tuple, verdict, now_ns);
+    DestinationRecord record =
+        destination_record(snapshot, sysctls, group.front()->tuple, verdict, now_ns);
     // People are told the owners with the ports.
     if (list == PortList::kEach) record.owners = owners_of(snapshot, verdict.blockers);
     if (rate) record.rate_per_s = rate(record.tuple);
     if (record.rate_per_s) predict(record, group, snapshot.table(), sysctls);
     report.destinations.push_back(std::move(record));
   }
-  std::stable_sort(report.destinations.begin(), report.destinations.end(), [](const DestinationRecord& a, const DestinationRecord& b) {
-    if (a.available != b.available) return a.available < b.available;
-    return a.used > b.used;
-  });
+  std::stable_sort(report.destinations.begin(), report.destinations.end(),
+                   [](const DestinationRecord& a, const DestinationRecord& b) {
+                     if (a.available != b.available) return a.available < b.available;
+                     return a.used > b.used;
+                   });
 }
 
 }  // namespace
 
-PortReport report_ports(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Filters& filters, std::uint64_t now_ns, PortList list,
+PortReport report_ports(const PortSnapshot& snapshot, const PortSysctls& sysctls,
+                        const Filters& filters, std::uint64_t now_ns, PortList list,
                         const ConnectRate& rate) {
   PortReport report;
   report_endpoints(snapshot, sysctls, filters, now_ns, list, report);
@@ -464,7 +505,8 @@ void report_time_wait(const PortSnapshot& snapshot, const Filters& filters, std:
     TimeWaitRecord record;
     record.boot_ns = now_ns;
     record.event = TimeWaitEvent::kPresent;
-    record.phase = s.state == TcpState::kTimeWait ? TimeWaitPhase::kTimeWait : TimeWaitPhase::kFinWait2;
+    record.phase =
+        s.state == TcpState::kTimeWait ? TimeWaitPhase::kTimeWait : TimeWaitPhase::kFinWait2;
     record.cookie = s.cookie;
     record.netns = snapshot.netns();
     record.tuple = s.tuple;
@@ -476,7 +518,8 @@ void report_time_wait(const PortSnapshot& snapshot, const Filters& filters, std:
   }
 }
 
-DestinationRecord answer_connect(const PortSnapshot& snapshot, const PortSysctls& sysctls, const ConnectQuestion& question, std::uint64_t now_ns) {
+DestinationRecord answer_connect(const PortSnapshot& snapshot, const PortSysctls& sysctls,
+                                 const ConnectQuestion& question, std::uint64_t now_ns) {
   const ConnectAnswer verdict = connect_verdict(snapshot.table(), sysctls, question, now_ns);
   DestinationRecord record = destination_record(snapshot, sysctls, question.tuple, verdict, now_ns);
   record.owners = owners_of(snapshot, verdict.blockers);

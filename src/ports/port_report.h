@@ -14,10 +14,10 @@
 #include <utility>
 #include <vector>
 
-#include "tcp/event.h"
-#include "tcp/filter.h"
 #include "ports/port_remedies.h"
 #include "ports/port_rules.h"
+#include "tcp/event.h"
+#include "tcp/filter.h"
 #include "tcp/record.h"
 
 namespace tcptrail {
@@ -27,7 +27,8 @@ class PortSnapshot {
  public:
   explicit PortSnapshot(std::uint32_t netns) : netns_(netns) {}
 
-  // SEEN_SOCKET and SEEN_HOLDER of the namespace; anything else is passed over. `closed_by`: as in PortSocket.
+  // SEEN_SOCKET and SEEN_HOLDER of the namespace; anything else is passed over. `closed_by`: as in
+  // PortSocket.
   void apply(const Event& event, const std::optional<Process>& closed_by = std::nullopt);
   void finish() { table_.finish(); }
   void drop_gone(std::uint64_t now_ns) { table_.drop_gone(now_ns); }
@@ -42,10 +43,14 @@ class PortSnapshot {
   // Who closed a socket that nobody holds any more, and whether it still exists; pid 0 = unknown.
   using PastOwner = std::function<PortOwner(const PortSocket& socket)>;
   void set_past_owner(PastOwner past_owner) { past_owner_ = std::move(past_owner); }
-  [[nodiscard]] PortOwner past_owner(const PortSocket& socket) const { return past_owner_ ? past_owner_(socket) : PortOwner{}; }
+  [[nodiscard]] PortOwner past_owner(const PortSocket& socket) const {
+    return past_owner_ ? past_owner_(socket) : PortOwner{};
+  }
   // Since when a connection has been in its present state, where that was traced.
   using InStateSince = std::function<std::optional<std::uint64_t>(std::uint64_t cookie)>;
-  void set_in_state_since(InStateSince in_state_since) { in_state_since_ = std::move(in_state_since); }
+  void set_in_state_since(InStateSince in_state_since) {
+    in_state_since_ = std::move(in_state_since);
+  }
   [[nodiscard]] std::optional<std::uint64_t> in_state_since(std::uint64_t cookie) const {
     return in_state_since_ && cookie != 0 ? in_state_since_(cookie) : std::nullopt;
   }
@@ -66,24 +71,32 @@ struct PortReport {
 // New connections a second to a destination (lport 0), where that is observed.
 using ConnectRate = std::function<std::optional<double>(const Tuple& destination)>;
 
-// For programs one record per endpoint; for people the ports that connect() has chosen are one by owner.
+// For programs one record per endpoint; for people the ports that connect() has chosen are one by
+// owner.
 enum class PortList : std::uint8_t { kEach, kClientsTogether };
 
 // `filters`: an endpoint or destination is shown when one of its sockets passes.
-PortReport report_ports(const PortSnapshot& snapshot, const PortSysctls& sysctls, const Filters& filters, std::uint64_t now_ns, PortList list,
+PortReport report_ports(const PortSnapshot& snapshot, const PortSysctls& sysctls,
+                        const Filters& filters, std::uint64_t now_ns, PortList list,
                         const ConnectRate& rate = {});
 // One record per minisocket that passes.
 void report_time_wait(const PortSnapshot& snapshot, const Filters& filters, std::uint64_t now_ns,
                       const std::function<void(const TimeWaitRecord&)>& put);
 
-// The sockets in the way as a record names them: at most kMaxBlockers, those that stay longest first.
-std::vector<BlockerRecord> blocker_records(const PortSnapshot& snapshot, std::vector<const PortSocket*> sockets, std::uint64_t now_ns);
+// The sockets in the way as a record names them: at most kMaxBlockers, those that stay longest
+// first.
+std::vector<BlockerRecord> blocker_records(const PortSnapshot& snapshot,
+                                           std::vector<const PortSocket*> sockets,
+                                           std::uint64_t now_ns);
 // Who keeps the peer of a FIN_WAIT2 open on this host (CLOSE_WAIT); nullopt = nobody here.
-std::optional<IdlePeer> peer_that_stays(const PortSnapshot& snapshot, std::span<const PortSocket* const> blockers, std::uint64_t now_ns);
+std::optional<IdlePeer> peer_that_stays(const PortSnapshot& snapshot,
+                                        std::span<const PortSocket* const> blockers,
+                                        std::uint64_t now_ns);
 
-PortRecord answer_bind(const PortSnapshot& snapshot, const PortSysctls& sysctls, const BindQuestion& question, std::uint64_t now_ns);
-DestinationRecord answer_connect(const PortSnapshot& snapshot, const PortSysctls& sysctls, const ConnectQuestion& question,
-                                 std::uint64_t now_ns);
+PortRecord answer_bind(const PortSnapshot& snapshot, const PortSysctls& sysctls,
+                       const BindQuestion& question, std::uint64_t now_ns);
+DestinationRecord answer_connect(const PortSnapshot& snapshot, const PortSysctls& sysctls,
+                                 const ConnectQuestion& question, std::uint64_t now_ns);
 
 // "57 s", "1.3 s", "250 ms".
 std::string duration_text(std::uint64_t ms);

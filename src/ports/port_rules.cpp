@@ -22,7 +22,8 @@ std::array<std::uint8_t, 4> ipv4_part(const BoundAddress& address) {
 }
 
 // ipv4_rcv_saddr_equal(); the wildcard of a side counts where its flag says so.
-bool ipv4_overlap(const BoundAddress& mine, const BoundAddress& other, bool my_wildcard, bool other_wildcard) {
+bool ipv4_overlap(const BoundAddress& mine, const BoundAddress& other, bool my_wildcard,
+                  bool other_wildcard) {
   if (other.v6only) return false;
   const auto a = ipv4_part(mine);
   const auto b = ipv4_part(other);
@@ -31,7 +32,8 @@ bool ipv4_overlap(const BoundAddress& mine, const BoundAddress& other, bool my_w
 }
 
 // inet_rcv_saddr_equal().
-bool rcv_saddr_equal(const BoundAddress& mine, const BoundAddress& other, bool my_wildcard, bool other_wildcard) {
+bool rcv_saddr_equal(const BoundAddress& mine, const BoundAddress& other, bool my_wildcard,
+                     bool other_wildcard) {
   if (!mine.inet6) return ipv4_overlap(mine, other, my_wildcard, other_wildcard);
   const bool other_mapped = !other.inet6 || other.mapped();
   if (mine.mapped() && other_mapped) return ipv4_overlap(mine, other, my_wildcard, other_wildcard);
@@ -43,13 +45,19 @@ bool rcv_saddr_equal(const BoundAddress& mine, const BoundAddress& other, bool m
 
 bool is_specific(const BoundAddress& a) { return !a.any() && !a.any_mapped(); }
 
-bool has_reuseaddr(BindOptions options) { return options == BindOptions::kReuseAddr || options == BindOptions::kBoth; }
-bool has_reuseport(BindOptions options) { return options == BindOptions::kReusePort || options == BindOptions::kBoth; }
+bool has_reuseaddr(BindOptions options) {
+  return options == BindOptions::kReuseAddr || options == BindOptions::kBoth;
+}
+bool has_reuseport(BindOptions options) {
+  return options == BindOptions::kReusePort || options == BindOptions::kBoth;
+}
 
 // inet_bind_conflict(): an unbound device meets every device. `relax` and
 // `reuseport_ok` as there: both true for a bind that names its port.
-bool conflicts(const PortSocket& other, const BindQuestion& q, BindOptions options, bool relax, bool reuseport_ok) {
-  const bool share = has_reuseport(options) && other.reuseport && (other.state == TcpState::kTimeWait || other.minisocket || other.uid == q.uid);
+bool conflicts(const PortSocket& other, const BindQuestion& q, BindOptions options, bool relax,
+               bool reuseport_ok) {
+  const bool share = has_reuseport(options) && other.reuseport &&
+                     (other.state == TcpState::kTimeWait || other.minisocket || other.uid == q.uid);
   if (has_reuseaddr(options) && other.reuseaddr && other.state != TcpState::kListen) {
     if (relax && !(share && !reuseport_ok)) return false;
   } else if (reuseport_ok && share) {
@@ -69,22 +77,28 @@ bool bucket_lets_in(const PortBucket& bucket, const BindQuestion& q) {
 bool named_port_succeeds(const PortTable& table, const BindQuestion& q, BindOptions options) {
   if (has_reuseport(options)) {
     const PortBucket* bucket = table.bucket(q.port);
-    if (bucket != nullptr && (bucket_lets_in(*bucket, q) || (bucket->fastreuse > 0 && has_reuseaddr(options)))) return true;
+    if (bucket != nullptr &&
+        (bucket_lets_in(*bucket, q) || (bucket->fastreuse > 0 && has_reuseaddr(options))))
+      return true;
   }
   const auto others = table.on_port(q.port);
-  return std::none_of(others.begin(), others.end(), [&](const PortSocket& s) { return conflicts(s, q, options, true, true); });
+  return std::none_of(others.begin(), others.end(),
+                      [&](const PortSocket& s) { return conflicts(s, q, options, true, true); });
 }
 
 // inet_csk_find_open_port(): first a port without any overlap, then (with
 // ip_autobind_reuse) one where only SO_REUSEADDR lets us in.
-bool chosen_port_succeeds(const PortTable& table, const PortSysctls& sysctls, const BindQuestion& q, BindOptions options) {
+bool chosen_port_succeeds(const PortTable& table, const PortSysctls& sysctls, const BindQuestion& q,
+                          BindOptions options) {
   for (const bool relax : {false, true}) {
     if (relax && !sysctls.autobind_reuse) break;
     for (unsigned port = sysctls.range_low; port <= sysctls.range_high; ++port) {
       const auto number = static_cast<std::uint16_t>(port);
       if (!in_ephemeral_range(sysctls, number) || sysctls.reserved[port]) continue;
       const auto others = table.on_port(number);
-      if (std::any_of(others.begin(), others.end(), [&](const PortSocket& s) { return conflicts(s, q, options, relax, false); })) continue;
+      if (std::any_of(others.begin(), others.end(),
+                      [&](const PortSocket& s) { return conflicts(s, q, options, relax, false); }))
+        continue;
       BindQuestion at = q;
       at.port = number;
       if (named_port_succeeds(table, at, options)) return true;  // listen()
@@ -95,19 +109,24 @@ bool chosen_port_succeeds(const PortTable& table, const PortSysctls& sysctls, co
 
 bool loopback_involved(const PortSocket& s) {
   constexpr std::uint32_t kLoopbackIfindex = 1;
-  return s.bound_dev_if == kLoopbackIfindex || is_loopback(s.tuple.laddr, s.tuple.family) || is_loopback(s.tuple.raddr, s.tuple.family);
+  return s.bound_dev_if == kLoopbackIfindex || is_loopback(s.tuple.laddr, s.tuple.family) ||
+         is_loopback(s.tuple.raddr, s.tuple.family);
 }
 
 }  // namespace
 
-bool BoundAddress::mapped() const { return std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), bytes.begin()); }
+bool BoundAddress::mapped() const {
+  return std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), bytes.begin());
+}
 
 bool BoundAddress::any() const {
-  return std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t b) { return b == 0; });
+  return std::all_of(
+      bytes.begin(), bytes.end(), [](std::uint8_t b) { return b == 0; });
 }
 
 bool BoundAddress::any_mapped() const {
-  return mapped() && std::all_of(bytes.begin() + 12, bytes.end(), [](std::uint8_t b) { return b == 0; });
+  return mapped() && std::all_of(
+                         bytes.begin() + 12, bytes.end(), [](std::uint8_t b) { return b == 0; });
 }
 
 BoundAddress bound_address(const Address& address, Family family, bool inet6, bool v6only) {
@@ -155,17 +174,22 @@ void PortTable::finish() {
   count(added_);
   std::vector<std::uint32_t> next(first_at_.begin(), first_at_.end() - 1);
   std::vector<Sighting> order(added_.size());
-  for (std::uint32_t i = 0; i < added_.size(); ++i) order[next[added_[i].tuple.lport]++] = {added_[i].cookie, i};
+  for (std::uint32_t i = 0; i < added_.size(); ++i)
+    order[next[added_[i].tuple.lport]++] = {added_[i].cookie, i};
 
   sockets_.clear();
   sockets_.reserve(added_.size());
   for (std::size_t port = 0, begin = 0; port < kPorts; ++port) {
     const std::size_t end = first_at_[port + 1];
     first_at_[port] = static_cast<std::uint32_t>(sockets_.size());
-    std::sort(order.begin() + static_cast<std::ptrdiff_t>(begin), order.begin() + static_cast<std::ptrdiff_t>(end),
-              [](const Sighting& a, const Sighting& b) { return std::tie(a.cookie, a.index) < std::tie(b.cookie, b.index); });
+    std::sort(order.begin() + static_cast<std::ptrdiff_t>(begin),
+              order.begin() + static_cast<std::ptrdiff_t>(end),
+              [](const Sighting& a, const Sighting& b) {
+                return std::tie(a.cookie, a.index) < std::tie(b.cookie, b.index);
+              });
     for (; begin < end; ++begin) {
-      const bool seen_again = begin + 1 < end && order[begin].cookie != 0 && order[begin].cookie == order[begin + 1].cookie;
+      const bool seen_again = begin + 1 < end && order[begin].cookie != 0 &&
+                              order[begin].cookie == order[begin + 1].cookie;
       if (!seen_again) sockets_.push_back(added_[order[begin].index]);
     }
   }
@@ -182,7 +206,9 @@ void PortTable::clear() {
 }
 
 void PortTable::drop_gone(std::uint64_t now_ns) {
-  std::erase_if(sockets_, [&](const PortSocket& s) { return s.minisocket && s.expires_ns != 0 && s.expires_ns + s.step_ms * kNsPerMs < now_ns; });
+  std::erase_if(sockets_, [&](const PortSocket& s) {
+    return s.minisocket && s.expires_ns != 0 && s.expires_ns + s.step_ms * kNsPerMs < now_ns;
+  });
   count(sockets_);
 }
 
@@ -205,7 +231,9 @@ const PortBucket* PortTable::bucket(std::uint16_t port) const {
 bool PortTable::pinned(std::uint16_t port) const {
   if (const PortBucket* known = bucket(port)) return known->pinned();
   const auto here = on_port(port);
-  return std::any_of(here.begin(), here.end(), [](const PortSocket& s) { return s.state == TcpState::kListen || s.state == TcpState::kBound; });
+  return std::any_of(here.begin(), here.end(), [](const PortSocket& s) {
+    return s.state == TcpState::kListen || s.state == TcpState::kBound;
+  });
 }
 
 bool in_ephemeral_range(const PortSysctls& sysctls, std::uint16_t port) {
@@ -220,23 +248,29 @@ bool in_ephemeral_range(const PortSysctls& sysctls, std::uint16_t port) {
 unsigned reserved_in_range(const PortSysctls& sysctls) {
   if (sysctls.reserved.none()) return 0;
   unsigned count = 0;
-  for (unsigned port = sysctls.range_low; port <= sysctls.range_high; ++port) count += sysctls.reserved[port] ? 1U : 0U;
+  for (unsigned port = sysctls.range_low; port <= sysctls.range_high; ++port)
+    count += sysctls.reserved[port] ? 1U : 0U;
   return count;
 }
 
 BindRefusal refusal(const BindQuestion& question, const PortSysctls& sysctls) {
-  if (question.address.inet6 && question.address.v6only && question.address.mapped()) return BindRefusal::kMappedV6Only;
+  if (question.address.inet6 && question.address.v6only && question.address.mapped())
+    return BindRefusal::kMappedV6Only;
   if (!question.address_is_local) return BindRefusal::kNotLocal;
-  if (question.port != 0 && question.port < sysctls.unprivileged_port_start && !question.may_bind_low) return BindRefusal::kNoPermission;
+  if (question.port != 0 && question.port < sysctls.unprivileged_port_start &&
+      !question.may_bind_low)
+    return BindRefusal::kNoPermission;
   return BindRefusal::kNone;
 }
 
-bool bind_succeeds(const PortTable& table, const PortSysctls& sysctls, const BindQuestion& question, BindOptions options) {
+bool bind_succeeds(const PortTable& table, const PortSysctls& sysctls, const BindQuestion& question,
+                   BindOptions options) {
   if (question.port == 0) return chosen_port_succeeds(table, sysctls, question, options);
   return named_port_succeeds(table, question, options);
 }
 
-std::vector<const PortSocket*> bind_blockers(const PortTable& table, const BindQuestion& question, BindOptions options) {
+std::vector<const PortSocket*> bind_blockers(const PortTable& table, const BindQuestion& question,
+                                             BindOptions options) {
   std::vector<const PortSocket*> blockers;
   for (const PortSocket& socket : table.on_port(question.port))
     if (conflicts(socket, question, options, true, true)) blockers.push_back(&socket);
@@ -245,7 +279,8 @@ std::vector<const PortSocket*> bind_blockers(const PortTable& table, const BindQ
 
 std::optional<std::uint64_t> reusable_from_ns(const PortSocket& s, const PortSysctls& sysctls) {
   if (!s.minisocket || s.state != TcpState::kTimeWait || !s.timestamps) return std::nullopt;
-  if (sysctls.tcp_tw_reuse == 0 || (sysctls.tcp_tw_reuse == 2 && !loopback_involved(s))) return std::nullopt;
+  if (sysctls.tcp_tw_reuse == 0 || (sysctls.tcp_tw_reuse == 2 && !loopback_involved(s)))
+    return std::nullopt;
   // "more than": both clocks count whole milliseconds.
   return s.reuse_since_ns + (sysctls.tw_reuse_delay_ms + 1) * kNsPerMs;
 }
@@ -256,9 +291,11 @@ bool may_reuse(const PortSocket& s, const PortSysctls& sysctls, bool bound, std:
   return from && now_ns >= *from;
 }
 
-EphemeralPorts::EphemeralPorts(const PortTable& table, const PortSysctls& sysctls) : table_(table), sysctls_(sysctls) {
+EphemeralPorts::EphemeralPorts(const PortTable& table, const PortSysctls& sysctls)
+    : table_(table), sysctls_(sysctls) {
   for (unsigned port = sysctls.range_low; port <= sysctls.range_high; ++port)
-    candidates_[port] = in_ephemeral_range(sysctls, static_cast<std::uint16_t>(port)) && !sysctls.reserved[port];
+    candidates_[port] =
+        in_ephemeral_range(sysctls, static_cast<std::uint16_t>(port)) && !sysctls.reserved[port];
   for (std::size_t i = 0; i < table.all().size();) {
     const std::uint16_t port = table.all()[i].tuple.lport;
     if (candidates_[port] && table.pinned(port)) {
@@ -270,7 +307,8 @@ EphemeralPorts::EphemeralPorts(const PortTable& table, const PortSysctls& sysctl
   candidate_count_ = static_cast<unsigned>(candidates_.count());
 }
 
-ConnectAnswer EphemeralPorts::verdict(std::span<const PortSocket* const> to_destination, std::uint64_t now_ns) const {
+ConnectAnswer EphemeralPorts::verdict(std::span<const PortSocket* const> to_destination,
+                                      std::uint64_t now_ns) const {
   ConnectAnswer verdict;
   verdict.pinned = pinned_;
   unsigned taken = 0;
@@ -292,27 +330,31 @@ ConnectAnswer EphemeralPorts::verdict(std::span<const PortSocket* const> to_dest
   }
   verdict.available = candidate_count_ - taken;
   verdict.ok = verdict.available > 0;
-  verdict.free_in_ms = verdict.ok ? std::optional<std::uint64_t>(0) : next_release(to_destination, now_ns);
+  verdict.free_in_ms =
+      verdict.ok ? std::optional<std::uint64_t>(0) : next_release(to_destination, now_ns);
   return verdict;
 }
 
 // Of all ports the one that comes free first: one that a minisocket to this
 // destination holds, or one that is closed to connect() until its last user is gone.
-std::optional<std::uint64_t> EphemeralPorts::next_release(std::span<const PortSocket* const> to_destination, std::uint64_t now_ns) const {
+std::optional<std::uint64_t> EphemeralPorts::next_release(
+    std::span<const PortSocket* const> to_destination, std::uint64_t now_ns) const {
   std::optional<std::uint64_t> best;
   const auto offer = [&best](std::optional<std::uint64_t> ms) {
     if (ms && (!best || *ms < *best)) best = ms;
   };
   for (const PortSocket* s : to_destination) {
     if (!candidates_[s->tuple.lport]) continue;
-    if (const auto from = reusable_from_ns(*s, sysctls_)) offer(*from > now_ns ? (*from - now_ns) / kNsPerMs + 1 : 0);
+    if (const auto from = reusable_from_ns(*s, sysctls_))
+      offer(*from > now_ns ? (*from - now_ns) / kNsPerMs + 1 : 0);
     offer(gone_in_ms(*s, now_ns));
   }
   if (pinned_ == 0) return best;
   std::vector<const PortSocket*> here;
   for (unsigned port = sysctls_.range_low; port <= sysctls_.range_high; ++port) {
     const auto number = static_cast<std::uint16_t>(port);
-    if (candidates_[port] || sysctls_.reserved[port] || !in_ephemeral_range(sysctls_, number)) continue;
+    if (candidates_[port] || sysctls_.reserved[port] || !in_ephemeral_range(sysctls_, number))
+      continue;
     here.clear();
     for (const PortSocket& s : table_.on_port(number)) here.push_back(&s);
     offer(all_gone_in_ms(here, now_ns));
@@ -322,11 +364,13 @@ std::optional<std::uint64_t> EphemeralPorts::next_release(std::span<const PortSo
 
 // inet_match(): a socket that is bound to a device is another one's business.
 bool stands_between(const PortSocket& s, const Tuple& tuple) {
-  return s.bound_dev_if == 0 && s.state != TcpState::kListen && s.state != TcpState::kBound && s.tuple.family == tuple.family &&
-         s.tuple.rport == tuple.rport && s.tuple.raddr == tuple.raddr && s.tuple.laddr == tuple.laddr;
+  return s.bound_dev_if == 0 && s.state != TcpState::kListen && s.state != TcpState::kBound &&
+         s.tuple.family == tuple.family && s.tuple.rport == tuple.rport &&
+         s.tuple.raddr == tuple.raddr && s.tuple.laddr == tuple.laddr;
 }
 
-ConnectAnswer connect_verdict(const PortTable& table, const PortSysctls& sysctls, const ConnectQuestion& question, std::uint64_t now_ns) {
+ConnectAnswer connect_verdict(const PortTable& table, const PortSysctls& sysctls,
+                              const ConnectQuestion& question, std::uint64_t now_ns) {
   std::vector<const PortSocket*> to_destination;
   for (const PortSocket& s : table.all())
     if (stands_between(s, question.tuple)) to_destination.push_back(&s);
@@ -335,11 +379,13 @@ ConnectAnswer connect_verdict(const PortTable& table, const PortSysctls& sysctls
 
 std::optional<std::uint64_t> gone_in_ms(const PortSocket& socket, std::uint64_t now_ns) {
   if (!socket.minisocket || socket.expires_ns == 0) return std::nullopt;
-  const std::uint64_t left = socket.expires_ns > now_ns ? (socket.expires_ns - now_ns + kNsPerMs - 1) / kNsPerMs : 0;
+  const std::uint64_t left =
+      socket.expires_ns > now_ns ? (socket.expires_ns - now_ns + kNsPerMs - 1) / kNsPerMs : 0;
   return left + socket.step_ms;
 }
 
-std::optional<std::uint64_t> all_gone_in_ms(std::span<const PortSocket* const> sockets, std::uint64_t now_ns) {
+std::optional<std::uint64_t> all_gone_in_ms(std::span<const PortSocket* const> sockets,
+                                            std::uint64_t now_ns) {
   std::uint64_t latest = 0;
   for (const PortSocket* s : sockets) {
     const auto gone = gone_in_ms(*s, now_ns);

@@ -27,9 +27,9 @@ struct BoundAddress {
   bool inet6 = false;   // the socket is AF_INET6
   bool v6only = false;  // sk_ipv6only; the kernel sets it too when bind() names an IPv6 address
 
-  [[nodiscard]] bool mapped() const;       // IPv4, whatever the socket
-  [[nodiscard]] bool any() const;          // ::
-  [[nodiscard]] bool any_mapped() const;   // 0.0.0.0 or ::ffff:0.0.0.0
+  [[nodiscard]] bool mapped() const;      // IPv4, whatever the socket
+  [[nodiscard]] bool any() const;         // ::
+  [[nodiscard]] bool any_mapped() const;  // 0.0.0.0 or ::ffff:0.0.0.0
   friend bool operator==(const BoundAddress&, const BoundAddress&) = default;
 };
 
@@ -45,22 +45,23 @@ BoundAddress address_to_bind(const Address& address, Family family, bool inet6, 
 bool addresses_overlap(const BoundAddress& mine, const BoundAddress& other);
 
 struct PortSocket {
-  std::uint64_t cookie = 0;         // 0 = the kernel never made one
-  std::uint64_t seen_ns = 0;        // boot time of the sighting
-  std::uint64_t expires_ns = 0;     // boot time of the kernel's timer; minisockets only
-  std::uint64_t reuse_since_ns = 0; // what tcp_tw_reuse_delay counts from; minisockets only
-  Tuple tuple;                      // as it is printed
+  std::uint64_t cookie = 0;          // 0 = the kernel never made one
+  std::uint64_t seen_ns = 0;         // boot time of the sighting
+  std::uint64_t expires_ns = 0;      // boot time of the kernel's timer; minisockets only
+  std::uint64_t reuse_since_ns = 0;  // what tcp_tw_reuse_delay counts from; minisockets only
+  Tuple tuple;                       // as it is printed
   BoundAddress bound;
-  std::uint32_t uid = 0;            // of full sockets
+  std::uint32_t uid = 0;  // of full sockets
   std::uint32_t bound_dev_if = 0;
-  std::uint32_t step_ms = 0;        // how much later than expires_ns the timer wheel may be
-  TcpState state{};                 // BOUND for a socket that only has a port
-  bool minisocket = false;          // TIME_WAIT, or FIN_WAIT2 without a socket
-  bool orphan = false;              // closed by its process; the kernel still says goodbye
+  std::uint32_t step_ms = 0;  // how much later than expires_ns the timer wheel may be
+  TcpState state{};           // BOUND for a socket that only has a port
+  bool minisocket = false;    // TIME_WAIT, or FIN_WAIT2 without a socket
+  bool orphan = false;        // closed by its process; the kernel still says goodbye
   bool reuseaddr = false;
   bool reuseport = false;
-  bool timestamps = false;          // minisocket: the connection used them
-  std::optional<Process> closed_by; // minisocket: who closed it (pid 0 = nobody knows); nullopt = ask PortSnapshot
+  bool timestamps = false;  // minisocket: the connection used them
+  std::optional<Process>
+      closed_by;  // minisocket: who closed it (pid 0 = nobody knows); nullopt = ask PortSnapshot
 };
 
 // What struct inet_bind_bucket remembers of earlier binds of the port.
@@ -77,9 +78,11 @@ class PortTable {
  public:
   void add(const PortSocket& socket) { added_.push_back(socket); }
   void set_bucket(std::uint16_t port, const PortBucket& bucket);
-  // Puts them in order of port, and keeps the last sighting of what was seen twice. Before any question.
+  // Puts them in order of port, and keeps the last sighting of what was seen twice. Before any
+  // question.
   void finish();
-  // Minisockets whose timer has fired by now, however late. A look that is not of now shows them still.
+  // Minisockets whose timer has fired by now, however late. A look that is not of now shows them
+  // still.
   void drop_gone(std::uint64_t now_ns);
   // Empty again; the memory is kept.
   void clear();
@@ -98,7 +101,8 @@ class PortTable {
   // A hundred thousand sockets are looked at each second: what a port has is found by its number.
   std::vector<PortSocket> added_;
   std::vector<PortSocket> sockets_;
-  std::vector<std::uint32_t> first_at_;  // in sockets_, of each port and one past the last; empty before finish()
+  std::vector<std::uint32_t>
+      first_at_;  // in sockets_, of each port and one past the last; empty before finish()
   std::vector<PortBucket> buckets_;
   std::vector<std::uint32_t> bucket_at_;  // in buckets_ plus 1, of each port; 0 = none
 };
@@ -137,23 +141,25 @@ struct ConnectQuestion {
 
 // Whether connect() may take over this minisocket's ports, `bound` to a port by
 // bind() or not (tcp_twsk_unique()).
-bool may_reuse(const PortSocket& minisocket, const PortSysctls& sysctls, bool bound, std::uint64_t now_ns);
+bool may_reuse(const PortSocket& minisocket, const PortSysctls& sysctls, bool bound,
+               std::uint64_t now_ns);
 // When an unbound connect() first may; nullopt = not before it has gone.
-std::optional<std::uint64_t> reusable_from_ns(const PortSocket& minisocket, const PortSysctls& sysctls);
+std::optional<std::uint64_t> reusable_from_ns(const PortSocket& minisocket,
+                                              const PortSysctls& sysctls);
 
 struct ConnectAnswer {
   bool ok = false;
   unsigned used = 0;       // ports of the range with a socket to the destination
   unsigned time_wait = 0;  // of these, in TIME_WAIT
   unsigned available = 0;
-  unsigned pinned = 0;     // closed to connect() whatever the destination
+  unsigned pinned = 0;  // closed to connect() whatever the destination
   // In how many ms a port comes free: 0 now, nullopt when no timer will do it.
   std::optional<std::uint64_t> free_in_ms;
   std::vector<const PortSocket*> blockers;  // sockets on ports of the range to that destination
 };
 
-ConnectAnswer connect_verdict(const PortTable& table, const PortSysctls& sysctls, const ConnectQuestion& question,
-                               std::uint64_t now_ns);
+ConnectAnswer connect_verdict(const PortTable& table, const PortSysctls& sysctls,
+                              const ConnectQuestion& question, std::uint64_t now_ns);
 
 // Whether the socket stands between these two addresses in the established table, where
 // it keeps a connect() without a device of its own from taking its local port.
@@ -164,11 +170,12 @@ class EphemeralPorts {
  public:
   EphemeralPorts(const PortTable& table, const PortSysctls& sysctls);
   // `to_destination`: the sockets between the two addresses, on any local port, in order of it.
-  [[nodiscard]] ConnectAnswer verdict(std::span<const PortSocket* const> to_destination, std::uint64_t now_ns) const;
+  [[nodiscard]] ConnectAnswer verdict(std::span<const PortSocket* const> to_destination,
+                                      std::uint64_t now_ns) const;
 
  private:
-  [[nodiscard]] std::optional<std::uint64_t> next_release(std::span<const PortSocket* const> to_destination,
-                                                          std::uint64_t now_ns) const;
+  [[nodiscard]] std::optional<std::uint64_t> next_release(
+      std::span<const PortSocket* const> to_destination, std::uint64_t now_ns) const;
   const PortTable& table_;
   const PortSysctls& sysctls_;
   std::bitset<65536> candidates_;  // neither reserved nor pinned
@@ -180,7 +187,8 @@ class EphemeralPorts {
 // timer wheel's step. nullopt = it has no timer.
 std::optional<std::uint64_t> gone_in_ms(const PortSocket& socket, std::uint64_t now_ns);
 // When all of them have gone.
-std::optional<std::uint64_t> all_gone_in_ms(std::span<const PortSocket* const> sockets, std::uint64_t now_ns);
+std::optional<std::uint64_t> all_gone_in_ms(std::span<const PortSocket* const> sockets,
+                                            std::uint64_t now_ns);
 
 // How late a timer of this length may be: it is put into a slot of the wheel that
 // is a power of 8 ticks wide, and fires at the end of it (kernel/time/timer.c).

@@ -18,19 +18,31 @@ constexpr std::uint64_t kGrowthNs = 60 * kSecondNs;
 constexpr std::uint64_t kLeakAfterNs = 3 * kSecondNs;
 constexpr std::size_t kMaxDestinations = 1U << 16;
 
-double seconds(std::uint64_t ns) { return static_cast<double>(ns) / static_cast<double>(kSecondNs); }
+double seconds(std::uint64_t ns) {
+  return static_cast<double>(ns) / static_cast<double>(kSecondNs);
+}
 
 std::string leak_remedy(const LeakRecord& leak) {
-  const std::string who = leak.owner.pid != 0 ? fmt::format("{} (pid {})", escaped_name(leak.owner.comm.view()), leak.owner.pid)
-                                              : std::string("A process that cannot be seen from here");
+  const std::string who =
+      leak.owner.pid != 0
+          ? fmt::format("{} (pid {})", escaped_name(leak.owner.comm.view()), leak.owner.pid)
+          : std::string("A process that cannot be seen from here");
   if (leak.state == TcpState::kCloseWait)
-    return fmt::format("{} must close() what its peers have finished (a read of 0 bytes); until then no timer ends it.", who);
-  return fmt::format("{} must close() what it has only shut down: no timer ends FIN_WAIT2 while the descriptor is open.", who);
+    return fmt::format(
+        "{} must close() what its peers have finished (a read of 0 bytes); until then no timer "
+        "ends it.",
+        who);
+  return fmt::format(
+      "{} must close() what it has only shut down: no timer ends FIN_WAIT2 while the descriptor is "
+      "open.",
+      who);
 }
 
 }  // namespace
 
-std::size_t PortsWatch::DestinationHash::operator()(const Destination& d) const { return TupleHash()(d.tuple) ^ d.netns; }
+std::size_t PortsWatch::DestinationHash::operator()(const Destination& d) const {
+  return TupleHash()(d.tuple) ^ d.netns;
+}
 
 void PortsWatch::connected(const Conn& conn) {
   if (opens_.size() >= kMaxDestinations) return;
@@ -48,12 +60,14 @@ void PortsWatch::end_interval(std::uint64_t boot_ns) {
       opens.since_ns = opens.past.front().first;
       opens.past.pop_front();
     }
-    const bool quiet = std::all_of(opens.past.begin(), opens.past.end(), [](const auto& p) { return p.second == 0; });
+    const bool quiet = std::all_of(opens.past.begin(), opens.past.end(),
+                                   [](const auto& p) { return p.second == 0; });
     it = quiet ? opens_.erase(it) : std::next(it);
   }
 }
 
-std::optional<double> PortsWatch::rate(const Destination& destination, std::uint64_t boot_ns) const {
+std::optional<double> PortsWatch::rate(const Destination& destination,
+                                       std::uint64_t boot_ns) const {
   if (boot_ns == began_ns_) return std::nullopt;
   const auto found = opens_.find(destination);
   if (found == opens_.end()) return 0.0;
@@ -65,7 +79,9 @@ std::optional<double> PortsWatch::rate(const Destination& destination, std::uint
 std::vector<LeakRecord> PortsWatch::leaks(std::uint64_t boot_ns, const PortSnapshot& snapshot) {
   std::map<LeakKey, LeakRecord> by_owner;
   for (const PortSocket& s : snapshot.table().all()) {
-    if (s.minisocket || s.orphan || (s.state != TcpState::kCloseWait && s.state != TcpState::kFinWait2)) continue;
+    if (s.minisocket || s.orphan ||
+        (s.state != TcpState::kCloseWait && s.state != TcpState::kFinWait2))
+      continue;
     const auto since = snapshot.in_state_since(s.cookie);
     if (boot_ns - since.value_or(began_ns_) < kLeakAfterNs) continue;
     const auto holders = snapshot.holders(s.cookie);
@@ -90,21 +106,30 @@ std::vector<LeakRecord> PortsWatch::leaks(std::uint64_t boot_ns, const PortSnaps
       if (since) leak.oldest_ns = boot_ns - *since;
     } else if (leak.oldest_ns) {
       // One that is older than the trace is older than all others.
-      leak.oldest_ns = since ? std::optional(std::max(*leak.oldest_ns, boot_ns - *since)) : std::nullopt;
+      leak.oldest_ns =
+          since ? std::optional(std::max(*leak.oldest_ns, boot_ns - *since)) : std::nullopt;
     }
   }
   std::vector<LeakRecord> out;
   for (auto& [key, leak] : by_owner) {
     Leaks& history = leaks_[key];
     if (!history.past.empty())
-      leak.growth_per_s = (static_cast<double>(leak.count) - static_cast<double>(history.past.front().second)) / seconds(boot_ns - history.past.front().first);
+      leak.growth_per_s =
+          (static_cast<double>(leak.count) - static_cast<double>(history.past.front().second)) /
+          seconds(boot_ns - history.past.front().first);
     history.past.emplace_back(boot_ns, leak.count);
-    while (history.past.size() > 2 && history.past.front().first + kGrowthNs < boot_ns) history.past.pop_front();
+    while (history.past.size() > 2 && history.past.front().first + kGrowthNs < boot_ns)
+      history.past.pop_front();
     leak.remedy = leak_remedy(leak);
     out.push_back(std::move(leak));
   }
-  std::erase_if(leaks_, [&](const auto& known) { return known.first.netns == snapshot.netns() && !by_owner.contains(known.first); });
-  std::stable_sort(out.begin(), out.end(), [](const LeakRecord& a, const LeakRecord& b) { return a.count > b.count; });
+  std::erase_if(
+      leaks_,
+      [&](const auto& known) {
+        return known.first.netns == snapshot.netns() && !by_owner.contains(known.first);
+      });
+  std::stable_sort(out.begin(), out.end(),
+                   [](const LeakRecord& a, const LeakRecord& b) { return a.count > b.count; });
   return out;
 }
 
@@ -119,11 +144,15 @@ void PortsWatch::show(std::uint64_t boot_ns, std::span<const PortSnapshot> snaps
   for (const PortSnapshot& snapshot : snapshots) {
     const auto sysctls = facts_.port_sysctls(snapshot.netns());
     if (!sysctls) continue;
-    const PortReport report = report_ports(snapshot, *sysctls, filters_, boot_ns, list_,
-                                           [&](const Tuple& tuple) { return rate({snapshot.netns(), tuple}, boot_ns); });
+    const PortReport report =
+        report_ports(snapshot, *sysctls, filters_, boot_ns, list_, [&](const Tuple& tuple) {
+          return rate({snapshot.netns(), tuple}, boot_ns);
+        });
     const std::vector<LeakRecord> left_open = leaks(boot_ns, snapshot);
     std::vector<TimeWaitRecord> time_waits;
-    if (list_time_waits_) report_time_wait(snapshot, filters_, boot_ns, [&](const TimeWaitRecord& record) { time_waits.push_back(record); });
+    if (list_time_waits_)
+      report_time_wait(snapshot, filters_, boot_ns,
+                       [&](const TimeWaitRecord& record) { time_waits.push_back(record); });
     PortRound round;
     round.boot_ns = boot_ns;
     round.netns = snapshot.netns();

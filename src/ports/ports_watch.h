@@ -15,15 +15,20 @@
 #include <vector>
 
 #include "connections/conn.h"
-#include "tcp/machine_queries.h"
 #include "ports/port_report.h"
+#include "tcp/machine_queries.h"
 
 namespace tcptrail {
 
 class PortsWatch {
  public:
-  PortsWatch(Filters filters, PortList list, bool list_time_waits, MachineQueries& facts, RecordSink& sink)
-      : filters_(std::move(filters)), list_(list), list_time_waits_(list_time_waits), facts_(facts), sink_(sink) {}
+  PortsWatch(Filters filters, PortList list, bool list_time_waits, MachineQueries& facts,
+             RecordSink& sink)
+      : filters_(std::move(filters)),
+        list_(list),
+        list_time_waits_(list_time_waits),
+        facts_(facts),
+        sink_(sink) {}
 
   // An active open has got its port.
   void connected(const Conn& conn);
@@ -55,7 +60,8 @@ class PortsWatch {
     std::deque<std::pair<std::uint64_t, std::uint64_t>> past;  // look, count
   };
 
-  [[nodiscard]] std::optional<double> rate(const Destination& destination, std::uint64_t boot_ns) const;
+  [[nodiscard]] std::optional<double> rate(const Destination& destination,
+                                           std::uint64_t boot_ns) const;
   void end_interval(std::uint64_t boot_ns);
   std::vector<LeakRecord> leaks(std::uint64_t boot_ns, const PortSnapshot& snapshot);
 

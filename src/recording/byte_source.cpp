@@ -19,7 +19,8 @@ Result<std::unique_ptr<FileSource>> FileSource::open(const std::string& path) {
   if (fd < 0) return Error{"cannot open " + path + ": " + std::strerror(errno)};
   std::unique_ptr<FileSource> source(new FileSource(fd, true));
   struct stat info {};
-  if (fstat(fd, &info) == 0 && S_ISDIR(info.st_mode)) return Error{"cannot open " + path + ": it is a directory"};
+  if (fstat(fd, &info) == 0 && S_ISDIR(info.st_mode))
+    return Error{"cannot open " + path + ": it is a directory"};
   return source;
 }
 
@@ -32,7 +33,8 @@ std::size_t FileSource::read(std::span<std::byte> to) {
   while (done < to.size()) {
     // A regular file is always readable: this costs one call for each block. A stop
     // descriptor of -1 is passed over.
-    std::array<pollfd, 2> fds = {pollfd{.fd = fd_, .events = POLLIN, .revents = 0}, pollfd{.fd = stop_fd_, .events = POLLIN, .revents = 0}};
+    std::array<pollfd, 2> fds = {pollfd{.fd = fd_, .events = POLLIN, .revents = 0},
+                                 pollfd{.fd = stop_fd_, .events = POLLIN, .revents = 0}};
     if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) {
       errno_ = errno;
       break;

@@ -42,11 +42,14 @@ std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t before) {
       std::memcpy(&low, p, 4);
       std::memcpy(&high, p + 4, 4);
       low ^= crc;
-      crc = kTables[7][low & 0xFF] ^ kTables[6][(low >> 8) & 0xFF] ^ kTables[5][(low >> 16) & 0xFF] ^ kTables[4][low >> 24] ^
-            kTables[3][high & 0xFF] ^ kTables[2][(high >> 8) & 0xFF] ^ kTables[1][(high >> 16) & 0xFF] ^ kTables[0][high >> 24];
+      crc = kTables[7][low & 0xFF] ^ kTables[6][(low >> 8) & 0xFF] ^
+            kTables[5][(low >> 16) & 0xFF] ^ kTables[4][low >> 24] ^ kTables[3][high & 0xFF] ^
+            kTables[2][(high >> 8) & 0xFF] ^ kTables[1][(high >> 16) & 0xFF] ^
+            kTables[0][high >> 24];
     }
   }
-  for (; left > 0; --left, ++p) crc = (crc >> 8) ^ kTables[0][(crc ^ std::to_integer<std::uint32_t>(*p)) & 0xFF];
+  for (; left > 0; --left, ++p)
+    crc = (crc >> 8) ^ kTables[0][(crc ^ std::to_integer<std::uint32_t>(*p)) & 0xFF];
   return ~crc;
 }
 

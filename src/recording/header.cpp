@@ -21,8 +21,10 @@ Json object_of(const Pairs& pairs) {
 template <class Value>
 Value value_of(const Json& json) {
   if constexpr (std::is_integral_v<Value> && !std::is_same_v<Value, bool>) {
-    const bool fits = json.is_number_unsigned() ? std::in_range<Value>(json.get<std::uint64_t>())
-                                                : json.is_number_integer() && std::in_range<Value>(json.get<std::int64_t>());
+    const bool fits =
+        json.is_number_unsigned()
+            ? std::in_range<Value>(json.get<std::uint64_t>())
+            : json.is_number_integer() && std::in_range<Value>(json.get<std::int64_t>());
     if (!fits) throw Json::type_error::create(302, "a number is no integer, or too large", &json);
   }
   return json.get<Value>();
@@ -41,10 +43,12 @@ void take(const Json& json, const char* key, std::vector<std::uint32_t>& list) {
 }
 
 template <class Value>
-void take_object(const Json& json, const char* key, std::vector<std::pair<std::string, Value>>& pairs) {
+void take_object(const Json& json, const char* key,
+                 std::vector<std::pair<std::string, Value>>& pairs) {
   const auto found = json.find(key);
   if (found == json.end()) return;
-  for (const auto& [name, value] : found->items()) pairs.emplace_back(name, value.template get<Value>());
+  for (const auto& [name, value] : found->items())
+    pairs.emplace_back(name, value.template get<Value>());
 }
 
 }  // namespace

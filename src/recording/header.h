@@ -28,14 +28,15 @@ struct ProgramCapabilities {
 struct RecordingHeader {
   // As the run that recorded had it; boot_ns is when that run began, in every part.
   StartupRecord startup;
-  std::uint64_t recording_id = 0;       // random
-  std::uint64_t part_began_ns = 0;      // boot ns
-  std::int64_t clock_offset_ns = 0;     // CLOCK_REALTIME minus CLOCK_BOOTTIME when the part began
-  std::vector<std::uint32_t> netns;     // --netns as inode numbers; startup.filters has the text
-  bool in_tree = false;                 // -- CMD
+  std::uint64_t recording_id = 0;    // random
+  std::uint64_t part_began_ns = 0;   // boot ns
+  std::int64_t clock_offset_ns = 0;  // CLOCK_REALTIME minus CLOCK_BOOTTIME when the part began
+  std::vector<std::uint32_t> netns;  // --netns as inode numbers; startup.filters has the text
+  bool in_tree = false;              // -- CMD
   std::vector<std::pair<std::string, std::string>> labels;
   ProgramCapabilities programs;
-  std::uint32_t own_netns = 0;          // of the recorder: what `ports` shows unless told otherwise; 0 = unknown
+  std::uint32_t own_netns =
+      0;  // of the recorder: what `ports` shows unless told otherwise; 0 = unknown
 };
 
 std::string header_json(const RecordingHeader& header);

@@ -23,14 +23,16 @@ void ItemDecoder::start(std::span<const std::byte> payload, std::uint16_t layout
   items_ = events_ = 0;
   time_ = 0;
   std::memset(static_cast<void*>(before_.data()), 0, sizeof before_);
-  for (std::size_t kind = 0; kind < before_.size(); ++kind) before_[kind].base.kind = static_cast<std::uint8_t>(kind);
+  for (std::size_t kind = 0; kind < before_.size(); ++kind)
+    before_[kind].base.kind = static_cast<std::uint8_t>(kind);
 }
 
 ItemDecoder::Status ItemDecoder::next(ModelInput& input, RecordedFacts& answers) {
   if (p_ == end_) return Status::kEnd;
   const auto type = std::to_integer<std::uint8_t>(*p_++);
   ++items_;
-  const bool good = type < kFirstOtherItem ? take_event(type, input) : take_other(ItemType{type}, input, answers);
+  const bool good =
+      type < kFirstOtherItem ? take_event(type, input) : take_other(ItemType{type}, input, answers);
   return good ? Status::kItem : Status::kMalformed;
 }
 
@@ -83,7 +85,9 @@ bool ItemDecoder::take_other(ItemType type, ModelInput& input, RecordedFacts& an
     case ItemType::kEndSnapshot:
       if (!take_time(boot_ns) || !take_byte(byte) || byte > 1) return false;
       scope_.minisockets_only = byte != 0;
-      if (!take_namespaces(scope_.netns_read) || !take_namespaces(scope_.netns_refused) || !take_namespaces(scope_.netns_gone)) return false;
+      if (!take_namespaces(scope_.netns_read) || !take_namespaces(scope_.netns_refused) ||
+          !take_namespaces(scope_.netns_gone))
+        return false;
       input.end_snapshot(boot_ns, scope_);
       return true;
     case ItemType::kAdvanceTo:
@@ -98,7 +102,8 @@ bool ItemDecoder::take_other(ItemType type, ModelInput& input, RecordedFacts& an
       LossRecord record;
       if (!take_time(record.boot_ns)) return false;
       Loss& loss = record.loss;
-      for (std::uint64_t* value : {&loss.ring, &loss.nested, &loss.table, &loss.malformed, &loss.other, &record.since})
+      for (std::uint64_t* value :
+           {&loss.ring, &loss.nested, &loss.table, &loss.malformed, &loss.other, &record.since})
         if (!take(*value)) return false;
       input.loss(record);
       return true;
@@ -113,14 +118,18 @@ bool ItemDecoder::take_other(ItemType type, ModelInput& input, RecordedFacts& an
       return true;
     case ItemType::kCgroup: {
       std::uint64_t size = 0;
-      if (!take(number) || !take(size) || size > kMaxCgroupPath || size > static_cast<std::uint64_t>(end_ - p_)) return false;
+      if (!take(number) || !take(size) || size > kMaxCgroupPath ||
+          size > static_cast<std::uint64_t>(end_ - p_))
+        return false;
       answers.learn_cgroup(number, {reinterpret_cast<const char*>(p_), size});
       p_ += size;
       return true;
     }
     case ItemType::kAlive: {
       Process process;
-      if (!take(number) || number > UINT32_MAX || end_ - p_ < static_cast<std::ptrdiff_t>(process.comm.bytes.size())) return false;
+      if (!take(number) || number > UINT32_MAX ||
+          end_ - p_ < static_cast<std::ptrdiff_t>(process.comm.bytes.size()))
+        return false;
       process.pid = static_cast<std::uint32_t>(number);
       std::memcpy(process.comm.bytes.data(), p_, process.comm.bytes.size());
       p_ += process.comm.bytes.size();
@@ -142,8 +151,11 @@ bool ItemDecoder::take_other(ItemType type, ModelInput& input, RecordedFacts& an
 std::uint64_t ItemDecoder::next_boot_ns() const {
   if (p_ == end_) return time_;
   const auto type = std::to_integer<std::uint8_t>(*p_);
-  const bool timed = type < kFirstOtherItem || (type <= static_cast<std::uint8_t>(ItemType::kFinish) && ItemType{type} != ItemType::kClockOffset);
-  const std::ptrdiff_t skip = type < kFirstOtherItem ? 1 + static_cast<std::ptrdiff_t>(sizeof(std::uint16_t)) : 1;
+  const bool timed =
+      type < kFirstOtherItem || (type <= static_cast<std::uint8_t>(ItemType::kFinish) &&
+                                 ItemType{type} != ItemType::kClockOffset);
+  const std::ptrdiff_t skip =
+      type < kFirstOtherItem ? 1 + static_cast<std::ptrdiff_t>(sizeof(std::uint16_t)) : 1;
   std::uint64_t step = 0;
   const std::byte* p = p_ + skip;
   if (!timed || end_ - p_ <= skip || !take_varint(p, end_, step)) return time_;
@@ -169,7 +181,8 @@ bool ItemDecoder::take_namespaces(std::vector<std::uint32_t>& list) {
   list.clear();
   std::uint64_t count = 0;
   // Each takes a byte at least, so what is reserved is never more than what is there.
-  if (!take(count) || count > kMaxScopeNamespaces || count > static_cast<std::uint64_t>(end_ - p_)) return false;
+  if (!take(count) || count > kMaxScopeNamespaces || count > static_cast<std::uint64_t>(end_ - p_))
+    return false;
   list.reserve(count);
   std::uint32_t netns = 0;
   for (; count != 0; --count) {
@@ -186,13 +199,18 @@ bool ItemDecoder::take_sysctls(PortSysctls& sysctls) {
   std::uint64_t high = 0;
   std::uint64_t reuse = 0;
   std::uint64_t unprivileged = 0;
-  if (!take(low) || !take(high) || !take(reuse) || !take(sysctls.tw_reuse_delay_ms) || !take(unprivileged)) return false;
-  if (low > UINT16_MAX || high > UINT16_MAX || low > high || reuse > UINT32_MAX || unprivileged > UINT32_MAX) return false;
+  if (!take(low) || !take(high) || !take(reuse) || !take(sysctls.tw_reuse_delay_ms) ||
+      !take(unprivileged))
+    return false;
+  if (low > UINT16_MAX || high > UINT16_MAX || low > high || reuse > UINT32_MAX ||
+      unprivileged > UINT32_MAX)
+    return false;
   sysctls.range_low = static_cast<unsigned>(low);
   sysctls.range_high = static_cast<unsigned>(high);
   sysctls.tcp_tw_reuse = static_cast<unsigned>(reuse);
   sysctls.unprivileged_port_start = static_cast<unsigned>(unprivileged);
-  for (bool* value : {&sysctls.tcp_timestamps, &sysctls.autobind_reuse, &sysctls.bindv6only, &sysctls.ipv6}) {
+  for (bool* value :
+       {&sysctls.tcp_timestamps, &sysctls.autobind_reuse, &sysctls.bindv6only, &sysctls.ipv6}) {
     std::uint8_t byte = 0;
     if (!take_byte(byte) || byte > 1) return false;
     *value = byte != 0;
@@ -205,7 +223,9 @@ bool ItemDecoder::take_sysctls(PortSysctls& sysctls) {
     std::uint64_t first = 0;
     std::uint64_t ports = 0;
     if (!take(first) || !take(ports)) return false;
-    if (first < free_from || first >= sysctls.reserved.size() || ports == 0 || ports > sysctls.reserved.size() - first) return false;
+    if (first < free_from || first >= sysctls.reserved.size() || ports == 0 ||
+        ports > sysctls.reserved.size() - first)
+      return false;
     free_from = first + ports;
     for (std::uint64_t port = first; port < free_from; ++port) sysctls.reserved.set(port);
   }

@@ -84,15 +84,19 @@ void ItemEncoder::event(const Event& event) {
 }
 
 void ItemEncoder::begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) {
-  std::byte* p = put_time(begin(static_cast<std::uint8_t>(ItemType::kBeginSnapshot), kMaxSmallItem), boot_ns);
+  std::byte* p =
+      put_time(begin(static_cast<std::uint8_t>(ItemType::kBeginSnapshot), kMaxSmallItem), boot_ns);
   *p++ = std::byte{minisockets_only};
   end(p);
 }
 
 void ItemEncoder::end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) {
   const auto count = [](const auto& list) { return std::min(list.size(), kMaxScopeNamespaces); };
-  const std::size_t all = count(scope.netns_read) + count(scope.netns_refused) + count(scope.netns_gone);
-  std::byte* p = put_time(begin(static_cast<std::uint8_t>(ItemType::kEndSnapshot), kMaxSmallItem + all * kMaxVarint), boot_ns);
+  const std::size_t all =
+      count(scope.netns_read) + count(scope.netns_refused) + count(scope.netns_gone);
+  std::byte* p = put_time(
+      begin(static_cast<std::uint8_t>(ItemType::kEndSnapshot), kMaxSmallItem + all * kMaxVarint),
+      boot_ns);
   *p++ = std::byte{scope.minisockets_only};
   for (const auto* list : {&scope.netns_read, &scope.netns_refused, &scope.netns_gone}) {
     p = put_varint(p, count(*list));
@@ -114,15 +118,17 @@ void ItemEncoder::round(std::uint64_t boot_ns) {
 }
 
 void ItemEncoder::loss(const LossRecord& record) {
-  std::byte* p = put_time(begin(static_cast<std::uint8_t>(ItemType::kLoss), kMaxSmallItem), record.boot_ns);
-  for (const std::uint64_t value : {record.loss.ring, record.loss.nested, record.loss.table, record.loss.malformed,
-                                    record.loss.other, record.since})
+  std::byte* p =
+      put_time(begin(static_cast<std::uint8_t>(ItemType::kLoss), kMaxSmallItem), record.boot_ns);
+  for (const std::uint64_t value : {record.loss.ring, record.loss.nested, record.loss.table,
+                                    record.loss.malformed, record.loss.other, record.since})
     p = put_varint(p, value);
   end(p);
 }
 
 void ItemEncoder::clock_offset(std::int64_t ns) {
-  end(put_varint(begin(static_cast<std::uint8_t>(ItemType::kClockOffset), kMaxSmallItem), fold_sign(ns)));
+  end(put_varint(begin(static_cast<std::uint8_t>(ItemType::kClockOffset), kMaxSmallItem),
+                 fold_sign(ns)));
 }
 
 void ItemEncoder::finish(std::uint64_t boot_ns) {
@@ -131,13 +137,16 @@ void ItemEncoder::finish(std::uint64_t boot_ns) {
 
 void ItemEncoder::cgroup(std::uint64_t id, std::string_view path) {
   path = path.substr(0, kMaxCgroupPath);
-  std::byte* p = put_varint(begin(static_cast<std::uint8_t>(ItemType::kCgroup), kMaxSmallItem + path.size()), id);
+  std::byte* p = put_varint(
+      begin(static_cast<std::uint8_t>(ItemType::kCgroup), kMaxSmallItem + path.size()), id);
   p = put_varint(p, path.size());
-  end(std::transform(path.begin(), path.end(), p, [](char c) { return static_cast<std::byte>(c); }));
+  end(std::transform(path.begin(), path.end(), p,
+                     [](char c) { return static_cast<std::byte>(c); }));
 }
 
 void ItemEncoder::alive(const Process& process, std::optional<bool> alive) {
-  std::byte* p = put_varint(begin(static_cast<std::uint8_t>(ItemType::kAlive), kMaxSmallItem), process.pid);
+  std::byte* p =
+      put_varint(begin(static_cast<std::uint8_t>(ItemType::kAlive), kMaxSmallItem), process.pid);
   std::memcpy(p, process.comm.bytes.data(), process.comm.bytes.size());
   p += process.comm.bytes.size();
   *p++ = !alive ? std::byte{2} : std::byte{*alive};
@@ -159,14 +168,18 @@ void ItemEncoder::sysctls(std::uint32_t netns, const std::optional<PortSysctls>&
         ranges.push_back({port, 1});
     }
   }
-  std::byte* p = put_varint(begin(static_cast<std::uint8_t>(ItemType::kSysctls), kMaxSmallItem + ranges.size() * 2 * kMaxVarint), netns);
+  std::byte* p = put_varint(begin(static_cast<std::uint8_t>(ItemType::kSysctls),
+                                  kMaxSmallItem + ranges.size() * 2 * kMaxVarint),
+                            netns);
   *p++ = std::byte{sysctls.has_value()};
   if (sysctls) {
-    for (const std::uint64_t value : {std::uint64_t{sysctls->range_low}, std::uint64_t{sysctls->range_high},
-                                      std::uint64_t{sysctls->tcp_tw_reuse}, sysctls->tw_reuse_delay_ms,
-                                      std::uint64_t{sysctls->unprivileged_port_start}})
+    for (const std::uint64_t value :
+         {std::uint64_t{sysctls->range_low}, std::uint64_t{sysctls->range_high},
+          std::uint64_t{sysctls->tcp_tw_reuse}, sysctls->tw_reuse_delay_ms,
+          std::uint64_t{sysctls->unprivileged_port_start}})
       p = put_varint(p, value);
-    for (const bool value : {sysctls->tcp_timestamps, sysctls->autobind_reuse, sysctls->bindv6only, sysctls->ipv6})
+    for (const bool value :
+         {sysctls->tcp_timestamps, sysctls->autobind_reuse, sysctls->bindv6only, sysctls->ipv6})
       *p++ = std::byte{value};
     p = put_varint(p, ranges.size());
     for (const Range& range : ranges) p = put_varint(put_varint(p, range.first), range.ports);

@@ -13,9 +13,9 @@
 #include <string_view>
 #include <vector>
 
-#include "tcp/model_input.h"
-#include "tcp/machine_queries.h"
 #include "recording/recorded_facts.h"
+#include "tcp/machine_queries.h"
+#include "tcp/model_input.h"
 
 namespace tcptrail {
 
@@ -54,7 +54,9 @@ class ItemEncoder {
   [[nodiscard]] std::span<const std::byte> bytes() const { return {buffer_.data(), size_}; }
   [[nodiscard]] std::uint32_t items() const { return items_; }
   [[nodiscard]] std::uint32_t events() const { return events_; }
-  [[nodiscard]] std::uint64_t first_boot_ns() const { return first_boot_ns_ == UINT64_MAX ? 0 : first_boot_ns_; }
+  [[nodiscard]] std::uint64_t first_boot_ns() const {
+    return first_boot_ns_ == UINT64_MAX ? 0 : first_boot_ns_;
+  }
   [[nodiscard]] std::uint64_t last_boot_ns() const { return last_boot_ns_; }
   // Begins the next payload, which can be read without this one.
   void clear();
@@ -78,7 +80,8 @@ class ItemDecoder {
  public:
   enum class Status { kItem, kEnd, kMalformed };
 
-  // `layout` is that of the events; 1..TCPTRAIL_LAYOUT_VERSION. The bytes must outlive the decoder's use of them.
+  // `layout` is that of the events; 1..TCPTRAIL_LAYOUT_VERSION. The bytes must outlive the
+  // decoder's use of them.
   void start(std::span<const std::byte> payload, std::uint16_t layout);
   // The next item: a call of `input`, or an answer for `answers`.
   Status next(ModelInput& input, RecordedFacts& answers);

@@ -17,7 +17,8 @@ namespace tcptrail {
 using LayoutStep = void (*)(Event&);
 inline constexpr std::array<LayoutStep, TCPTRAIL_LAYOUT_VERSION - 1> kLayoutSteps{};
 
-inline void upgrade(Event& event, std::uint16_t from, std::span<const LayoutStep> steps = kLayoutSteps) {
+inline void upgrade(Event& event, std::uint16_t from,
+                    std::span<const LayoutStep> steps = kLayoutSteps) {
   for (std::size_t i = from - 1U; i < steps.size(); ++i) steps[i](event);
 }
 

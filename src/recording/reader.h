@@ -11,11 +11,11 @@
 #include <string>
 #include <vector>
 
-#include "recording/recorded_facts.h"
 #include "recording/byte_source.h"
 #include "recording/format.h"
 #include "recording/header.h"
 #include "recording/items.h"
+#include "recording/recorded_facts.h"
 #include "util/result.h"
 
 struct ZSTD_DCtx_s;
@@ -25,7 +25,8 @@ namespace tcptrail {
 class RecordingReader {
  public:
   // `name` is for messages. Reads the preamble and the header.
-  static Result<std::unique_ptr<RecordingReader>> open(std::unique_ptr<ByteSource> source, std::string name);
+  static Result<std::unique_ptr<RecordingReader>> open(std::unique_ptr<ByteSource> source,
+                                                       std::string name);
   ~RecordingReader();
 
   [[nodiscard]] const RecordingHeader& header() const { return header_; }

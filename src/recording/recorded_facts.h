@@ -33,8 +33,13 @@ class RecordedFacts {
   [[nodiscard]] bool knows_cgroup(std::uint64_t id) const { return cgroups_.contains(id); }
   [[nodiscard]] bool knows_sysctls(std::uint32_t netns) const { return sysctls_.contains(netns); }
 
-  [[nodiscard]] const std::unordered_map<std::uint64_t, std::string>& cgroups() const { return cgroups_; }
-  [[nodiscard]] const std::unordered_map<std::uint32_t, std::optional<PortSysctls>>& sysctls() const { return sysctls_; }
+  [[nodiscard]] const std::unordered_map<std::uint64_t, std::string>& cgroups() const {
+    return cgroups_;
+  }
+  [[nodiscard]] const std::unordered_map<std::uint32_t, std::optional<PortSysctls>>& sysctls()
+      const {
+    return sysctls_;
+  }
   // Whether a process lives is true for a moment only: not carried into the next part.
   void forget_processes() { alive_.clear(); }
 
@@ -53,8 +58,12 @@ class ReplayedQueries final : public MachineQueries {
  public:
   explicit ReplayedQueries(const RecordedFacts& answers) : recorded_facts_(answers) {}
   std::string cgroup_path(std::uint64_t id) override { return recorded_facts_.cgroup_path(id); }
-  std::optional<bool> is_alive(const Process& process) override { return recorded_facts_.is_alive(process); }
-  std::optional<PortSysctls> port_sysctls(std::uint32_t netns) override { return recorded_facts_.port_sysctls(netns); }
+  std::optional<bool> is_alive(const Process& process) override {
+    return recorded_facts_.is_alive(process);
+  }
+  std::optional<PortSysctls> port_sysctls(std::uint32_t netns) override {
+    return recorded_facts_.port_sysctls(netns);
+  }
 
  private:
   const RecordedFacts& recorded_facts_;

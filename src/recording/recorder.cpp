@@ -40,7 +40,9 @@ std::optional<PortSysctls> RecordedQueries::port_sysctls(std::uint32_t netns) {
 
 void Recorder::event(const Event& event) {
   next_.event(event);
-  if (const std::uint64_t cgroup = cgroup_of(event); cgroup != 0 && !writer_.answers().knows_cgroup(cgroup)) facts_.cgroup_path(cgroup);
+  if (const std::uint64_t cgroup = cgroup_of(event);
+      cgroup != 0 && !writer_.answers().knows_cgroup(cgroup))
+    facts_.cgroup_path(cgroup);
   writer_.event(event);
 }
 

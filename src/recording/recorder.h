@@ -6,15 +6,16 @@
 // items for the RecordingWriter. Called by src/run.
 #pragma once
 
-#include "tcp/model_input.h"
-#include "tcp/machine_queries.h"
 #include "recording/writer.h"
+#include "tcp/machine_queries.h"
+#include "tcp/model_input.h"
 
 namespace tcptrail {
 
 class RecordedQueries final : public MachineQueries {
  public:
-  RecordedQueries(MachineQueries& machine, RecordingWriter& writer) : machine_(machine), writer_(writer) {}
+  RecordedQueries(MachineQueries& machine, RecordingWriter& writer)
+      : machine_(machine), writer_(writer) {}
   // What the model hears is what the file can hold.
   std::string cgroup_path(std::uint64_t id) override;
   std::optional<bool> is_alive(const Process& process) override;
@@ -29,7 +30,8 @@ class RecordedQueries final : public MachineQueries {
 // will: the name of every cgroup, the port settings of every namespace that was looked at.
 class Recorder final : public ModelInput {
  public:
-  Recorder(ModelInput& next, RecordedQueries& facts, RecordingWriter& writer) : next_(next), facts_(facts), writer_(writer) {}
+  Recorder(ModelInput& next, RecordedQueries& facts, RecordingWriter& writer)
+      : next_(next), facts_(facts), writer_(writer) {}
   void event(const Event& event) override;
   void begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) override;
   void end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) override;

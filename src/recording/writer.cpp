@@ -26,27 +26,39 @@ std::span<const std::byte> bytes_of(const T& value) {
   return std::as_bytes(std::span(&value, 1));
 }
 
-std::string numbered(const std::string& path, unsigned number) { return path + "." + std::to_string(number); }
+std::string numbered(const std::string& path, unsigned number) {
+  return path + "." + std::to_string(number);
+}
 
 }  // namespace
 
-void RecordingWriter::FreeContext::operator()(ZSTD_CCtx_s* context) const noexcept { ZSTD_freeCCtx(context); }
+void RecordingWriter::FreeContext::operator()(ZSTD_CCtx_s* context) const noexcept {
+  ZSTD_freeCCtx(context);
+}
 
-Result<std::unique_ptr<RecordingWriter>> RecordingWriter::create(RecordingTarget target, RecordingHeader header) {
+Result<std::unique_ptr<RecordingWriter>> RecordingWriter::create(RecordingTarget target,
+                                                                 RecordingHeader header) {
   Result<OutFile> out = OutFile::open(target.path);
   if (!out) return out.error();
   if (target.keep != 0 && !out->is_regular())
-    return Error{"cannot rotate " + target.path, "it is not a regular file, and its older parts would need names of their own", "leave out --rotate, or name a file", 2};
-  std::unique_ptr<RecordingWriter> writer(new RecordingWriter(std::move(target), std::move(header), std::move(*out)));
+    return Error{"cannot rotate " + target.path,
+                 "it is not a regular file, and its older parts would need names of their own",
+                 "leave out --rotate, or name a file", 2};
+  std::unique_ptr<RecordingWriter> writer(
+      new RecordingWriter(std::move(target), std::move(header), std::move(*out)));
   if (!writer->begin_part()) {
-    if (writer->reader_gone()) return Error{"cannot write to " + writer->target_.path + ": nobody reads from it"};
+    if (writer->reader_gone())
+      return Error{"cannot write to " + writer->target_.path + ": nobody reads from it"};
     return writer->failure();
   }
   return writer;
 }
 
 RecordingWriter::RecordingWriter(RecordingTarget target, RecordingHeader header, OutFile out)
-    : target_(std::move(target)), header_(std::move(header)), out_(std::move(out)), zstd_(ZSTD_createCCtx()) {
+    : target_(std::move(target)),
+      header_(std::move(header)),
+      out_(std::move(out)),
+      zstd_(ZSTD_createCCtx()) {
   if (!zstd_) throw std::bad_alloc();
   ZSTD_CCtx_setParameter(zstd_.get(), ZSTD_c_compressionLevel, kZstdLevel);
   // A second witness beside our own checksum: of what came out, not of what was stored.
@@ -78,7 +90,8 @@ bool RecordingWriter::begin_part() {
 // Empty when that would not make it shorter.
 std::span<const std::byte> RecordingWriter::compressed(std::span<const std::byte> payload) {
   compressed_.resize(ZSTD_compressBound(payload.size()));
-  const std::size_t size = ZSTD_compress2(zstd_.get(), compressed_.data(), compressed_.size(), payload.data(), payload.size());
+  const std::size_t size = ZSTD_compress2(zstd_.get(), compressed_.data(), compressed_.size(),
+                                          payload.data(), payload.size());
   if (ZSTD_isError(size) != 0 || size >= payload.size()) return {};
   return std::span(compressed_).first(size);
 }
@@ -87,7 +100,8 @@ std::span<const std::byte> RecordingWriter::compressed(std::span<const std::byte
 bool RecordingWriter::put_block(BlockHeader header, std::span<const std::byte> stored) {
   header.stored_size = static_cast<std::uint32_t>(stored.size());
   header.sequence = blocks_++;
-  header.checksum = crc32c(stored, crc32c(bytes_of(header).subspan(offsetof(BlockHeader, sequence)), preamble_.checksum));
+  header.checksum = crc32c(stored, crc32c(bytes_of(header).subspan(offsetof(BlockHeader, sequence)),
+                                          preamble_.checksum));
   char* p = out_.reserve(sizeof header + stored.size());
   std::memcpy(p, &header, sizeof header);
   std::memcpy(p + sizeof header, stored.data(), stored.size());
@@ -123,11 +137,15 @@ bool RecordingWriter::put_items(const ItemEncoder& items) {
 
 // False: this much more would need a new part.
 bool RecordingWriter::fits(std::uint64_t bytes) const {
-  return target_.keep == 0 || !target_.max_bytes || part_events_ == 0 || part_bytes_ + bytes + kEndBytes <= *target_.max_bytes;
+  return target_.keep == 0 || !target_.max_bytes || part_events_ == 0 ||
+         part_bytes_ + bytes + kEndBytes <= *target_.max_bytes;
 }
 
 bool RecordingWriter::put_end(bool continued) {
-  const RecordingEnd end{.items = part_items_, .events = part_events_, .blocks = blocks_, .continued = continued ? 1U : 0U};
+  const RecordingEnd end{.items = part_items_,
+                         .events = part_events_,
+                         .blocks = blocks_,
+                         .continued = continued ? 1U : 0U};
   BlockHeader header;
   header.type = FileBlock::kEnd;
   header.raw_size = sizeof end;
@@ -192,7 +210,8 @@ bool RecordingWriter::put_answers() {
 }
 
 bool RecordingWriter::full() const {
-  return target_.keep == 0 && target_.max_bytes && part_bytes_ + items_.bytes().size() / 2 + kReserve > *target_.max_bytes;
+  return target_.keep == 0 && target_.max_bytes &&
+         part_bytes_ + items_.bytes().size() / 2 + kReserve > *target_.max_bytes;
 }
 
 void RecordingWriter::tick(std::uint64_t now_ns) {
@@ -223,7 +242,9 @@ void RecordingWriter::after_item() {
 
 // Where one like the last of its kind has no room, it begins a new part.
 void RecordingWriter::begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) {
-  if (!fits(items_.bytes().size() + snapshot_bytes_[minisockets_only]) && flush() && part_events_ != 0) rotate();
+  if (!fits(items_.bytes().size() + snapshot_bytes_[minisockets_only]) && flush() &&
+      part_events_ != 0)
+    rotate();
   in_snapshot_ = true;
   snapshot_from_ = bytes() + items_.bytes().size();
   snapshot_block_ = blocks_;

@@ -14,10 +14,10 @@
 #include <string>
 #include <vector>
 
-#include "recording/recorded_facts.h"
 #include "recording/format.h"
 #include "recording/header.h"
 #include "recording/items.h"
+#include "recording/recorded_facts.h"
 #include "util/out_file.h"
 #include "util/result.h"
 
@@ -26,16 +26,17 @@ struct ZSTD_CCtx_s;
 namespace tcptrail {
 
 struct RecordingTarget {
-  std::string path;                        // created 0600, links refused; "-" = stdout
+  std::string path;                          // created 0600, links refused; "-" = stdout
   std::optional<std::uint64_t> max_bytes{};  // of one file
-  unsigned keep = 0;                       // older parts; 0 = the recording is full at max_bytes
+  unsigned keep = 0;                         // older parts; 0 = the recording is full at max_bytes
 };
 
 class RecordingWriter {
  public:
   // Opens the file and writes the preamble and the header block: an output that
   // cannot be written is an error at once.
-  static Result<std::unique_ptr<RecordingWriter>> create(RecordingTarget target, RecordingHeader header);
+  static Result<std::unique_ptr<RecordingWriter>> create(RecordingTarget target,
+                                                         RecordingHeader header);
   RecordingWriter(const RecordingWriter&) = delete;
   ~RecordingWriter();  // does not write
 
@@ -68,11 +69,13 @@ class RecordingWriter {
   [[nodiscard]] bool ok() const { return !failure_; }
   // One message for stderr, exit code 1. Only when not ok().
   [[nodiscard]] const Error& failure() const { return *failure_; }
-  // The reader of the pipe that is written to has gone: not a failure, but nothing is recorded any more.
+  // The reader of the pipe that is written to has gone: not a failure, but nothing is recorded any
+  // more.
   [[nodiscard]] bool reader_gone() const { return out_.state() == OutFile::State::kClosed; }
   // max_bytes is reached, and there is no rotation: the run should end.
   [[nodiscard]] bool full() const;
-  // A new part began, and no full snapshot since: one should be taken, so that the part can be read alone.
+  // A new part began, and no full snapshot since: one should be taken, so that the part can be read
+  // alone.
   [[nodiscard]] bool wants_snapshot() const { return wants_snapshot_; }
 
   [[nodiscard]] std::uint64_t events() const { return events_; }  // of all parts
@@ -110,9 +113,10 @@ class RecordingWriter {
   std::vector<std::byte> compressed_;
   std::optional<Error> failure_;
   bool in_snapshot_ = false;
-  std::uint32_t snapshot_block_ = 0;               // in which it began
-  std::uint64_t snapshot_from_ = 0;                // bytes before it
-  std::array<std::uint64_t, 2> snapshot_bytes_{};  // of the last one: of everything, of minisockets only
+  std::uint32_t snapshot_block_ = 0;  // in which it began
+  std::uint64_t snapshot_from_ = 0;   // bytes before it
+  std::array<std::uint64_t, 2>
+      snapshot_bytes_{};  // of the last one: of everything, of minisockets only
   bool wants_snapshot_ = false;
   bool closed_ = false;
   std::uint64_t waiting_since_ns_ = 0;  // 0 = no item waits, or nobody has looked yet

@@ -24,20 +24,24 @@ bool is_in_path(const std::string& name) {
   const char* path = std::getenv("PATH");
   std::istringstream directories(path != nullptr ? path : "/bin:/usr/bin");
   for (std::string directory; std::getline(directories, directory, ':');)
-    if (::access(((directory.empty() ? "." : directory) + "/" + name).c_str(), X_OK) == 0) return true;
+    if (::access(((directory.empty() ? "." : directory) + "/" + name).c_str(), X_OK) == 0)
+      return true;
   return false;
 }
 
 Error cannot_start(const std::string& command, int error) {
   const bool files = error == EMFILE || error == ENFILE;
-  return {"cannot start " + command, std::strerror(error), files ? "raise the limit of open files: ulimit -n 1024" : "raise the limit of processes (ulimit -u, pids.max of the cgroup)"};
+  return {"cannot start " + command, std::strerror(error),
+          files ? "raise the limit of open files: ulimit -n 1024"
+                : "raise the limit of processes (ulimit -u, pids.max of the cgroup)"};
 }
 
 }  // namespace
 
 Result<Child> Child::prepare(const std::vector<std::string>& command) {
   if (!is_in_path(command[0]))
-    return Error{"cannot run " + command[0], "there is no such program", "give a program that is in PATH after `--`", 2};
+    return Error{"cannot run " + command[0], "there is no such program",
+                 "give a program that is in PATH after `--`", 2};
   int gate[2];
   int result[2];
   if (::pipe2(gate, O_CLOEXEC) != 0 || ::pipe2(result, O_CLOEXEC) != 0)
@@ -84,7 +88,8 @@ Result<void> Child::release() {
   if (::read(result_.get(), &error, sizeof error) != sizeof error) return {};
   ::waitpid(pid_, nullptr, 0);
   ended_ = true;
-  return Error{"cannot run " + name_, std::strerror(error), "give a program that is in PATH after `--`", 2};
+  return Error{"cannot run " + name_, std::strerror(error),
+               "give a program that is in PATH after `--`", 2};
 }
 
 bool Child::ended() {

@@ -12,24 +12,24 @@
 #include <memory>
 #include <optional>
 
-#include "tcp/event.h"
-#include "model/model.h"
 #include "kernel/cgroup.h"
 #include "kernel/diagnose.h"
 #include "kernel/live_queries.h"
 #include "kernel/machine.h"
 #include "kernel/netns.h"
 #include "kernel/privilege.h"
-#include "kernel/wait_any.h"
 #include "kernel/session.h"
+#include "kernel/wait_any.h"
+#include "model/model.h"
 #include "recording/recorder.h"
 #include "run/child.h"
 #include "run/model_options.h"
-#include "run/snapshot_pacer.h"
 #include "run/record_progress.h"
 #include "run/signals.h"
 #include "run/sinks.h"
+#include "run/snapshot_pacer.h"
 #include "run/startup.h"
+#include "tcp/event.h"
 #include "util/clock.h"
 #include "util/message.h"
 #include "util/out_file.h"
@@ -41,8 +41,9 @@ constexpr std::uint64_t kMs = 1'000'000;
 // Records are drained in batches while there is work: one wakeup then serves
 // thousands of events, and a record still reaches stdout within tens of ms.
 constexpr std::uint64_t kBatchNs = 5 * kMs;
-// The first batches after a sleep are shorter, each twice as long as the one before: what is left of a burst
-// (a connection that ends has three or four more transitions to make) does not wait for traffic that never comes.
+// The first batches after a sleep are shorter, each twice as long as the one before: what is left
+// of a burst (a connection that ends has three or four more transitions to make) does not wait for
+// traffic that never comes.
 constexpr std::uint64_t kFirstBatchNs = kMs / 4;
 // A record older than this is in the ring already, whatever CPU wrote it.
 constexpr std::uint64_t kRingDelayNs = 100'000;
@@ -96,7 +97,7 @@ class LiveRun {
   std::unique_ptr<RecordSink> sink_;
   std::unique_ptr<CountingSink> counting_;
   std::unique_ptr<Model> model_;
-  ModelInput* input_ = nullptr;  // the model, or what stands before it
+  ModelInput* input_ = nullptr;              // the model, or what stands before it
   std::unique_ptr<RecordingWriter> writer_;  // of --record and record
   std::unique_ptr<RecordedQueries> recorded_facts_;
   std::unique_ptr<Recorder> recorder_;
@@ -114,14 +115,15 @@ class LiveRun {
   std::uint64_t next_clock_check_ns_ = 0;
   std::size_t drained_ = 0;
   std::uint64_t batch_ns_ = kFirstBatchNs;
-  // Connections whose end was lost are found by looking at what still exists: soon after a gap in some
-  // chain, and now and then without one, so that a loss that nothing counts is found too.
+  // Connections whose end was lost are found by looking at what still exists: soon after a gap in
+  // some chain, and now and then without one, so that a loss that nothing counts is found too.
   SnapshotPacer repairs_{1'000 * kMs};
   SnapshotPacer check_ups_;
-  SnapshotPacer scans_{1'000 * kMs};    // for the ends of minisockets
-  // For who is in the way of a refused attempt, before it has gone; a record is 500 ms late at most.
+  SnapshotPacer scans_{1'000 * kMs};  // for the ends of minisockets
+  // For who is in the way of a refused attempt, before it has gone; a record is 500 ms late at
+  // most.
   SnapshotPacer blocked_snapshots_{0, 200 * kMs, 1'000 * kMs};
-  SnapshotPacer rounds_;                // ports --watch
+  SnapshotPacer rounds_;  // ports --watch
   bool told_slow_scans_ = false;
   bool told_slow_rounds_ = false;
   Loss loss_;
@@ -135,7 +137,8 @@ Result<void> LiveRun::resolve_filters() {
     options_.filters.netns.push_back(*inode);
   }
   // As `ports`: the caller's own, unless others are named.
-  if (options_.command == Command::kPorts && options_.filters.netns.empty()) options_.filters.netns = {own_netns()};
+  if (options_.command == Command::kPorts && options_.filters.netns.empty())
+    options_.filters.netns = {own_netns()};
   if (!options_.cgroup.empty()) {
     const Result<std::uint64_t> id = Cgroups().id_of(options_.cgroup);
     if (!id) return id.error();
@@ -156,7 +159,8 @@ Result<void> LiveRun::start_session() {
                             .time_wait = wanted.follow_time_wait};
   plan_ = make_plan(features_, request);
   if (options_.watch_ns && !plan_.snapshot)
-    return Error{"cannot look at the sockets of this machine", features_[Feature::kIterTcp].why_off, "`tcptrail doctor` says more"};
+    return Error{"cannot look at the sockets of this machine", features_[Feature::kIterTcp].why_off,
+                 "`tcptrail doctor` says more"};
   SessionOptions session;
   session.filters = options_.filters;
   // Ports are taken by sockets of either side: what is shown is chosen afterwards.
@@ -167,23 +171,29 @@ Result<void> LiveRun::start_session() {
   session.ring_bytes = static_cast<std::size_t>(options_.ring_bytes.value_or(kDefaultRingBytes));
   session.command_pid = child_ ? static_cast<std::uint32_t>(child_->pid()) : 0;
   session.verbose = options_.verbose > 0;
-  Result<std::unique_ptr<Session>> started = Session::start(features_, plan_, request, options_.denied_features, session);
+  Result<std::unique_ptr<Session>> started =
+      Session::start(features_, plan_, request, options_.denied_features, session);
   if (!started) return started.error();
   session_ = std::move(*started);
   for (const std::string& warning : session_->warnings()) print_error(warning_text({warning}));
-  for (const std::string& limit : plan_.limits) print_error(warning_text({limit, "", "`tcptrail doctor` says why"}));
+  for (const std::string& limit : plan_.limits)
+    print_error(warning_text({limit, "", "`tcptrail doctor` says why"}));
   return {};
 }
 
 ProgramCapabilities LiveRun::program_facts() const {
-  return {.can_look = plan_.snapshot, .resets_traced = plan_.resets, .listen_traced = plan_.refused_calls, .cookie_is_address = !plan_.cookie};
+  return {.can_look = plan_.snapshot,
+          .resets_traced = plan_.resets,
+          .listen_traced = plan_.refused_calls,
+          .cookie_is_address = !plan_.cookie};
 }
 
 Result<void> LiveRun::start_recording() {
   if (options_.record_path.empty()) return {};
   RecordingHeader header;
   header.startup = startup_record(options_, features_, started_ns_);
-  if (::getrandom(&header.recording_id, sizeof header.recording_id, 0) < 0) return Error{std::string("cannot get random bytes: ") + std::strerror(errno)};
+  if (::getrandom(&header.recording_id, sizeof header.recording_id, 0) < 0)
+    return Error{std::string("cannot get random bytes: ") + std::strerror(errno)};
   header.part_began_ns = started_ns_;
   header.clock_offset_ns = clock_.offset();
   header.netns = options_.filters.netns;
@@ -191,7 +201,8 @@ Result<void> LiveRun::start_recording() {
   header.in_tree = options_.filters.in_tree;
   header.labels = options_.labels;
   header.programs = program_facts();
-  auto writer = RecordingWriter::create({options_.record_path, options_.max_bytes, options_.rotate}, std::move(header));
+  auto writer = RecordingWriter::create({options_.record_path, options_.max_bytes, options_.rotate},
+                                        std::move(header));
   if (!writer) return writer.error();
   writer_ = std::move(*writer);
   writer_->file().set_stop_fd(stop_reasons_.get());
@@ -207,13 +218,16 @@ void LiveRun::give_up_privileges() {
   needs.cgroup_names = options_.events.connection || writer_;
   needs.bpf_fd = session_->program_fd();
   const auto kept = drop_privileges(needs);
-  if (!kept) print_error(warning_text({"running with more privilege than needed: " + kept.error().what, kept.error().why, kept.error().fix}));
+  if (!kept)
+    print_error(warning_text({"running with more privilege than needed: " + kept.error().what,
+                              kept.error().why, kept.error().fix}));
 }
 
 void LiveRun::start_model() {
   ModelOptions model = model_options(options_, program_facts());
   model.only_traced = !model.filters.cgroup_ids.empty();
-  model.filters.cgroup_ids.clear();  // the programs know which cgroup lies below which; ids alone do not tell
+  model.filters.cgroup_ids
+      .clear();  // the programs know which cgroup lies below which; ids alone do not tell
   model.on_clock_offset = [this](std::int64_t ns) { clock_.set_offset(ns); };
   MachineQueries& facts = recorded_facts_ ? static_cast<MachineQueries&>(*recorded_facts_) : facts_;
   model_ = std::make_unique<Model>(model, facts, *counting_);
@@ -233,7 +247,8 @@ std::uint64_t LiveRun::look(const SnapshotRequest& request) {
   input_->end_snapshot(boot_now_ns(), scope);
   if (request.netns.empty() && !scope.netns_refused.empty() && check_ups_.next_ns() == 0)
     print_error(warning_text({std::to_string(scope.netns_refused.size()) +
-                                  " network namespace(s) could not be read: their older connections are known from their first event on",
+                                  " network namespace(s) could not be read: their older "
+                                  "connections are known from their first event on",
                               "entering a namespace needs CAP_SYS_ADMIN", "run as root"}));
   return process_cpu_ns() - before;
 }
@@ -252,7 +267,8 @@ void LiveRun::look_around() {
   // A new part of a recording is to be readable without the one before it.
   const bool soon = model_->wants_snapshot() || (writer_ && writer_->wants_snapshot());
   const bool check_up = options_.command == Command::kRecord || model_->follows_any();
-  if (soon ? now >= repairs_.next_ns() : check_up && now >= check_ups_.next_ns()) look_at_everything();
+  if (soon ? now >= repairs_.next_ns() : check_up && now >= check_ups_.next_ns())
+    look_at_everything();
   if (options_.watch_ns && now >= rounds_.next_ns()) {
     const std::uint64_t before = process_cpu_ns();
     look({.netns = options_.filters.netns});
@@ -260,21 +276,27 @@ void LiveRun::look_around() {
     out_->flush();
     rounds_.taken(now, process_cpu_ns() - before);
     if (const auto slow = rounds_.slowed_to_ns(); slow && !std::exchange(told_slow_rounds_, true))
-      print_error(warning_text({"the view is refreshed every " + std::to_string(*slow / kMs) + " ms only",
-                                "a look at this many sockets more often would take more than a tenth of a core", "choose with -L, -D or --netns"}));
-    // A round is a scan. One that comes a little late is soon enough: the end of a TIME_WAIT is to be told within 1.5 s.
-    // One that comes late because looking is dear is not made dearer.
+      print_error(warning_text(
+          {"the view is refreshed every " + std::to_string(*slow / kMs) + " ms only",
+           "a look at this many sockets more often would take more than a tenth of a core",
+           "choose with -L, -D or --netns"}));
+    // A round is a scan. One that comes a little late is soon enough: the end of a TIME_WAIT is to
+    // be told within 1.5 s. One that comes late because looking is dear is not made dearer.
     const bool serves = rounds_.slowed_to_ns() || rounds_.next_ns() <= now + 1'400 * kMs;
     scans_.not_before(serves ? rounds_.next_ns() : now + 1'000 * kMs);
   }
   if (now >= blocked_snapshots_.next_ns())
-    if (const std::vector<std::uint32_t> netns = model_->wants_look(); !netns.empty()) blocked_snapshots_.taken(now, look({.netns = netns}));
+    if (const std::vector<std::uint32_t> netns = model_->wants_look(); !netns.empty())
+      blocked_snapshots_.taken(now, look({.netns = netns}));
   if (now >= scans_.next_ns())
     if (const std::vector<std::uint32_t> netns = model_->wants_scan(); !netns.empty()) {
       scans_.taken(now, look({.netns = netns, .minisockets_only = true}));
       if (const auto slow = scans_.slowed_to_ns(); slow && !std::exchange(told_slow_scans_, true))
-        print_error(warning_text({"the end of a TIME_WAIT is reported up to " + std::to_string(*slow / kMs) + " ms late",
-                                  "looking at " + std::to_string(model_->minisockets()) + " of them more often would take more than a tenth of a core", ""}));
+        print_error(warning_text(
+            {"the end of a TIME_WAIT is reported up to " + std::to_string(*slow / kMs) + " ms late",
+             "looking at " + std::to_string(model_->minisockets()) +
+                 " of them more often would take more than a tenth of a core",
+             ""}));
     }
 }
 
@@ -282,7 +304,8 @@ void LiveRun::look_around() {
 std::uint64_t LiveRun::next_look_ns() const {
   std::uint64_t next = UINT64_MAX;
   if (!plan_.snapshot) return next;
-  if (model_->wants_snapshot() || (writer_ && writer_->wants_snapshot())) next = std::min(next, repairs_.next_ns());
+  if (model_->wants_snapshot() || (writer_ && writer_->wants_snapshot()))
+    next = std::min(next, repairs_.next_ns());
   if (options_.command == Command::kRecord) next = std::min(next, check_ups_.next_ns());
   if (options_.watch_ns) next = std::min(next, rounds_.next_ns());
   if (!model_->wants_look().empty()) next = std::min(next, blocked_snapshots_.next_ns());
@@ -290,8 +313,8 @@ std::uint64_t LiveRun::next_look_ns() const {
   return next;
 }
 
-// A look at the descriptors of a process holds each file for a moment. When the process closes it just then, the kernel
-// finishes the close() in this process, whose socket it never was.
+// A look at the descriptors of a process holds each file for a moment. When the process closes it
+// just then, the kernel finishes the close() in this process, whose socket it never was.
 void LiveRun::drop_own_pid(Event& event) const {
   const bool at_end = event.kind() == TCPTRAIL_TRANSITION_END;
   if (event.base.pid != own_pid_ || (!at_end && event.kind() != TCPTRAIL_TRANSITION_OWNED)) return;
@@ -330,17 +353,19 @@ bool LiveRun::wait() {
   if (writer_) wake = std::min(wake, writer_->due_ns());
   const auto decision = model_->wakes_at();
   if (decision && *decision != 0) wake = std::min(wake, *decision + kRingDelayNs);
-  const bool idle = drained_ == 0 && !(decision && *decision == 0) && session_->ring().prepare_to_sleep();
+  const bool idle =
+      drained_ == 0 && !(decision && *decision == 0) && session_->ring().prepare_to_sleep();
   if (!idle) wake = std::min(wake, now + batch_ns_);
   batch_ns_ = idle ? kFirstBatchNs : std::min(2 * batch_ns_, kBatchNs);
   drained_ = 0;
 
   // `record` writes nothing to stdout, whoever reads there.
-  std::array<pollfd, 5> fds{{{signals_.stop_fd(), POLLIN, 0},
-                             {signals_.other_fd(), POLLIN, 0},
-                             {options_.command == Command::kRecord ? -1 : out_->watch_fd(), 0, 0},
-                             {idle ? session_->bell() : -1, POLLIN, 0},
-                             {options_.command == Command::kRecord ? writer_->file().watch_fd() : -1, 0, 0}}};
+  std::array<pollfd, 5> fds{
+      {{signals_.stop_fd(), POLLIN, 0},
+       {signals_.other_fd(), POLLIN, 0},
+       {options_.command == Command::kRecord ? -1 : out_->watch_fd(), 0, 0},
+       {idle ? session_->bell() : -1, POLLIN, 0},
+       {options_.command == Command::kRecord ? writer_->file().watch_fd() : -1, 0, 0}}};
   timespec timeout{};
   if (wake != UINT64_MAX) {
     const std::uint64_t left = wake > now ? wake - now : 0;
@@ -350,7 +375,8 @@ bool LiveRun::wait() {
   session_->ring().awake();
 
   if (fds[0].revents != 0 || fds[1].revents != 0) check_signals();
-  if (((fds[2].revents | fds[4].revents) & (POLLERR | POLLHUP)) != 0) stop_ = true;  // the reader has gone
+  if (((fds[2].revents | fds[4].revents) & (POLLERR | POLLHUP)) != 0)
+    stop_ = true;  // the reader has gone
   if (boot_now_ns() >= deadline_ns_) stop_ = true;
   return !stop_;
 }
@@ -358,7 +384,8 @@ bool LiveRun::wait() {
 void LiveRun::check_signals() {
   while (const int signal = Signals::take(signals_.other_fd())) {
     if (signal == SIGHUP) {
-      if (const Result<void> reopened = out_->reopen(); !reopened) print_error(error_text(reopened.error()));
+      if (const Result<void> reopened = out_->reopen(); !reopened)
+        print_error(error_text(reopened.error()));
     } else if (signal == SIGCHLD && child_ && child_->ended()) {
       stop_ = true;
     }
@@ -403,10 +430,15 @@ bool LiveRun::recording_goes_on() {
   if (!writer_) return true;
   const std::uint64_t now = boot_now_ns();
   writer_->tick(now);
-  if (options_.command == Command::kRecord) progress_.tick(now, writer_->events(), writer_->bytes(), loss_.total());
-  if (!writer_->ok() && !std::exchange(told_failed_recording_, true)) print_error(error_text(writer_->failure()));
-  if (writer_->full()) print_error("tcptrail: note: " + options_.record_path + " has the size that --max-size allows\n");
-  return !writer_->full() && (options_.command != Command::kRecord || (writer_->ok() && !writer_->reader_gone()));
+  if (options_.command == Command::kRecord)
+    progress_.tick(now, writer_->events(), writer_->bytes(), loss_.total());
+  if (!writer_->ok() && !std::exchange(told_failed_recording_, true))
+    print_error(error_text(writer_->failure()));
+  if (writer_->full())
+    print_error("tcptrail: note: " + options_.record_path +
+                " has the size that --max-size allows\n");
+  return !writer_->full() &&
+         (options_.command != Command::kRecord || (writer_->ok() && !writer_->reader_gone()));
 }
 
 void LiveRun::loop() {
@@ -424,9 +456,13 @@ void LiveRun::loop() {
 void LiveRun::finish() {
   // While events still come: what closes now must not look as if its end were lost.
   drain();
-  if ((model_->follows_any() || !model_->wants_look().empty() || writer_) && !counting_->full()) look_at_everything();
-  // Somebody was refused in the meantime. A flood has no end: what it still brings is told without its blockers.
-  if (const std::vector<std::uint32_t> netns = model_->wants_look(); !netns.empty() && !counting_->full()) look({.netns = netns});
+  if ((model_->follows_any() || !model_->wants_look().empty() || writer_) && !counting_->full())
+    look_at_everything();
+  // Somebody was refused in the meantime. A flood has no end: what it still brings is told without
+  // its blockers.
+  if (const std::vector<std::uint32_t> netns = model_->wants_look();
+      !netns.empty() && !counting_->full())
+    look({.netns = netns});
   session_->detach();
   session_->ring().drain_all([this] { drain(); });
   input_->finish(boot_now_ns());
@@ -434,7 +470,8 @@ void LiveRun::finish() {
   if (writer_) {
     writer_->file().request_stop();
     writer_->close();
-    if (options_.command == Command::kRecord) progress_.finish(writer_->events(), writer_->bytes(), loss_.total());
+    if (options_.command == Command::kRecord)
+      progress_.finish(writer_->events(), writer_->bytes(), loss_.total());
   }
   const std::uint64_t now = boot_now_ns();
   SummaryRecord summary;
@@ -475,7 +512,8 @@ Result<int> LiveRun::run() {
 
   clock_.set_offset(realtime_offset_ns());
   sink_ = make_sink(options_, *out_, clock_);
-  counting_ = std::make_unique<CountingSink>(*sink_, options_.events, counted_events(options_), options_.count);
+  counting_ = std::make_unique<CountingSink>(*sink_, options_.events, counted_events(options_),
+                                             options_.count);
   if (const Result<void> started = start_session(); !started) return started.error();
   started_ns_ = loss_since_ns_ = boot_now_ns();
   if (const Result<void> started = start_recording(); !started) return started.error();
@@ -486,7 +524,8 @@ Result<int> LiveRun::run() {
   out_->flush();
   if (options_.run_for_ns) {
     deadline_ns_ = boot_now_ns() + *options_.run_for_ns;
-    const std::uint64_t stop_at_ns = deadline_ns_ + static_cast<std::uint64_t>(boot_namespace_offset_ns());  // as poll() sees it
+    const std::uint64_t stop_at_ns =
+        deadline_ns_ + static_cast<std::uint64_t>(boot_namespace_offset_ns());  // as poll() sees it
     out_->set_stop_at(stop_at_ns);
     if (writer_) writer_->file().set_stop_at(stop_at_ns);
   }
@@ -497,7 +536,8 @@ Result<int> LiveRun::run() {
     if (const Result<void> released = child_->release(); !released) return released.error();
   loop();
   finish();
-  // Stopped before it (--for, --count, a closed pipe, a second signal): what we started ends with us.
+  // Stopped before it (--for, --count, a closed pipe, a second signal): what we started ends with
+  // us.
   if (child_ && !child_->ended()) child_->end();
   return exit_code();
 }

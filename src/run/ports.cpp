@@ -8,8 +8,6 @@
 #include <memory>
 #include <optional>
 
-#include "tcp/event.h"
-#include "ports/port_report.h"
 #include "kernel/diagnose.h"
 #include "kernel/machine.h"
 #include "kernel/netns.h"
@@ -18,10 +16,12 @@
 #include "output/json.h"
 #include "output/ports_json.h"
 #include "output/ports_text.h"
-#include "util/clock.h"
+#include "ports/port_report.h"
 #include "run/model_options.h"
-#include "run/startup.h"
 #include "run/signals.h"
+#include "run/startup.h"
+#include "tcp/event.h"
+#include "util/clock.h"
 #include "util/message.h"
 #include "util/out_file.h"
 
@@ -36,7 +36,8 @@ void print_error(std::string_view text) { std::fwrite(text.data(), 1, text.size(
 // A question is about one namespace, so the answer is one record.
 Result<void> check_one_namespace(const Options& options) {
   if (options.netns.size() <= 1 || (!options.bind && !options.connect)) return {};
-  return Error{"--bind and --connect answer for one network namespace", "--netns names several", "ask once for each of them", 2};
+  return Error{"--bind and --connect answer for one network namespace", "--netns names several",
+               "ask once for each of them", 2};
 }
 
 class PortsRun {
@@ -80,9 +81,11 @@ Result<void> PortsRun::choose_namespaces() {
   }
   const std::vector<NetNamespace> known = namespaces_with(options_.filters.netns);
   for (const std::uint32_t inode : options_.filters.netns) {
-    const auto found = std::find_if(known.begin(), known.end(), [&](const NetNamespace& n) { return n.inode == inode; });
+    const auto found = std::find_if(known.begin(), known.end(),
+                                    [&](const NetNamespace& n) { return n.inode == inode; });
     if (found == known.end())
-      return Error{"network namespace " + std::to_string(inode) + " cannot be entered", "no process is in it and `ip netns` has no name for it",
+      return Error{"network namespace " + std::to_string(inode) + " cannot be entered",
+                   "no process is in it and `ip netns` has no name for it",
                    "`ip netns list` shows the names, `lsns -t net` what is there", 2};
     namespaces_.push_back(*found);
   }
@@ -95,8 +98,10 @@ Result<void> PortsRun::start_session() {
   const Plan plan = make_plan(features_, {.snapshot = true, .command_tree = false, .trace = false});
   if (!plan.snapshot) {
     const Feature missing = features_.on(Feature::kTpBtf) ? Feature::kIterTcp : Feature::kTpBtf;
-    return Error{"cannot look at the sockets of this machine: " + std::string(name_of(missing)) + " is off", features_[missing].why_off,
-                 features_[missing].fix.empty() ? "`tcptrail doctor` says more" : features_[missing].fix};
+    return Error{
+        "cannot look at the sockets of this machine: " + std::string(name_of(missing)) + " is off",
+        features_[missing].why_off,
+        features_[missing].fix.empty() ? "`tcptrail doctor` says more" : features_[missing].fix};
   }
   SessionOptions session;
   session.filters.netns = options_.filters.netns;
@@ -105,7 +110,8 @@ Result<void> PortsRun::start_session() {
   Result<std::unique_ptr<Session>> started = Session::start(plan, session);
   if (!started) return started.error();
   session_ = std::move(*started);
-  for (const std::string& limit : plan.limits) print_error(warning_text({limit, "", "`tcptrail doctor` says why"}));
+  for (const std::string& limit : plan.limits)
+    print_error(warning_text({limit, "", "`tcptrail doctor` says why"}));
   return {};
 }
 
@@ -127,7 +133,8 @@ Result<void> PortsRun::look(std::vector<PortSnapshot>& snapshots) {
   drain();
   for (PortSnapshot& snapshot : snapshots) {
     if (!std::binary_search(read.begin(), read.end(), snapshot.netns()))
-      return Error{"network namespace " + std::to_string(snapshot.netns()) + " could not be read", "it has gone, or may not be entered",
+      return Error{"network namespace " + std::to_string(snapshot.netns()) + " could not be read",
+                   "it has gone, or may not be entered",
                    "run as root in the initial user namespace"};
     snapshot.finish();
   }
@@ -140,17 +147,24 @@ Result<BindQuestion> PortsRun::bind_question(const PortSysctls& sysctls) const {
     asked.inet6 = sysctls.ipv6;
     asked.family = sysctls.ipv6 ? Family::kIpv6 : Family::kIpv4;
   }
-  if (asked.inet6 && !sysctls.ipv6) return Error{"no AF_INET6 socket exists here", "IPv6 is off in this network namespace", "ask for an IPv4 address", 2};
-  if (options_.v6only && !asked.inet6) return Error{"--v6only with an IPv4 address", "it is an option of AF_INET6 sockets", "--bind '[::]:PORT' --v6only", 2};
+  if (asked.inet6 && !sysctls.ipv6)
+    return Error{"no AF_INET6 socket exists here", "IPv6 is off in this network namespace",
+                 "ask for an IPv4 address", 2};
+  if (options_.v6only && !asked.inet6)
+    return Error{"--v6only with an IPv4 address", "it is an option of AF_INET6 sockets",
+                 "--bind '[::]:PORT' --v6only", 2};
   BindQuestion question;
   question.port = asked.port;
-  question.address = address_to_bind(asked.address, asked.family, asked.inet6, asked.inet6 && (options_.v6only || sysctls.bindv6only));
+  question.address = address_to_bind(asked.address, asked.family, asked.inet6,
+                                     asked.inet6 && (options_.v6only || sysctls.bindv6only));
   question.uid = options_.filters.uid.value_or(::geteuid());
   question.may_bind_low = may_bind_low_ports(question.uid);
   Address ipv4;
-  if (asked.inet6 && question.address.mapped()) std::copy(asked.address.bytes.begin() + 12, asked.address.bytes.end(), ipv4.bytes.begin());
-  question.address_is_local = asked.inet6 && question.address.mapped() ? address_is_bindable(ipv4, Family::kIpv4)
-                                                                       : address_is_bindable(asked.address, asked.family);
+  if (asked.inet6 && question.address.mapped())
+    std::copy(asked.address.bytes.begin() + 12, asked.address.bytes.end(), ipv4.bytes.begin());
+  question.address_is_local = asked.inet6 && question.address.mapped()
+                                  ? address_is_bindable(ipv4, Family::kIpv4)
+                                  : address_is_bindable(asked.address, asked.family);
   return question;
 }
 
@@ -182,29 +196,36 @@ Result<ConnectQuestion> PortsRun::connect_question(const PortSysctls& sysctls) c
   if (options_.from) {
     const AddressPort from = as_packets(*options_.from);
     if (from.address != Address{} && from.family != to.family)
-      return Error{"--from and --connect are of two families", "a connection has addresses of one family", "--from with an address of the other kind", 2};
+      return Error{"--from and --connect are of two families",
+                   "a connection has addresses of one family",
+                   "--from with an address of the other kind", 2};
     if (from.address != Address{}) {
       if (!address_is_bindable(from.address, from.family))
-        return Error{address_text(from.address, from.family) + " is no address of this network namespace",
-                     "connect() cannot come from it (EADDRNOTAVAIL)", "use one that `ip address` shows", 2};
+        return Error{
+            address_text(from.address, from.family) + " is no address of this network namespace",
+            "connect() cannot come from it (EADDRNOTAVAIL)", "use one that `ip address` shows", 2};
       question.tuple.laddr = from.address;
       return question;
     }
   }
   const auto source = source_address_to(question.tuple.raddr, question.tuple.family);
   if (!source)
-    return Error{"no route to " + address_text(question.tuple.raddr, question.tuple.family), "the source address of the connection is not known",
-                 "name it with --from ADDR", 1};
+    return Error{"no route to " + address_text(question.tuple.raddr, question.tuple.family),
+                 "the source address of the connection is not known", "name it with --from ADDR",
+                 1};
   question.tuple.laddr = *source;
   return question;
 }
 
 // Its sysctls and routes are those of the thread that asks.
 Result<void> PortsRun::show(const PortSnapshot& snapshot) {
-  const auto netns = std::find_if(namespaces_.begin(), namespaces_.end(), [&](const NetNamespace& n) { return n.inode == snapshot.netns(); });
+  const auto netns =
+      std::find_if(namespaces_.begin(), namespaces_.end(),
+                   [&](const NetNamespace& n) { return n.inode == snapshot.netns(); });
   Result<void> shown;
   if (!in_net_namespace(*netns, [&] { shown = show_inside(snapshot); }))
-    return Error{"network namespace " + std::to_string(snapshot.netns()) + " cannot be entered", "it has gone, or may not be entered",
+    return Error{"network namespace " + std::to_string(snapshot.netns()) + " cannot be entered",
+                 "it has gone, or may not be entered",
                  "ask again; `ip netns list` shows what is there"};
   return shown;
 }
@@ -233,7 +254,8 @@ Result<void> PortsRun::show_inside(const PortSnapshot& snapshot) {
       text_->answer(record);
     return {};
   }
-  const PortReport report = report_ports(snapshot, sysctls, options_.filters, now, port_list(options_));
+  const PortReport report =
+      report_ports(snapshot, sysctls, options_.filters, now, port_list(options_));
   if (!ports_json_) {
     if (namespaces_.size() > 1) text_->heading(snapshot.netns());
     text_->report(report);
@@ -242,7 +264,8 @@ Result<void> PortsRun::show_inside(const PortSnapshot& snapshot) {
   for (const PortRecord& record : report.ports) ports_json_->put(record);
   for (const DestinationRecord& record : report.destinations) ports_json_->put(record);
   if (options_.events.time_wait)
-    report_time_wait(snapshot, options_.filters, now, [this](const TimeWaitRecord& record) { json_->on(record); });
+    report_time_wait(snapshot, options_.filters, now,
+                     [this](const TimeWaitRecord& record) { json_->on(record); });
   return {};
 }
 
@@ -264,12 +287,14 @@ Result<int> PortsRun::run() {
   out_->set_stop_fd(signals_.stop_fd());
   clock_.set_offset(realtime_offset_ns());
   if (options_.format == Format::kJson) {
-    json_ = std::make_unique<JsonSink>(*out_, clock_, JsonOptions{options_.events, options_.labels});
+    json_ =
+        std::make_unique<JsonSink>(*out_, clock_, JsonOptions{options_.events, options_.labels});
     ports_json_ = std::make_unique<PortsJson>(*out_, clock_, json_->tail());
     json_->on(startup_record(options_, features_, started));
   } else {
     PortsTextOptions text;
-    text.color = use_color(options_.color, out_->is_terminal(), std::getenv("NO_COLOR"), std::getenv("TERM"));
+    text.color = use_color(options_.color, out_->is_terminal(), std::getenv("NO_COLOR"),
+                           std::getenv("TERM"));
     if (!options_.filters.lports.empty() || !options_.filters.rports.empty()) text.most = 0;
     text_ = std::make_unique<PortsText>(*out_, text);
   }

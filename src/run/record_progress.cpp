@@ -23,7 +23,8 @@ std::string grouped(std::uint64_t number) {
 }  // namespace
 
 std::string progress_text(std::uint64_t events, std::uint64_t bytes, std::uint64_t lost) {
-  return fmt::format("{} events, {:.1f} MB, {} lost", grouped(events), static_cast<double>(bytes) / 1e6, grouped(lost));
+  return fmt::format("{} events, {:.1f} MB, {} lost", grouped(events),
+                     static_cast<double>(bytes) / 1e6, grouped(lost));
 }
 
 RecordProgress::RecordProgress() {
@@ -32,14 +33,17 @@ RecordProgress::RecordProgress() {
 }
 
 // The cursor goes back to the beginning of the line: a message writes over it.
-void RecordProgress::tick(std::uint64_t now_ns, std::uint64_t events, std::uint64_t bytes, std::uint64_t lost) {
+void RecordProgress::tick(std::uint64_t now_ns, std::uint64_t events, std::uint64_t bytes,
+                          std::uint64_t lost) {
   if (!on_ || now_ns < next_ns_) return;
   next_ns_ = now_ns + kPeriodNs;
   print_error(progress_text(events, bytes, lost) + "\x1b[K\r");
 }
 
 void RecordProgress::finish(std::uint64_t events, std::uint64_t bytes, std::uint64_t lost) const {
-  if (on_) print_error("\r" + progress_text(events, bytes, lost) + "\x1b[K\n");  // over the ^C that the terminal has echoed
+  if (on_)
+    print_error("\r" + progress_text(events, bytes, lost) +
+                "\x1b[K\n");  // over the ^C that the terminal has echoed
 }
 
 }  // namespace tcptrail

@@ -27,7 +27,9 @@ class ReplayInput final : public ModelInput {
     ++events_;
     model_.event(event);
   }
-  void begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) override { model_.begin_snapshot(boot_ns, minisockets_only); }
+  void begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) override {
+    model_.begin_snapshot(boot_ns, minisockets_only);
+  }
   void end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) override {
     if (!scope.minisockets_only) looked_ns_ = boot_ns;
     model_.end_snapshot(boot_ns, scope);
@@ -98,20 +100,25 @@ Result<void> Replay::open() {
   if (!reader) return reader.error();
   reader_ = std::move(*reader);
   const RecordingHeader& header = reader_->header();
-  if (const Result<void> joined = join_recorded_filters(options_, header); !joined) return joined.error();
+  if (const Result<void> joined = join_recorded_filters(options_, header); !joined)
+    return joined.error();
   // As `ports`: the recorder's own, unless others are named.
-  if (view_of(options_) == Command::kPorts && options_.filters.netns.empty() && header.own_netns != 0) options_.filters.netns = {header.own_netns};
+  if (view_of(options_) == Command::kPorts && options_.filters.netns.empty() &&
+      header.own_netns != 0)
+    options_.filters.netns = {header.own_netns};
   clock_.set_offset(header.clock_offset_ns);
   if (options_.at)
-    look_at_ns_ = options_.at->after_ns ? header.startup.boot_ns + *options_.at->after_ns
-                                        : static_cast<std::uint64_t>(options_.at->unix_ns - header.clock_offset_ns);
+    look_at_ns_ = options_.at->after_ns
+                      ? header.startup.boot_ns + *options_.at->after_ns
+                      : static_cast<std::uint64_t>(options_.at->unix_ns - header.clock_offset_ns);
 
   Result<OutFile> output = open_output(options_);
   if (!output) return output.error();
   out_.emplace(std::move(*output));
   out_->set_stop_fd(signals_.stop_fd());
   sink_ = make_sink(options_, *out_, clock_);
-  counting_ = std::make_unique<CountingSink>(*sink_, options_.events, counted_events(options_), options_.count);
+  counting_ = std::make_unique<CountingSink>(*sink_, options_.events, counted_events(options_),
+                                             options_.count);
   facts_.emplace(reader_->answers());
   ModelOptions model = model_options(options_, header.programs);
   model.on_clock_offset = [this](std::int64_t ns) { clock_.set_offset(ns); };
@@ -134,7 +141,8 @@ void Replay::start() {
 bool Replay::check_signals() {
   while (const int signal = Signals::take(signals_.other_fd()))
     if (signal == SIGHUP)
-      if (const Result<void> reopened = out_->reopen(); !reopened) print_error(error_text(reopened.error()));
+      if (const Result<void> reopened = out_->reopen(); !reopened)
+        print_error(error_text(reopened.error()));
   return Signals::take(signals_.stop_fd()) != 0;
 }
 
@@ -152,15 +160,21 @@ Replay::Status Replay::read() {
   }
 }
 
-// `ports` of a recording: the look that --at asks for, or one at the end where the run had none of its own.
+// `ports` of a recording: the look that --at asks for, or one at the end where the run had none of
+// its own.
 void Replay::look(std::uint64_t boot_ns) {
   if (options_.replay_view != Command::kPorts || (!options_.at && input_->rounds())) return;
   model_->round(boot_ns);
   const std::uint64_t looked = input_->looked_ns();
   if (looked != 0 && boot_ns < looked + kFreshNs) return;
-  const std::string what = looked == 0 ? "the recorder had not looked at the sockets by then"
-                                       : "these are the sockets of " + duration_text((boot_ns - looked) / 1'000'000) + " before that: the recorder had last looked at them then";
-  print_error(message_text("note", {what, "", "`tcptrail ports --watch --record FILE` looks every second, `tcptrail record` every ten"}));
+  const std::string what =
+      looked == 0 ? "the recorder had not looked at the sockets by then"
+                  : "these are the sockets of " + duration_text((boot_ns - looked) / 1'000'000) +
+                        " before that: the recorder had last looked at them then";
+  print_error(message_text(
+      "note",
+      {what, "",
+       "`tcptrail ports --watch --record FILE` looks every second, `tcptrail record` every ten"}));
 }
 
 void Replay::summarize() {
@@ -178,7 +192,8 @@ Result<int> Replay::run() {
   if (const Result<void> opened = open(); !opened) return opened.error();
   start();
   const Status status = read();
-  // What waited for an event behind the damage is not shown: it could be something else than it was.
+  // What waited for an event behind the damage is not shown: it could be something else than it
+  // was.
   if (status == Status::kEnd) look(options_.at ? look_at_ns_ : reader_->boot_ns());
   summarize();
   out_->request_stop();

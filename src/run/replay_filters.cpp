@@ -17,8 +17,10 @@ std::string recorded(const RecordingHeader& header, std::string_view filter) {
   return {};
 }
 
-// A number is an inode number here, never a process: the processes are those of another time or machine.
-Result<std::vector<std::uint32_t>> namespaces(const Options& options, const RecordingHeader& header) {
+// A number is an inode number here, never a process: the processes are those of another time or
+// machine.
+Result<std::vector<std::uint32_t>> namespaces(const Options& options,
+                                              const RecordingHeader& header) {
   if (options.netns.empty()) return header.netns;
   const std::string text = recorded(header, "netns");
   const std::vector<std::string_view> names = split_list(text);
@@ -36,8 +38,10 @@ Result<std::vector<std::uint32_t>> namespaces(const Options& options, const Reco
       if (!here) return here.error();
       wanted.push_back(*here);
     } else {
-      return Error{"the recording does not know network namespace " + name, "it has the inode numbers of namespaces, and names only of those that it was filtered by",
-                   "use the number: `netns` of the records of tcptrail replay --json", 2};
+      return Error{
+          "the recording does not know network namespace " + name,
+          "it has the inode numbers of namespaces, and names only of those that it was filtered by",
+          "use the number: `netns` of the records of tcptrail replay --json", 2};
     }
   }
   return wanted;
@@ -58,7 +62,9 @@ struct Nothing final : ModelInput {
 // known before the first event is judged.
 Result<std::vector<std::uint64_t>> cgroups(const Options& options) {
   if (options.replay_file == "-")
-    return Error{"--cgroup with a recording from stdin", "the names of cgroups must be known first, and stdin can be read only once", "name a file", 2};
+    return Error{"--cgroup with a recording from stdin",
+                 "the names of cgroups must be known first, and stdin can be read only once",
+                 "name a file", 2};
   std::string_view wanted = options.cgroup;
   for (const std::string_view mount : {"/sys/fs/cgroup/unified", "/sys/fs/cgroup"})
     if (is_below(wanted, mount)) {
@@ -68,15 +74,19 @@ Result<std::vector<std::uint64_t>> cgroups(const Options& options) {
   while (wanted.ends_with('/')) wanted.remove_suffix(1);
   Result<std::unique_ptr<FileSource>> source = FileSource::open(options.replay_file);
   if (!source) return source.error();
-  Result<std::unique_ptr<RecordingReader>> reader = RecordingReader::open(std::move(*source), options.replay_file);
+  Result<std::unique_ptr<RecordingReader>> reader =
+      RecordingReader::open(std::move(*source), options.replay_file);
   if (!reader) return reader.error();
   Nothing nothing;
-  for (auto status = (*reader)->next(nothing); status == RecordingReader::Status::kItem || status == RecordingReader::Status::kBlock;)
+  for (auto status = (*reader)->next(nothing);
+       status == RecordingReader::Status::kItem || status == RecordingReader::Status::kBlock;)
     status = (*reader)->next(nothing);
   std::vector<std::uint64_t> ids;
   for (const auto& [id, path] : (*reader)->answers().cgroups())
     if (is_below(path, wanted)) ids.push_back(id);
-  if (ids.empty()) return Error{"the recording has no cgroup " + std::string(wanted), "", "`cgroup` of the records of tcptrail replay --json names those that it has", 2};
+  if (ids.empty())
+    return Error{"the recording has no cgroup " + std::string(wanted), "",
+                 "`cgroup` of the records of tcptrail replay --json names those that it has", 2};
   std::sort(ids.begin(), ids.end());
   return ids;
 }
@@ -99,7 +109,8 @@ Result<void> join_recorded_filters(Options& options, const RecordingHeader& head
   }
   options.filters.in_tree = header.in_tree;
   for (const auto& label : header.labels)
-    if (std::none_of(options.labels.begin(), options.labels.end(), [&](const auto& given) { return given.first == label.first; }))
+    if (std::none_of(options.labels.begin(), options.labels.end(),
+                     [&](const auto& given) { return given.first == label.first; }))
       options.labels.push_back(label);
   return add_recorded_filters(options, header.startup.filters);
 }

@@ -34,7 +34,9 @@ Signals::Signals() {
 Result<void> Signals::ready() const {
   if (stop_ && other_) return {};
   return Error{"cannot watch for signals", std::string("signalfd: ") + std::strerror(error_),
-               error_ == EMFILE || error_ == ENFILE ? "raise the limit of open files: ulimit -n 1024" : "`tcptrail doctor` says what works here"};
+               error_ == EMFILE || error_ == ENFILE
+                   ? "raise the limit of open files: ulimit -n 1024"
+                   : "`tcptrail doctor` says what works here"};
 }
 
 int Signals::take(int fd) {

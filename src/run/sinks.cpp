@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "tcp/null_sink.h"
 #include "output/bar_chart.h"
 #include "output/csv.h"
 #include "output/explain.h"
@@ -16,30 +15,43 @@
 #include "output/row_limit.h"
 #include "output/stats_sink.h"
 #include "output/text.h"
+#include "tcp/null_sink.h"
 #include "util/message.h"
 
 namespace tcptrail {
 namespace {
 
 // Of RowLimit. A replay holds nobody up.
-std::uint64_t rows_per_second(const Options& options, const OutFile& out, std::uint64_t of_terminals) {
+std::uint64_t rows_per_second(const Options& options, const OutFile& out,
+                              std::uint64_t of_terminals) {
   return out.is_terminal() && options.command != Command::kReplay ? of_terminals : 0;
 }
 
-std::unique_ptr<RecordSink> make_explain_sink(const Options& options, OutFile& out, WallClock& clock) {
-  if (options.format == Format::kJson) return std::make_unique<ExplainJson>(out, clock, ExplainJsonOptions{options.local_time, options.labels});
-  const bool color = use_color(options.color, out.is_terminal(), std::getenv("NO_COLOR"), std::getenv("TERM"));
+std::unique_ptr<RecordSink> make_explain_sink(const Options& options, OutFile& out,
+                                              WallClock& clock) {
+  if (options.format == Format::kJson)
+    return std::make_unique<ExplainJson>(out, clock,
+                                         ExplainJsonOptions{options.local_time, options.labels});
+  const bool color =
+      use_color(options.color, out.is_terminal(), std::getenv("NO_COLOR"), std::getenv("TERM"));
   const std::uint64_t most = rows_per_second(options, out, RowLimit::kNarrativesOnATerminal);
-  return std::make_unique<ExplainText>(out, clock, ExplainTextOptions{color, options.local_time, options.labels, print_error, most});
+  return std::make_unique<ExplainText>(
+      out, clock, ExplainTextOptions{color, options.local_time, options.labels, print_error, most});
 }
 
-std::unique_ptr<RecordSink> make_stats_sink(const Options& options, OutFile& out, WallClock& clock) {
-  if (options.format == Format::kJson) return std::make_unique<StatsJson>(out, clock, StatsJsonOptions{options.interval_ns, options.labels});
+std::unique_ptr<RecordSink> make_stats_sink(const Options& options, OutFile& out,
+                                            WallClock& clock) {
+  if (options.format == Format::kJson)
+    return std::make_unique<StatsJson>(out, clock,
+                                       StatsJsonOptions{options.interval_ns, options.labels});
   if (options.diagram != Diagram::kNone)
-    return std::make_unique<StatsDiagram>(out, options.diagram == Diagram::kDot ? DiagramForm::kDot : DiagramForm::kText, print_error);
+    return std::make_unique<StatsDiagram>(
+        out, options.diagram == Diagram::kDot ? DiagramForm::kDot : DiagramForm::kText,
+        print_error);
   StatsTextOptions text;
   text.interval_ns = options.interval_ns;
-  text.color = use_color(options.color, out.is_terminal(), std::getenv("NO_COLOR"), std::getenv("TERM"));
+  text.color =
+      use_color(options.color, out.is_terminal(), std::getenv("NO_COLOR"), std::getenv("TERM"));
   text.unicode = utf8_locale(std::getenv("LC_ALL"), std::getenv("LC_CTYPE"), std::getenv("LANG"));
   text.local_time = options.local_time;
   text.labels = options.labels;
@@ -59,12 +71,15 @@ Result<OutFile> open_output(const Options& options) {
 std::unique_ptr<RecordSink> make_sink(const Options& options, OutFile& out, WallClock& clock) {
   if (view_of(options) == Command::kStats) return make_stats_sink(options, out, clock);
   if (view_of(options) == Command::kExplain) return make_explain_sink(options, out, clock);
-  if (view_of(options) == Command::kRecord) return std::make_unique<NullSink>();  // what it keeps goes past the model
-  if (options.format == Format::kJson) return std::make_unique<JsonSink>(out, clock, JsonOptions{options.events, options.labels});
+  if (view_of(options) == Command::kRecord)
+    return std::make_unique<NullSink>();  // what it keeps goes past the model
+  if (options.format == Format::kJson)
+    return std::make_unique<JsonSink>(out, clock, JsonOptions{options.events, options.labels});
   const bool is_terminal = out.is_terminal();
   winsize size{};
   if (is_terminal) ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
-  const bool color = use_color(options.color, is_terminal, std::getenv("NO_COLOR"), std::getenv("TERM"));
+  const bool color =
+      use_color(options.color, is_terminal, std::getenv("NO_COLOR"), std::getenv("TERM"));
   if (view_of(options) == Command::kPorts) {
     PortsScreenOptions screen;
     screen.color = color;
@@ -85,7 +100,8 @@ std::unique_ptr<RecordSink> make_sink(const Options& options, OutFile& out, Wall
   table.wide = options.wide;
   table.labels = options.labels;
   table.warn = print_error;
-  if (options.format == Format::kCsv) return std::make_unique<CsvSink>(out, clock, std::move(table));
+  if (options.format == Format::kCsv)
+    return std::make_unique<CsvSink>(out, clock, std::move(table));
   table.color = color;
   table.terminal_width = size.ws_col;
   table.rows_per_second = rows_per_second(options, out, RowLimit::kRowsOnATerminal);

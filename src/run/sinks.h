@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "cli/options.h"
-#include "tcp/record.h"
 #include "output/wall_clock.h"
+#include "tcp/record.h"
 #include "util/out_file.h"
 #include "util/result.h"
 
@@ -22,7 +22,8 @@ void print_error(std::string_view text);
 Result<OutFile> open_output(const Options& options);
 // Text, CSV or JSON of what view_of(options) prints. Keeps references to both.
 std::unique_ptr<RecordSink> make_sink(const Options& options, OutFile& out, WallClock& clock);
-// The exit code of a run whose output has ended: 0, or 1 after the one line on stderr that says why.
+// The exit code of a run whose output has ended: 0, or 1 after the one line on stderr that says
+// why.
 int output_status(const OutFile& out);
 
 // The records that --count counts: an explanation is of a connection, or of a refused call.
@@ -31,7 +32,8 @@ EventSet counted_events(const Options& options);
 // Counts what is printed for --count, and passes on.
 class CountingSink final : public RecordSink {
  public:
-  CountingSink(RecordSink& next, const EventSet& events, const EventSet& counted, std::optional<std::uint64_t> limit)
+  CountingSink(RecordSink& next, const EventSet& events, const EventSet& counted,
+               std::optional<std::uint64_t> limit)
       : next_(next), events_(events), counted_(counted), left_(limit.value_or(UINT64_MAX)) {}
   [[nodiscard]] bool full() const { return left_ == 0; }
   void on(const StartupRecord& r) override { next_.on(r); }
@@ -42,7 +44,9 @@ class CountingSink final : public RecordSink {
   void on(const TimeWaitRecord& r) override { pass(r, events_.time_wait, counted_.time_wait); }
   void on(const BlockedRecord& r) override { pass(r, events_.blocked, counted_.blocked); }
   void on(const PortRound& r) override { pass(r, true, true); }
-  void owner_found(std::uint64_t cookie, const Process& owner) override { next_.owner_found(cookie, owner); }
+  void owner_found(std::uint64_t cookie, const Process& owner) override {
+    next_.owner_found(cookie, owner);
+  }
   void tick(std::uint64_t boot_ns) override { next_.tick(boot_ns); }
   [[nodiscard]] std::uint64_t next_tick() const override { return next_.next_tick(); }
 

@@ -15,20 +15,24 @@ namespace tcptrail {
 
 class SnapshotPacer {
  public:
-  explicit SnapshotPacer(std::uint64_t period_ns, std::uint64_t longest_ns = UINT64_MAX, std::uint64_t burst_ns = 0)
+  explicit SnapshotPacer(std::uint64_t period_ns, std::uint64_t longest_ns = UINT64_MAX,
+                         std::uint64_t burst_ns = 0)
       : period_ns_(period_ns), longest_ns_(longest_ns), burst_ns_(burst_ns) {}
 
   [[nodiscard]] std::uint64_t next_ns() const { return next_ns_; }
 
-  // A look that began at `began_ns` has taken `cpu_ns`. One alone may have been dear because a hypervisor took the CPU
-  // away in the middle of it: no look counts for more than twice the cheapest of the last four.
+  // A look that began at `began_ns` has taken `cpu_ns`. One alone may have been dear because a
+  // hypervisor took the CPU away in the middle of it: no look counts for more than twice the
+  // cheapest of the last four.
   void taken(std::uint64_t began_ns, std::uint64_t cpu_ns) {
     costs_ns_[looks_++ % costs_ns_.size()] = cpu_ns;
-    const auto known = costs_ns_.begin() + static_cast<std::ptrdiff_t>(std::min(looks_, costs_ns_.size()));
+    const auto known =
+        costs_ns_.begin() + static_cast<std::ptrdiff_t>(std::min(looks_, costs_ns_.size()));
     const std::uint64_t cost_ns = std::min(cpu_ns, 2 * *std::min_element(costs_ns_.begin(), known));
     rested_ns_ = std::max(rested_ns_, began_ns) + cost_ns * kRestPerLook;
     const std::uint64_t rest_ns = rested_ns_ - began_ns;
-    interval_ns_ = std::min(std::max(period_ns_, rest_ns - std::min(rest_ns, burst_ns_)), longest_ns_);
+    interval_ns_ =
+        std::min(std::max(period_ns_, rest_ns - std::min(rest_ns, burst_ns_)), longest_ns_);
     next_ns_ = began_ns + interval_ns_;
     rested_ns_ = std::min(rested_ns_, next_ns_ + burst_ns_);
   }

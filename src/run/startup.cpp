@@ -6,7 +6,8 @@
 
 namespace tcptrail {
 
-StartupRecord startup_record(const Options& options, const Features& features, std::uint64_t boot_ns) {
+StartupRecord startup_record(const Options& options, const Features& features,
+                             std::uint64_t boot_ns) {
   StartupRecord startup;
   startup.boot_ns = boot_ns;
   startup.version = TCPTRAIL_VERSION;
@@ -15,7 +16,8 @@ StartupRecord startup_record(const Options& options, const Features& features, s
   startup.boot_id = boot_id();
   startup.kernel = kernel_release();
   for (std::size_t i = 0; i < kFeatureCount; ++i)
-    startup.features.emplace_back(name_of(static_cast<Feature>(i)), features.on(static_cast<Feature>(i)));
+    startup.features.emplace_back(name_of(static_cast<Feature>(i)),
+                                  features.on(static_cast<Feature>(i)));
   startup.filters = options.given_filters;
   return startup;
 }

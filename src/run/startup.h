@@ -9,6 +9,7 @@
 
 namespace tcptrail {
 
-StartupRecord startup_record(const Options& options, const Features& features, std::uint64_t boot_ns);
+StartupRecord startup_record(const Options& options, const Features& features,
+                             std::uint64_t boot_ns);
 
 }  // namespace tcptrail

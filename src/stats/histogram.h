@@ -31,7 +31,8 @@ inline constexpr std::uint32_t kBuckets = kPages * kSteps;
 constexpr std::uint32_t bucket_of(std::uint64_t value) {
   if (value > kLargest) value = kLargest;
   if (value < kSteps) return static_cast<std::uint32_t>(value);
-  const auto power = static_cast<std::uint32_t>(std::bit_width(value)) - 1 - kStepBits;  // of the bucket's width
+  const auto power =
+      static_cast<std::uint32_t>(std::bit_width(value)) - 1 - kStepBits;  // of the bucket's width
   return power * kSteps + static_cast<std::uint32_t>(value >> power);
 }
 
@@ -77,7 +78,8 @@ std::optional<std::uint64_t> quantile(const Totals& totals, double fraction, Cou
       seen += counts[step];
       if (seen < wanted) continue;
       const std::uint32_t bucket = page * kSteps + step;
-      return std::clamp(bucket_low(bucket) + (bucket_width(bucket) - 1) / 2, totals.least, totals.greatest);
+      return std::clamp(bucket_low(bucket) + (bucket_width(bucket) - 1) / 2, totals.least,
+                        totals.greatest);
     }
   }
   return totals.greatest;
@@ -95,7 +97,9 @@ class DenseHistogram {
   [[nodiscard]] std::uint64_t count() const { return totals_.count; }
   [[nodiscard]] std::uint64_t greatest() const { return totals_.greatest; }
   [[nodiscard]] std::optional<std::uint64_t> quantile(double fraction) const {
-    return histogram::quantile(totals_, fraction, [this](std::uint32_t page) { return &counts_[page * histogram::kSteps]; });
+    return histogram::quantile(
+        totals_, fraction,
+        [this](std::uint32_t page) { return &counts_[page * histogram::kSteps]; });
   }
   // How many values lie in [low, high); exact where the two are limits of buckets, else by share.
   [[nodiscard]] double between(std::uint64_t low, std::uint64_t high) const {
@@ -107,7 +111,9 @@ class DenseHistogram {
       const std::uint64_t width = histogram::bucket_width(bucket);
       const std::uint64_t from = std::max(first, low);
       const std::uint64_t to = std::min(first + width, high);
-      if (to > from) n += static_cast<double>(counts_[bucket]) * static_cast<double>(to - from) / static_cast<double>(width);
+      if (to > from)
+        n += static_cast<double>(counts_[bucket]) * static_cast<double>(to - from) /
+             static_cast<double>(width);
     }
     return n;
   }
@@ -161,10 +167,13 @@ class PagedHistogram {
   }
   [[nodiscard]] std::uint64_t count() const { return totals_.count; }
   [[nodiscard]] std::uint64_t greatest() const { return totals_.greatest; }
-  [[nodiscard]] std::optional<std::uint64_t> quantile(const HistogramPages& pages, double fraction) const {
-    return histogram::quantile(totals_, fraction, [&](std::uint32_t page) -> const std::uint32_t* {
-      return pages_[page] == HistogramPages::kNone ? nullptr : pages[pages_[page]].data();
-    });
+  [[nodiscard]] std::optional<std::uint64_t> quantile(const HistogramPages& pages,
+                                                      double fraction) const {
+    return histogram::quantile(
+        totals_, fraction,
+        [&](std::uint32_t page) -> const std::uint32_t* {
+          return pages_[page] == HistogramPages::kNone ? nullptr : pages[pages_[page]].data();
+        });
   }
 
  private:

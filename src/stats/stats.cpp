@@ -17,8 +17,9 @@ std::uint64_t hash_of(const Comm& comm, std::uint16_t port, Role role) {
   std::uint64_t b = 0;
   std::memcpy(&a, comm.bytes.data(), 8);
   std::memcpy(&b, comm.bytes.data() + 8, 8);
-  std::uint64_t h = a * 0x9E3779B97F4A7C15ULL ^ std::rotl(b * 0xC2B2AE3D27D4EB4FULL, 23) ^
-                    (std::uint64_t{port} << 8 | static_cast<std::uint64_t>(role)) * 0xD6E8FEB86659FD93ULL;
+  std::uint64_t h =
+      a * 0x9E3779B97F4A7C15ULL ^ std::rotl(b * 0xC2B2AE3D27D4EB4FULL, 23) ^
+      (std::uint64_t{port} << 8 | static_cast<std::uint64_t>(role)) * 0xD6E8FEB86659FD93ULL;
   h ^= h >> 32;
   h *= 0x9E3779B97F4A7C15ULL;
   return h ^ h >> 29;
@@ -26,14 +27,17 @@ std::uint64_t hash_of(const Comm& comm, std::uint16_t port, Role role) {
 
 Comm name_of(const Process& process) {
   Comm comm;
-  if (process.pid != 0) std::memcpy(comm.bytes.data(), process.comm.bytes.data(), process.comm.view().size());
+  if (process.pid != 0)
+    std::memcpy(comm.bytes.data(), process.comm.bytes.data(), process.comm.view().size());
   return comm;
 }
 
 }  // namespace
 
 Stats::Stats(const StatsOptions& options, std::function<void(const StatsInterval&)> flush)
-    : options_(options), flush_(std::move(flush)), current_(std::make_unique<StatsInterval>(options.max_groups)),
+    : options_(options),
+      flush_(std::move(flush)),
+      current_(std::make_unique<StatsInterval>(options.max_groups)),
       service_slots_(std::bit_ceil(kMaxServices * 2)) {
   if (options_.interval_ns != 0) next_ = std::make_unique<StatsInterval>(options.max_groups);
 }
@@ -73,7 +77,8 @@ void Stats::advance(std::uint64_t boot_ns) {
     close(false, current_->end_ns);
     if (!current_->empty()) continue;
     // Nothing was counted since: the intervals up to now are passed over at once.
-    const std::uint64_t start = (reached_ns_ - kGraceNs) / options_.interval_ns * options_.interval_ns;
+    const std::uint64_t start =
+        (reached_ns_ - kGraceNs) / options_.interval_ns * options_.interval_ns;
     if (start <= current_->start_ns) continue;
     current_->start_ns = current_->seen_from_ns = start;
     current_->end_ns = start + options_.interval_ns;
@@ -99,10 +104,13 @@ void Stats::on(const ConnectionRecord& r) {
 // A leave says which end it was only by its ports: a service that is known decides.
 void Stats::on(const TimeWaitRecord& r) {
   period_of(r.boot_ns).add(r);
-  if (r.event != TimeWaitEvent::kLeave || r.phase != TimeWaitPhase::kTimeWait || r.reason == LeaveReason::kExpired || !r.held_ns) return;
+  if (r.event != TimeWaitEvent::kLeave || r.phase != TimeWaitPhase::kTimeWait ||
+      r.reason == LeaveReason::kExpired || !r.held_ns)
+    return;
   Service* service = known_service(r.owner, r.tuple.lport, Role::kPassive);
   if (service == nullptr) service = known_service(r.owner, r.tuple.rport, Role::kActive);
-  if (service != nullptr) service->time_wait.leave_early(second(r.boot_ns), *r.held_ns / kSecond, kTimeWaitSeconds);
+  if (service != nullptr)
+    service->time_wait.leave_early(second(r.boot_ns), *r.held_ns / kSecond, kTimeWaitSeconds);
 }
 
 void Stats::on(const BlockedRecord& r) { period_of(r.boot_ns).add(r); }
@@ -126,9 +134,11 @@ void Stats::finish(std::uint64_t boot_ns) {
 Service* Stats::known_service(const Process& owner, std::uint16_t port, Role role) {
   const Comm comm = name_of(owner);
   const std::size_t mask = service_slots_.size() - 1;
-  for (std::size_t slot = hash_of(comm, port, role) & mask; service_slots_[slot] != 0; slot = (slot + 1) & mask) {
+  for (std::size_t slot = hash_of(comm, port, role) & mask; service_slots_[slot] != 0;
+       slot = (slot + 1) & mask) {
     Service& known = services_[service_slots_[slot] - 1];
-    if (!known.rest && known.port == port && known.role == role && known.comm == comm) return &known;
+    if (!known.rest && known.port == port && known.role == role && known.comm == comm)
+      return &known;
   }
   return nullptr;
 }
@@ -136,7 +146,8 @@ Service* Stats::known_service(const Process& owner, std::uint16_t port, Role rol
 Service& Stats::service_of(const Process& owner, std::uint16_t port, Role role) {
   if (Service* known = known_service(owner, port, role)) return *known;
   if (services_.size() >= kMaxServices) {
-    if (!services_.back().rest) services_.push_back({{}, 0, Role::kUnknown, true, TimeWaitSeries{}});
+    if (!services_.back().rest)
+      services_.push_back({{}, 0, Role::kUnknown, true, TimeWaitSeries{}});
     return services_.back();
   }
   services_.push_back({name_of(owner), port, role, false, TimeWaitSeries{}});
@@ -154,7 +165,8 @@ std::vector<const Service*> Stats::services(std::uint64_t boot_ns) {
     sorted.push_back(&service);
   }
   std::stable_sort(sorted.begin(), sorted.end(), [](const Service* a, const Service* b) {
-    if (a->time_wait.peak() != b->time_wait.peak()) return a->time_wait.peak() > b->time_wait.peak();
+    if (a->time_wait.peak() != b->time_wait.peak())
+      return a->time_wait.peak() > b->time_wait.peak();
     return a->time_wait.entered() > b->time_wait.entered();
   });
   return sorted;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The records of a run, summed by intervals of the stream's own time (multiples of
-// the interval in CLOCK_BOOTTIME, so the first and the last one are parts) or over the whole run, and the TIME_WAITs that each
-// service holds over time. No clock of its own: records and tick() say how late it is.
-// Pure; called by the stats sinks.
+// the interval in CLOCK_BOOTTIME, so the first and the last one are parts) or over the whole run,
+// and the TIME_WAITs that each service holds over time. No clock of its own: records and tick() say
+// how late it is. Pure; called by the stats sinks.
 //
 // A record can come somewhat later than one that happened after it: an interval is
 // finished a tenth of a second after its end, and what comes later still (the end of
@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "stats/stats_interval.h"
-#include "tcp/record.h"
 #include "stats/time_wait_series.h"
+#include "tcp/record.h"
 
 namespace tcptrail {
 
@@ -41,7 +41,8 @@ class Stats {
   static constexpr std::uint64_t kGraceNs = 100'000'000;
   static constexpr std::size_t kMaxServices = 1000;
 
-  // `flush` gets each interval in which something was counted; without an interval the one period of the run.
+  // `flush` gets each interval in which something was counted; without an interval the one period
+  // of the run.
   Stats(const StatsOptions& options, std::function<void(const StatsInterval&)> flush);
 
   void on(const StartupRecord& record);
@@ -65,12 +66,15 @@ class Stats {
   void close(bool partial, std::uint64_t end_ns);
   Service& service_of(const Process& owner, std::uint16_t port, Role role);
   Service* known_service(const Process& owner, std::uint16_t port, Role role);
-  [[nodiscard]] std::uint64_t second(std::uint64_t boot_ns) const { return boot_ns > start_ns_ ? (boot_ns - start_ns_) / 1'000'000'000 : 0; }
+  [[nodiscard]] std::uint64_t second(std::uint64_t boot_ns) const {
+    return boot_ns > start_ns_ ? (boot_ns - start_ns_) / 1'000'000'000 : 0;
+  }
 
   StatsOptions options_;
   std::function<void(const StatsInterval&)> flush_;
   std::unique_ptr<StatsInterval> current_;
-  std::unique_ptr<StatsInterval> next_;  // what is later than the open interval, while that waits for its last records
+  std::unique_ptr<StatsInterval>
+      next_;  // what is later than the open interval, while that waits for its last records
   std::uint64_t start_ns_ = 0;
   std::uint64_t reached_ns_ = 0;
   bool begun_ = false;

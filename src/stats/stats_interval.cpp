@@ -13,7 +13,8 @@ namespace {
 // Each combination of role, closer and how may have a rest.
 constexpr std::size_t kRests = 3 * 5 * 10 + 3;
 
-static_assert(sizeof(GroupKey) == 26 && std::has_unique_object_representations_v<GroupKey>, "hashed and compared as bytes");
+static_assert(sizeof(GroupKey) == 26 && std::has_unique_object_representations_v<GroupKey>,
+              "hashed and compared as bytes");
 
 std::uint64_t hash_of(const GroupKey& key) {
   std::uint64_t a = 0;
@@ -23,7 +24,8 @@ std::uint64_t hash_of(const GroupKey& key) {
   std::memcpy(&b, reinterpret_cast<const char*>(&key) + 8, 8);
   std::memcpy(&c, reinterpret_cast<const char*>(&key) + 16, 8);
   const std::uint64_t d = key.rest ? 1 : 0;
-  std::uint64_t h = a * 0x9E3779B97F4A7C15ULL ^ std::rotl(b * 0xC2B2AE3D27D4EB4FULL, 23) ^ (c + d) * 0xD6E8FEB86659FD93ULL;
+  std::uint64_t h = a * 0x9E3779B97F4A7C15ULL ^ std::rotl(b * 0xC2B2AE3D27D4EB4FULL, 23) ^
+                    (c + d) * 0xD6E8FEB86659FD93ULL;
   h ^= h >> 32;
   h *= 0x9E3779B97F4A7C15ULL;
   return h ^ h >> 29;
@@ -40,7 +42,8 @@ Comm clean(const Process& process) {
 
 }  // namespace
 
-StatsInterval::StatsInterval(std::size_t max_groups) : max_groups_(max_groups), slots_(std::bit_ceil((max_groups + kRests) * 2)) {}
+StatsInterval::StatsInterval(std::size_t max_groups)
+    : max_groups_(max_groups), slots_(std::bit_ceil((max_groups + kRests) * 2)) {}
 
 Group* StatsInterval::find(const GroupKey& key, std::size_t& slot) {
   const std::size_t mask = slots_.size() - 1;
@@ -79,9 +82,10 @@ void StatsInterval::add(const ConnectionRecord& r) {
   }
   for (std::size_t i = 1; i < r.path.size(); ++i) ++edges_[index(r.path[i - 1])][index(r.path[i])];
   using enum TcpState;
-  constexpr unsigned kBeforeOpen = 1U << static_cast<unsigned>(kSynSent) | 1U << static_cast<unsigned>(kSynRecv) |
-                                   1U << static_cast<unsigned>(kClose) | 1U << static_cast<unsigned>(kListen) |
-                                   1U << static_cast<unsigned>(kNewSynRecv);
+  constexpr unsigned kBeforeOpen =
+      1U << static_cast<unsigned>(kSynSent) | 1U << static_cast<unsigned>(kSynRecv) |
+      1U << static_cast<unsigned>(kClose) | 1U << static_cast<unsigned>(kListen) |
+      1U << static_cast<unsigned>(kNewSynRecv);
   const bool failed = (seen & ~kBeforeOpen) == 0 && seen != 0;
 
   Group& g = group({.comm = clean(r.owner),
@@ -110,7 +114,8 @@ void StatsInterval::add(const ConnectionRecord& r) {
     g.connect.add(pages_, *r.connect_ns);
     connect_.add(*r.connect_ns);
   }
-  if (r.counters) talkers_.add(r.tuple.raddr, r.tuple.family, r.counters->tx_bytes, r.counters->rx_bytes);
+  if (r.counters)
+    talkers_.add(r.tuple.raddr, r.tuple.family, r.counters->tx_bytes, r.counters->rx_bytes);
 }
 
 void StatsInterval::add(const BlockedRecord& r) {
@@ -126,7 +131,9 @@ void StatsInterval::add(const BlockedRecord& r) {
 
 void StatsInterval::add(const TimeWaitRecord& r) {
   const auto reason = static_cast<std::size_t>(r.reason);
-  if (r.event == TimeWaitEvent::kLeave && r.phase == TimeWaitPhase::kTimeWait && reason < leaves_.size()) ++leaves_[reason];
+  if (r.event == TimeWaitEvent::kLeave && r.phase == TimeWaitPhase::kTimeWait &&
+      reason < leaves_.size())
+    ++leaves_[reason];
 }
 
 void StatsInterval::clear() {

@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "stats/histogram.h"
-#include "tcp/record.h"
 #include "stats/talkers.h"
+#include "tcp/record.h"
 
 namespace tcptrail {
 
@@ -25,13 +25,14 @@ inline constexpr std::size_t kMaxGroups = 10'000;
 inline constexpr std::size_t kStateCount = 16;
 
 struct GroupKey {
-  Comm comm;  // "" = not known, or the rest
+  Comm comm;                       // "" = not known, or the rest
   std::uint16_t service_port = 0;  // 0 = not known, or the rest
   std::uint16_t error = 0;         // errno
   Role role = Role::kUnknown;
   Closer closer = Closer::kUnknown;
   How how = How::kUnknown;
-  // Calls that the kernel refused for want of a port made no connection: closer and how mean nothing.
+  // Calls that the kernel refused for want of a port made no connection: closer and how mean
+  // nothing.
   bool refused_call = false;
   bool rest = false;  // the sum of the groups beyond the limit
   std::array<std::uint8_t, 1> padding{};
@@ -41,11 +42,11 @@ struct GroupKey {
 struct Group {
   GroupKey key;
   std::uint64_t connections = 0;
-  std::uint64_t failed = 0;      // never established
+  std::uint64_t failed = 0;  // never established
   std::uint64_t incomplete = 0;
-  std::uint64_t blocked = 0;     // refused calls
-  std::uint64_t time_wait = 0;   // that left a TIME_WAIT here
-  std::uint64_t fin_wait2 = 0;   // that left a FIN_WAIT2 minisocket here
+  std::uint64_t blocked = 0;    // refused calls
+  std::uint64_t time_wait = 0;  // that left a TIME_WAIT here
+  std::uint64_t fin_wait2 = 0;  // that left a FIN_WAIT2 minisocket here
   std::uint64_t tx_bytes = 0;
   std::uint64_t rx_bytes = 0;
   std::uint64_t retransmits = 0;
@@ -69,7 +70,7 @@ class StatsInterval {
   // Set by Stats.
   std::uint64_t start_ns = 0;
   std::uint64_t end_ns = 0;
-  bool partial = false;  // the run began or ended within it
+  bool partial = false;            // the run began or ended within it
   std::uint64_t seen_from_ns = 0;  // start_ns, or when the run began
 
   // Those with most connections first.
@@ -78,7 +79,9 @@ class StatsInterval {
   [[nodiscard]] const DenseHistogram& state(TcpState state) const { return states_[index(state)]; }
   [[nodiscard]] const DenseHistogram& duration() const { return duration_; }
   [[nodiscard]] const DenseHistogram& connect() const { return connect_; }
-  [[nodiscard]] std::uint64_t edge(TcpState from, TcpState to) const { return edges_[index(from)][index(to)]; }
+  [[nodiscard]] std::uint64_t edge(TcpState from, TcpState to) const {
+    return edges_[index(from)][index(to)];
+  }
   [[nodiscard]] const Talkers& talkers() const { return talkers_; }
   [[nodiscard]] const LeaveCounts& leaves() const { return leaves_; }
   [[nodiscard]] const Group& total() const { return total_; }  // but for the key and the histograms

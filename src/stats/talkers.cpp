@@ -12,7 +12,8 @@ std::uint64_t hash_of(const Address& address, Family family) {
   std::uint64_t high = 0;
   std::memcpy(&low, address.bytes.data(), 8);
   std::memcpy(&high, address.bytes.data() + 8, 8);
-  std::uint64_t h = low * 0x9E3779B97F4A7C15ULL ^ (high + static_cast<std::uint64_t>(family)) * 0xC2B2AE3D27D4EB4FULL;
+  std::uint64_t h = low * 0x9E3779B97F4A7C15ULL ^
+                    (high + static_cast<std::uint64_t>(family)) * 0xC2B2AE3D27D4EB4FULL;
   h ^= h >> 29;
   h *= 0x9E3779B97F4A7C15ULL;
   return h ^ h >> 32;
@@ -37,8 +38,10 @@ std::uint32_t& Talkers::slot_of(const Address& address, Family family) {
   }
 }
 
-void Talkers::add(const Address& address, Family family, std::uint64_t tx_bytes, std::uint64_t rx_bytes) {
-  if ((talkers_.size() + 1) * 2 > slots_.size()) rebuild(std::max<std::size_t>(64, slots_.size() * 2));
+void Talkers::add(const Address& address, Family family, std::uint64_t tx_bytes,
+                  std::uint64_t rx_bytes) {
+  if ((talkers_.size() + 1) * 2 > slots_.size())
+    rebuild(std::max<std::size_t>(64, slots_.size() * 2));
   std::uint32_t* slot = &slot_of(address, family);
   if (*slot == 0) {
     if (talkers_.size() >= most_) {
@@ -63,7 +66,8 @@ void Talkers::clear() {
 std::vector<Talker> Talkers::top(std::size_t n) const {
   std::vector<Talker> best = talkers_;
   n = std::min(n, best.size());
-  std::partial_sort(best.begin(), best.begin() + static_cast<std::ptrdiff_t>(n), best.end(), heavier);
+  std::partial_sort(best.begin(), best.begin() + static_cast<std::ptrdiff_t>(n), best.end(),
+                    heavier);
   best.resize(n);
   return best;
 }
@@ -78,7 +82,8 @@ void Talkers::give_up_half() {
 
 void Talkers::rebuild(std::size_t slots) {
   slots_.assign(slots, 0);
-  for (std::size_t i = 0; i < talkers_.size(); ++i) slot_of(talkers_[i].address, talkers_[i].family) = static_cast<std::uint32_t>(i + 1);
+  for (std::size_t i = 0; i < talkers_.size(); ++i)
+    slot_of(talkers_[i].address, talkers_[i].family) = static_cast<std::uint32_t>(i + 1);
 }
 
 }  // namespace tcptrail

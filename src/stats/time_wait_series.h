@@ -32,7 +32,8 @@ class TimeWaitSeries {
   void leave_early(std::uint64_t now, std::uint64_t held, std::uint64_t lasts) {
     advance(now);
     if (held >= lasts) return;  // it was due
-    std::uint32_t& end = ends_[(second_ + std::clamp<std::uint64_t>(lasts - held, 1, kRing - 1)) % kRing];
+    std::uint32_t& end =
+        ends_[(second_ + std::clamp<std::uint64_t>(lasts - held, 1, kRing - 1)) % kRing];
     if (end == 0 || held_ == 0) return;
     --end;
     --held_;
@@ -55,7 +56,8 @@ class TimeWaitSeries {
   [[nodiscard]] std::uint64_t entered() const { return entered_; }
   [[nodiscard]] std::uint32_t held() const { return held_; }
   [[nodiscard]] std::uint32_t peak() const { return peak_; }
-  // The highest number held in each column of `column_seconds()`, the first at the beginning of the run.
+  // The highest number held in each column of `column_seconds()`, the first at the beginning of the
+  // run.
   [[nodiscard]] const std::array<std::uint32_t, kColumns>& columns() const { return columns_; }
   [[nodiscard]] std::uint64_t column_seconds() const { return width_; }
 
@@ -64,7 +66,8 @@ class TimeWaitSeries {
 
   void widen(std::uint64_t now) {
     while (now / width_ >= kColumns) {
-      for (std::size_t i = 0; i < kColumns / 2; ++i) columns_[i] = std::max(columns_[2 * i], columns_[2 * i + 1]);
+      for (std::size_t i = 0; i < kColumns / 2; ++i)
+        columns_[i] = std::max(columns_[2 * i], columns_[2 * i + 1]);
       std::fill(columns_.begin() + kColumns / 2, columns_.end(), 0U);
       width_ *= 2;
     }

@@ -75,7 +75,8 @@ Run longest_zero_run(const std::array<unsigned, 8>& groups) {
 
 char* put_ipv6(char* out, const std::uint8_t* bytes) {
   std::array<unsigned, 8> groups{};
-  for (std::size_t i = 0; i < 8; ++i) groups[i] = static_cast<unsigned>(bytes[2 * i] << 8 | bytes[2 * i + 1]);
+  for (std::size_t i = 0; i < 8; ++i)
+    groups[i] = static_cast<unsigned>(bytes[2 * i] << 8 | bytes[2 * i + 1]);
   const Run run = longest_zero_run(groups);
   const bool dotted = run.first == 0 && (run.size == 6 || (run.size == 5 && groups[5] == 0xffff));
   for (unsigned i = 0; i < 8; ++i) {
@@ -93,14 +94,16 @@ char* put_ipv6(char* out, const std::uint8_t* bytes) {
 }
 
 bool is_mapped(const Address& address) {
-  static constexpr std::array<std::uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  static constexpr std::array<std::uint8_t, 12> kMapped = {0, 0, 0, 0, 0,    0,
+                                                           0, 0, 0, 0, 0xff, 0xff};
   return std::memcmp(address.bytes.data(), kMapped.data(), kMapped.size()) == 0;
 }
 
 }  // namespace
 
 char* format_address(char* out, const Address& address, Family family) {
-  return family == Family::kIpv4 ? put_ipv4(out, address.bytes.data()) : put_ipv6(out, address.bytes.data());
+  return family == Family::kIpv4 ? put_ipv4(out, address.bytes.data())
+                                 : put_ipv6(out, address.bytes.data());
 }
 
 std::string address_text(const Address& address, Family family) {
@@ -130,10 +133,13 @@ std::size_t TupleHash::operator()(const Tuple& tuple) const {
   std::uint64_t words[5];
   std::memcpy(words, tuple.laddr.bytes.data(), 16);
   std::memcpy(words + 2, tuple.raddr.bytes.data(), 16);
-  words[4] = static_cast<std::uint64_t>(tuple.lport) << 32 | static_cast<std::uint64_t>(tuple.rport) << 8 | static_cast<std::uint64_t>(tuple.family);
+  words[4] = static_cast<std::uint64_t>(tuple.lport) << 32 |
+             static_cast<std::uint64_t>(tuple.rport) << 8 |
+             static_cast<std::uint64_t>(tuple.family);
   // A sum of products with odd numbers (digits of pi), which do not wait for each other.
-  const std::uint64_t h = words[0] * 0x243F6A8885A308D3ULL + words[1] * 0x13198A2E03707345ULL + words[2] * 0xA4093822299F31D1ULL +
-                          words[3] * 0x082EFA98EC4E6C89ULL + words[4] * 0x452821E638D01377ULL;
+  const std::uint64_t h = words[0] * 0x243F6A8885A308D3ULL + words[1] * 0x13198A2E03707345ULL +
+                          words[2] * 0xA4093822299F31D1ULL + words[3] * 0x082EFA98EC4E6C89ULL +
+                          words[4] * 0x452821E638D01377ULL;
   return static_cast<std::size_t>(h ^ h >> 32);
 }
 
@@ -155,8 +161,10 @@ std::optional<Prefix> parse_prefix(std::string_view text) {
   if (slash != std::string_view::npos) {
     const std::string_view digits = text.substr(slash + 1);
     unsigned length = 0;
-    const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
-    if (failed != std::errc{} || end != digits.data() + digits.size() || length > prefix.length) return std::nullopt;
+    const auto [end, failed] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), length);
+    if (failed != std::errc{} || end != digits.data() + digits.size() || length > prefix.length)
+      return std::nullopt;
     prefix.length = length;
   }
   // The packets of a mapped connection are IPv4 and are printed so.

@@ -36,7 +36,8 @@ union Event {
 // In the ring and in a recording; 0 for an unknown kind.
 std::size_t size_of_kind(std::uint8_t kind);
 
-// False when the length does not fit the kind, or the kind is unknown: the caller counts it as malformed.
+// False when the length does not fit the kind, or the kind is unknown: the caller counts it as
+// malformed.
 bool decode(std::span<const std::byte> bytes, Event& event);
 
 Tuple tuple_of(const tcptrail_record& record);

@@ -25,8 +25,9 @@ bool has(const std::vector<T>& list, const T& value) {
 bool is_any(const Address& address) { return address == Address{}; }
 
 bool in_any(const std::vector<Prefix>& prefixes, const Address& address, Family family) {
-  return std::any_of(prefixes.begin(), prefixes.end(),
-                     [&](const Prefix& prefix) { return prefix.contains(address, family); });
+  return std::any_of(
+      prefixes.begin(), prefixes.end(),
+      [&](const Prefix& prefix) { return prefix.contains(address, family); });
 }
 
 bool comm_matches(const std::string& glob, const Comm& comm) {
@@ -46,12 +47,14 @@ Match match_addresses(const Filters& filters, const FilterInput& facts) {
   if (!filters.laddrs.empty()) {
     // A listener on the wildcard has the address 0.0.0.0 or :: and matches as such.
     const bool unknown = is_any(tuple.laddr) && !facts.listener;
-    result = both(result, unknown ? Match::kUndecided : verdict(in_any(filters.laddrs, tuple.laddr, tuple.family)));
+    result = both(result, unknown ? Match::kUndecided
+                                  : verdict(in_any(filters.laddrs, tuple.laddr, tuple.family)));
   }
   if (!filters.raddrs.empty()) {
     if (facts.listener) return Match::kNo;
-    result = both(result, is_any(tuple.raddr) ? Match::kUndecided
-                                              : verdict(in_any(filters.raddrs, tuple.raddr, tuple.family)));
+    result = both(result, is_any(tuple.raddr)
+                              ? Match::kUndecided
+                              : verdict(in_any(filters.raddrs, tuple.raddr, tuple.family)));
   }
   return result;
 }
@@ -68,34 +71,33 @@ Match match_owner(const Filters& filters, const FilterInput& facts) {
 Match match_origin(const Filters& filters, const FilterInput& facts) {
   Match result = Match::kYes;
   if (!filters.netns.empty()) {
-    result = both(result, facts.netns == 0 ? Match::kUndecided : verdict(has(filters.netns, facts.netns)));
+    result = both(result,
+                  facts.netns == 0 ? Match::kUndecided : verdict(has(filters.netns, facts.netns)));
   }
   if (!filters.cgroup_ids.empty()) {
-    result = both(result,
-                  facts.cgroup_id == 0 ? Match::kUndecided : verdict(has(filters.cgroup_ids, facts.cgroup_id)));
+    result = both(result, facts.cgroup_id == 0 ? Match::kUndecided
+                                               : verdict(has(filters.cgroup_ids, facts.cgroup_id)));
   }
-  if (filters.uid) {
+  if (filters.uid)
     result = both(result, facts.uid ? verdict(*facts.uid == *filters.uid) : Match::kUndecided);
-  }
-  if (filters.in_tree) {
+  if (filters.in_tree)
     result = both(result, facts.in_tree ? verdict(*facts.in_tree) : Match::kUndecided);
-  }
   return result;
 }
 
 }  // namespace
 
 bool PortSet::contains(std::uint16_t port) const {
-  const auto after = std::upper_bound(ranges.begin(), ranges.end(), port,
-                                      [](std::uint16_t value, const PortRange& range) { return value < range.first; });
+  const auto after = std::upper_bound(
+      ranges.begin(), ranges.end(), port,
+      [](std::uint16_t value, const PortRange& range) { return value < range.first; });
   return after != ranges.begin() && port <= std::prev(after)->last;
 }
 
 Match match(const Filters& filters, const FilterInput& facts) {
   if (filters.family != FamilyFilter::kBoth &&
-      (filters.family == FamilyFilter::kIpv4) != (facts.tuple.family == Family::kIpv4)) {
+      (filters.family == FamilyFilter::kIpv4) != (facts.tuple.family == Family::kIpv4))
     return Match::kNo;
-  }
   Match result = match_port(filters.lports, facts.tuple.lport, false);
   result = both(result, match_port(filters.rports, facts.tuple.rport, facts.listener));
   result = both(result, match_addresses(filters, facts));
@@ -118,7 +120,9 @@ bool match_final(const Filters& filters, const ConnectionRecord& record) {
 
   if (!filters.closed_by.empty() && !has(filters.closed_by, record.closer)) return false;
   if (!filters.how.empty() && !has(filters.how, record.how)) return false;
-  if (filters.min_duration_ns && (!record.duration_ns || *record.duration_ns < *filters.min_duration_ns)) return false;
+  if (filters.min_duration_ns &&
+      (!record.duration_ns || *record.duration_ns < *filters.min_duration_ns))
+    return false;
   return !filters.errors_only || ended_badly(record);
 }
 

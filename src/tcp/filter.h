@@ -46,9 +46,9 @@ struct Filters {
   PortSet lports;
   PortSet rports;
   FamilyFilter family = FamilyFilter::kBoth;
-  std::string comm_glob;  // fnmatch(3) on the bytes of comm
-  std::vector<Prefix> laddrs;  // any of
-  std::vector<Prefix> raddrs;  // any of
+  std::string comm_glob;                  // fnmatch(3) on the bytes of comm
+  std::vector<Prefix> laddrs;             // any of
+  std::vector<Prefix> raddrs;             // any of
   std::vector<std::uint32_t> netns;       // inode numbers, any of
   std::vector<std::uint64_t> cgroup_ids;  // any of
   std::optional<std::uint32_t> uid;
@@ -70,10 +70,10 @@ struct FilterInput {
   Process owner;            // pid 0 = unknown
   OwnerSource owner_source = OwnerSource::kUnknown;
   std::optional<std::uint32_t> uid;
-  std::uint64_t cgroup_id = 0;     // 0 = unknown
-  std::optional<bool> in_tree;     // nullopt = unknown
-  bool listener = false;           // has no remote end and never will
-  bool ended = false;              // nothing more will be learned: kUndecided becomes kNo
+  std::uint64_t cgroup_id = 0;  // 0 = unknown
+  std::optional<bool> in_tree;  // nullopt = unknown
+  bool listener = false;        // has no remote end and never will
+  bool ended = false;           // nothing more will be learned: kUndecided becomes kNo
 };
 
 // Whether the socket is one the user asked for. kNo and kYes are final. An owner

@@ -11,7 +11,8 @@
 
 namespace tcptrail {
 
-// Three digits or so: "40 us", "1.02 ms", "250 ms", "8.21 s", "5 min 12 s", "3 h 20 min", "2 d 4 h".
+// Three digits or so: "40 us", "1.02 ms", "250 ms", "8.21 s", "5 min 12 s", "3 h 20 min", "2 d 4
+// h".
 std::string span_text(std::uint64_t ns);
 // "120 B", "19.7 KiB", "3.2 GiB".
 std::string bytes_text(std::uint64_t bytes);

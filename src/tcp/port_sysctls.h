@@ -8,7 +8,7 @@
 namespace tcptrail {
 
 struct PortSysctls {
-  unsigned range_low = 32768;   // net.ipv4.ip_local_port_range, inclusive
+  unsigned range_low = 32768;  // net.ipv4.ip_local_port_range, inclusive
   unsigned range_high = 60999;
   std::bitset<65536> reserved;  // net.ipv4.ip_local_reserved_ports
   unsigned tcp_tw_reuse = 2;
@@ -19,7 +19,7 @@ struct PortSysctls {
   bool autobind_reuse = false;  // net.ipv4.ip_autobind_reuse
   bool bindv6only = false;      // net.ipv6.bindv6only
   unsigned unprivileged_port_start = 1024;
-  bool ipv6 = true;             // the namespace has IPv6 at all
+  bool ipv6 = true;  // the namespace has IPv6 at all
   friend bool operator==(const PortSysctls&, const PortSysctls&) = default;
 };
 

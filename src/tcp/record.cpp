@@ -14,8 +14,8 @@ constexpr std::array<std::string_view, 10> kHows = {
     "unknown", "fin",         "rst-sent", "rst-received", "refused",
     "timeout", "unreachable", "no-port",  "aborted",      "half-open",
 };
-constexpr std::array<std::string_view, 7> kOwnerSources = {"unknown", "close",    "accept",   "connect",
-                                                           "listen",  "snapshot", "inherited"};
+constexpr std::array<std::string_view, 7> kOwnerSources = {
+    "unknown", "close", "accept", "connect", "listen", "snapshot", "inherited"};
 constexpr std::array<std::string_view, 2> kBegan = {"observed", "before_trace"};
 constexpr std::array<std::string_view, 5> kSides = {"unknown", "none", "local", "remote", "both"};
 constexpr std::array<std::string_view, 3> kPhases = {"", "fin_wait2", "time_wait"};
@@ -58,7 +58,9 @@ std::string_view to_string(LeaveReason reason) { return word(kLeaveReasons, reas
 std::string_view to_string(BlockedOp op) { return word(kBlockedOps, op); }
 std::string_view to_string(Family family) { return word(kFamilies, family); }
 
-std::optional<Closer> closer_from_string(std::string_view text) { return value<Closer>(kClosers, text); }
+std::optional<Closer> closer_from_string(std::string_view text) {
+  return value<Closer>(kClosers, text);
+}
 std::optional<How> how_from_string(std::string_view text) { return value<How>(kHows, text); }
 
 }  // namespace tcptrail

@@ -41,7 +41,15 @@ enum class How : std::uint8_t {
   kAborted,
   kHalfOpen,
 };
-enum class OwnerSource : std::uint8_t { kUnknown, kClose, kAccept, kConnect, kListen, kSnapshot, kInherited };
+enum class OwnerSource : std::uint8_t {
+  kUnknown,
+  kClose,
+  kAccept,
+  kConnect,
+  kListen,
+  kSnapshot,
+  kInherited
+};
 enum class Began : std::uint8_t { kObserved, kBeforeTrace };
 enum class TimeWaitSide : std::uint8_t { kUnknown, kNone, kLocal, kRemote, kBoth };
 enum class TimeWaitPhase : std::uint8_t { kNone, kFinWait2, kTimeWait };
@@ -95,10 +103,11 @@ struct StateSpan {
 
 struct TimeWaitOutcome {
   TimeWaitSide side = TimeWaitSide::kUnknown;
-  std::optional<std::uint64_t> entered;       // boot ns, when this end entered it
+  std::optional<std::uint64_t> entered;  // boot ns, when this end entered it
   TimeWaitPhase phase = TimeWaitPhase::kNone;
   std::optional<std::uint64_t> expected_end;  // boot ns of the kernel's timer
-  // Of the minisocket that is left; nullopt = none, or not known. Printed with the time_wait record.
+  // Of the minisocket that is left; nullopt = none, or not known. Printed with the time_wait
+  // record.
   std::optional<bool> reuseaddr = std::nullopt;
   std::optional<bool> reuseport = std::nullopt;
 };
@@ -129,21 +138,21 @@ struct ConnectionRecord {
   std::uint64_t cgroup_id = 0;
   OwnerSource owner_source = OwnerSource::kUnknown;
   Began began = Began::kObserved;
-  std::uint64_t start = 0;                     // boot ns: first SYN, or first sight
-  std::optional<std::uint64_t> end;            // boot ns; nullopt when the CLOSE was never seen
+  std::uint64_t start = 0;           // boot ns: first SYN, or first sight
+  std::optional<std::uint64_t> end;  // boot ns; nullopt when the CLOSE was never seen
   std::optional<std::uint64_t> duration_ns;
-  std::optional<std::uint64_t> connect_ns;     // first SYN to ESTABLISHED, active side
-  std::span<const StateSpan> states;           // every state that was left, in order
-  std::span<const TcpState> path;              // ends with TIME_WAIT when this end entered it
+  std::optional<std::uint64_t> connect_ns;  // first SYN to ESTABLISHED, active side
+  std::span<const StateSpan> states;        // every state that was left, in order
+  std::span<const TcpState> path;           // ends with TIME_WAIT when this end entered it
   Closer closer = Closer::kUnknown;
   How how = How::kUnknown;
-  std::string_view evidence;                   // one short sentence
-  Process closer_process;                      // pid 0 = unknown
-  std::uint16_t error = 0;                     // errno, 0 = none
+  std::string_view evidence;  // one short sentence
+  Process closer_process;     // pid 0 = unknown
+  std::uint16_t error = 0;    // errno, 0 = none
   TimeWaitOutcome time_wait;
-  std::optional<Counters> counters;            // nullopt when the CLOSE was never seen
+  std::optional<Counters> counters;  // nullopt when the CLOSE was never seen
   bool complete = true;
-  std::uint64_t peer_cookie = 0;               // 0 = the other end is not on this host, or not seen
+  std::uint64_t peer_cookie = 0;  // 0 = the other end is not on this host, or not seen
   std::optional<std::uint16_t> service_port;
 };
 
@@ -160,7 +169,8 @@ struct TimeWaitRecord {
   std::optional<std::uint64_t> expires_in_ms;
   LeaveReason reason = LeaveReason::kUnknown;  // on leave
   std::optional<std::uint64_t> held_ns;        // on leave
-  std::uint64_t successor_cookie = 0;          // on leave by reuse: the socket that took the tuple over; not printed
+  std::uint64_t successor_cookie =
+      0;  // on leave by reuse: the socket that took the tuple over; not printed
 };
 
 // Blockers that a record names; how many there are stands beside them.
@@ -188,7 +198,7 @@ struct PortRecord {
   std::uint32_t netns = 0;
   Family family = Family::kIpv4;  // of laddr
   Address laddr;
-  std::uint16_t lport = 0;        // 0 = the kernel chooses
+  std::uint16_t lport = 0;  // 0 = the kernel chooses
   // Several ports that connect() chose, as one (text alone): lport to last_port, not all of them.
   std::uint16_t last_port = 0;
   unsigned ports = 1;
@@ -245,11 +255,13 @@ struct LeakRecord {
   std::uint64_t boot_ns = 0;
   std::uint32_t netns = 0;
   TcpState state{};
-  Process owner;               // pid 0 = unknown
+  Process owner;  // pid 0 = unknown
   std::optional<bool> alive;
   std::uint64_t count = 0;
-  std::optional<std::uint64_t> oldest_ns;  // how long the oldest has been in the state; nullopt = since before the trace
-  std::optional<double> growth_per_s;      // of count, over the last minute at most; nullopt = first look
+  std::optional<std::uint64_t>
+      oldest_ns;  // how long the oldest has been in the state; nullopt = since before the trace
+  std::optional<double>
+      growth_per_s;  // of count, over the last minute at most; nullopt = first look
   std::string remedy;
 };
 
@@ -268,14 +280,17 @@ struct Loss {
   std::uint64_t nested = 0;     // the program was interrupted on its CPU and skipped
   std::uint64_t table = 0;      // transitions of connections that a full table pushed out
   std::uint64_t malformed = 0;  // records that could not be decoded
-  // Beside the transitions, and not in total(): who accepted, RSTs, ends of TIME_WAIT, for want of room.
+  // Beside the transitions, and not in total(): who accepted, RSTs, ends of TIME_WAIT, for want of
+  // room.
   std::uint64_t other = 0;
   [[nodiscard]] std::uint64_t total() const { return ring + nested + table + malformed; }
   friend Loss operator-(const Loss& a, const Loss& b) {
-    return {a.ring - b.ring, a.nested - b.nested, a.table - b.table, a.malformed - b.malformed, a.other - b.other};
+    return {a.ring - b.ring, a.nested - b.nested, a.table - b.table, a.malformed - b.malformed,
+            a.other - b.other};
   }
   friend Loss operator+(const Loss& a, const Loss& b) {
-    return {a.ring + b.ring, a.nested + b.nested, a.table + b.table, a.malformed + b.malformed, a.other + b.other};
+    return {a.ring + b.ring, a.nested + b.nested, a.table + b.table, a.malformed + b.malformed,
+            a.other + b.other};
   }
   friend bool operator==(const Loss&, const Loss&) = default;
 };
@@ -321,7 +336,8 @@ class RecordSink {
   virtual void on(const LossRecord&) = 0;
   virtual void on(const SummaryRecord&) = 0;
   virtual void on(const PortRound&) {}  // `ports --watch` alone
-  // Who owns a connection became known, maybe only after a record of it: a FIN can come before accept().
+  // Who owns a connection became known, maybe only after a record of it: a FIN can come before
+  // accept().
   virtual void owner_found(std::uint64_t /*cookie*/, const Process&) {}
 
   // The stream has come this far (boot ns): what a sink does at certain times, whether a record

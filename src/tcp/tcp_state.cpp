@@ -10,8 +10,8 @@ namespace {
 
 // Indexed by the kernel's number. 0 is never used by the kernel.
 constexpr std::array<std::string_view, kMaxTcpState + 1> kNames = {
-    "",          "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",    "TIME_WAIT",
-    "CLOSE",     "CLOSE_WAIT",  "LAST_ACK", "LISTEN",   "CLOSING",   "NEW_SYN_RECV", "BOUND",
+    "",      "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",    "TIME_WAIT",
+    "CLOSE", "CLOSE_WAIT",  "LAST_ACK", "LISTEN",   "CLOSING",   "NEW_SYN_RECV", "BOUND",
 };
 
 constexpr std::uint16_t bit(TcpState state) {
@@ -26,7 +26,9 @@ constexpr std::uint16_t to(States... states) {
 constexpr std::array<std::uint16_t, kMaxTcpState + 1> legal_table() {
   using enum TcpState;
   std::array<std::uint16_t, kMaxTcpState + 1> table{};
-  const auto from = [&table](TcpState state) -> std::uint16_t& { return table[static_cast<std::size_t>(state)]; };
+  const auto from = [&table](TcpState state) -> std::uint16_t& {
+    return table[static_cast<std::size_t>(state)];
+  };
   from(kClose) = to(kListen, kSynSent, kClose);  // CLOSE->CLOSE: tcp_abort() of a listener
   from(kListen) = to(kClose, kSynRecv);          // SYN_RECV: the child, from inet_csk_clone_lock()
   from(kSynSent) = to(kEstablished, kSynRecv, kClose);
@@ -58,16 +60,16 @@ std::string state_name(TcpState state) {
 
 std::optional<TcpState> state_from_name(std::string_view name) {
   if (name.empty()) return std::nullopt;
-  for (std::size_t number = 0; number < kNames.size(); ++number) {
+  for (std::size_t number = 0; number < kNames.size(); ++number)
     if (kNames[number] == name) return static_cast<TcpState>(number);
-  }
   return std::nullopt;
 }
 
 bool is_legal_transition(TcpState old, TcpState next) {
   const auto from = static_cast<std::size_t>(old);
   const auto number = static_cast<std::size_t>(next);
-  return from < kLegal.size() && number < kLegal.size() && (static_cast<unsigned>(kLegal[from]) >> number & 1U) != 0;
+  return from < kLegal.size() && number < kLegal.size() &&
+         (static_cast<unsigned>(kLegal[from]) >> number & 1U) != 0;
 }
 
 }  // namespace tcptrail

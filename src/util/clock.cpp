@@ -37,7 +37,9 @@ std::int64_t boot_namespace_offset_ns() {
 
 std::uint64_t boot_now_ns() { return static_cast<std::uint64_t>(read_boot_clock()); }
 
-std::uint64_t process_cpu_ns() { return static_cast<std::uint64_t>(read_clock(CLOCK_PROCESS_CPUTIME_ID)); }
+std::uint64_t process_cpu_ns() {
+  return static_cast<std::uint64_t>(read_clock(CLOCK_PROCESS_CPUTIME_ID));
+}
 
 std::int64_t realtime_offset_ns() {
   std::int64_t narrowest = std::numeric_limits<std::int64_t>::max();

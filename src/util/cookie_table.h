@@ -21,7 +21,8 @@ class CookieTable {
 
   // Index of the entry, or kNone. An index stays valid until its entry is erased.
   [[nodiscard]] std::uint32_t find(std::uint64_t key) const {
-    return set_.find(key, [&](std::uint32_t index) { return entries_[index].key == key; });
+    return set_.find(
+        key, [&](std::uint32_t index) { return entries_[index].key == key; });
   }
 
   T& operator[](std::uint32_t index) { return entries_[index].value; }

@@ -22,7 +22,8 @@ constexpr std::uint64_t has_byte(std::uint64_t word, std::uint8_t byte) {
 // Printable ASCII other than backslash (and quote) needs no escape in any sink.
 constexpr bool plain_word(std::uint64_t word, bool json) {
   const std::uint64_t below_space = (word - every(0x20)) & ~word & every(0x80);
-  const std::uint64_t special = has_byte(word, '\\') | has_byte(word, 0x7f) | (json ? has_byte(word, '"') : 0);
+  const std::uint64_t special =
+      has_byte(word, '\\') | has_byte(word, 0x7f) | (json ? has_byte(word, '"') : 0);
   return ((word & every(0x80)) | below_space | special) == 0;
 }
 

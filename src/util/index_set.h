@@ -36,9 +36,11 @@ class IndexSet {
     return index != kNone || old_.empty() ? index : probe(old_, hash, same);
   }
 
-  // find(key) will follow soon: its cache misses then overlap other work. First the slot; when that has had time to
-  // come, the index that is probably found, or kNone.
-  void prefetch(std::uint64_t key) const { __builtin_prefetch(&slots_[hash_of(key) & slots_.mask()]); }
+  // find(key) will follow soon: its cache misses then overlap other work. First the slot; when that
+  // has had time to come, the index that is probably found, or kNone.
+  void prefetch(std::uint64_t key) const {
+    __builtin_prefetch(&slots_[hash_of(key) & slots_.mask()]);
+  }
   [[nodiscard]] std::uint32_t guess(std::uint64_t key) const {
     const std::uint64_t hash = hash_of(key);
     const Slot slot = slots_[hash & slots_.mask()];
@@ -77,7 +79,9 @@ class IndexSet {
   static constexpr Slot kGone = 1;
   static constexpr Slot kFirst = 2;
 
-  static Slot slot_of(std::uint64_t hash, std::uint32_t index) { return (static_cast<Slot>(hash >> 32) & ~kEntry) | (index + kFirst); }
+  static Slot slot_of(std::uint64_t hash, std::uint32_t index) {
+    return (static_cast<Slot>(hash >> 32) & ~kEntry) | (index + kFirst);
+  }
   static bool is_entry(Slot slot) { return slot > kGone; }
   static std::uint32_t index_of(Slot slot) { return (slot & kEntry) - kFirst; }
 
@@ -85,10 +89,12 @@ class IndexSet {
   class Slots {
    public:
     Slots() = default;
-    explicit Slots(std::size_t size) : slots_(static_cast<Slot*>(std::calloc(size, sizeof(Slot)))), size_(size) {
+    explicit Slots(std::size_t size)
+        : slots_(static_cast<Slot*>(std::calloc(size, sizeof(Slot)))), size_(size) {
       if (!slots_) throw std::bad_alloc();
     }
-    Slots(Slots&& other) noexcept : slots_(std::move(other.slots_)), size_(std::exchange(other.size_, 0)) {}
+    Slots(Slots&& other) noexcept
+        : slots_(std::move(other.slots_)), size_(std::exchange(other.size_, 0)) {}
     Slots& operator=(Slots&& other) noexcept {
       slots_ = std::move(other.slots_);
       size_ = std::exchange(other.size_, 0);
@@ -108,7 +114,8 @@ class IndexSet {
     std::size_t size_ = 0;
   };
 
-  // Keys may be counters or addresses that share their low bits: mix (Fibonacci hashing, high bits folded down).
+  // Keys may be counters or addresses that share their low bits: mix (Fibonacci hashing, high bits
+  // folded down).
   static std::uint64_t hash_of(std::uint64_t key) {
     key *= 0x9E3779B97F4A7C15ULL;
     return key ^ (key >> 32);
@@ -130,7 +137,8 @@ class IndexSet {
     const Slot wanted = slot_of(hash, index);
     for (std::size_t i = hash & slots.mask(); slots[i] != kEmpty; i = (i + 1) & slots.mask()) {
       if (slots[i] != wanted) continue;
-      // With nothing behind it, no probe sequence needs it: a table that is not crowded is not rehashed for its churn.
+      // With nothing behind it, no probe sequence needs it: a table that is not crowded is not
+      // rehashed for its churn.
       const bool last = slots[(i + 1) & slots.mask()] == kEmpty;
       slots[i] = last ? kEmpty : kGone;
       if (last && &slots == &slots_) --used_;
@@ -160,7 +168,8 @@ class IndexSet {
 
   template <class KeyOf>
   [[gnu::noinline]] void migrate_some(KeyOf key_of) {
-    // All keys first, then all places: neither is in the cache, and so they are waited for together.
+    // All keys first, then all places: neither is in the cache, and so they are waited for
+    // together.
     struct Move {
       std::uint64_t hash;
       std::uint32_t index;

@@ -26,7 +26,8 @@ namespace {
 std::uint64_t now_ms() {
   timespec now{};
   clock_gettime(CLOCK_BOOTTIME, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1000 + static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
+  return static_cast<std::uint64_t>(now.tv_sec) * 1000 +
+         static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
 }
 
 constexpr int kOpenFlags = O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY;
@@ -122,7 +123,9 @@ Result<OutFile> OutFile::open(const std::string& path) {
   return OutFile(fd, true, path, path);
 }
 
-OutFile OutFile::on_descriptor(int fd, std::string name) { return OutFile(fd, false, std::move(name), {}); }
+OutFile OutFile::on_descriptor(int fd, std::string name) {
+  return OutFile(fd, false, std::move(name), {});
+}
 
 void OutFile::classify() {
   struct stat info {};
@@ -219,8 +222,9 @@ bool OutFile::wait_writable() {
     const bool again = std::exchange(ready_before_, false) && kind_ == Kind::kTerminal;
     if (again) timeout = 10;
     // Once stopping, the stop descriptor stays readable and would end every poll.
-    std::array<pollfd, 2> fds = {pollfd{.fd = again ? -1 : fd_, .events = POLLOUT, .revents = 0},
-                                 pollfd{.fd = stopping_ ? -1 : stop_fd_, .events = POLLIN, .revents = 0}};
+    std::array<pollfd, 2> fds = {
+        pollfd{.fd = again ? -1 : fd_, .events = POLLOUT, .revents = 0},
+        pollfd{.fd = stopping_ ? -1 : stop_fd_, .events = POLLIN, .revents = 0}};
     const int n = ::poll(fds.data(), fds.size(), timeout);
     if (n < 0 && errno != EINTR) return false;
     if (n == 0 && again) return true;
@@ -232,7 +236,8 @@ bool OutFile::wait_writable() {
 
 void OutFile::fail(int error, const char* data, std::size_t written) {
   // EIO of a terminal: its window was closed.
-  const bool gone = error == EPIPE || error == ECONNRESET || (error == EIO && kind_ == Kind::kTerminal);
+  const bool gone =
+      error == EPIPE || error == ECONNRESET || (error == EIO && kind_ == Kind::kTerminal);
   state_ = gone ? State::kClosed : State::kFailed;
   errno_ = error;
   if (state_ == State::kFailed && kind_ == Kind::kDirect) cut_partial_unit(data, written);
@@ -246,7 +251,8 @@ bool OutFile::is_regular() const {
 // A full disk ends in the middle of a line. Readers of lines must not see that, so
 // the file is cut behind its last whole record, if nobody wrote after us.
 void OutFile::cut_partial_unit(const char* data, std::size_t written) const {
-  const auto* newline = whole_flushes_ ? nullptr : static_cast<const char*>(memrchr(data, '\n', written));
+  const auto* newline =
+      whole_flushes_ ? nullptr : static_cast<const char*>(memrchr(data, '\n', written));
   const std::size_t whole = newline == nullptr ? 0 : static_cast<std::size_t>(newline + 1 - data);
   const auto excess = static_cast<off_t>(written - whole);
   struct stat info {};
@@ -282,7 +288,8 @@ std::uint64_t OutFile::bytes_not_taken() const {
 Error OutFile::failure() const {
   if (state_ == State::kGaveUp) {
     return {.what = "the reader of " + name_ + " took nothing for " + std::to_string(grace_ms_) +
-                    " ms after the stop: " + std::to_string(bytes_not_taken()) + " bytes were not delivered"};
+                    " ms after the stop: " + std::to_string(bytes_not_taken()) +
+                    " bytes were not delivered"};
   }
   return {.what = "cannot write to " + name_ + ": " + std::strerror(errno_)};
 }

@@ -43,7 +43,8 @@ class OutFile {
   // Room for `size` bytes. Flushes when the buffer is full, which may block; the
   // pointer is always good, also after the output has ended (then nothing is kept).
   [[nodiscard]] char* reserve(std::size_t size) {
-    if (static_cast<std::size_t>(limit_ - pos_) < size) [[unlikely]] make_room(size);
+    if (static_cast<std::size_t>(limit_ - pos_) < size) [[unlikely]]
+      make_room(size);
     return pos_;
   }
   void commit(char* end) { pos_ = end; }

@@ -33,7 +33,8 @@ class Slab {
   // It will be used soon.
   void prefetch(std::uint32_t index) const {
     const auto* value = reinterpret_cast<const char*>(&(*this)[index]);
-    for (std::size_t offset = 0; offset < sizeof(T); offset += 64) __builtin_prefetch(value + offset);
+    for (std::size_t offset = 0; offset < sizeof(T); offset += 64)
+      __builtin_prefetch(value + offset);
   }
 
   [[nodiscard]] std::size_t size() const { return made_ - free_.size(); }
@@ -63,8 +64,14 @@ class OrderedSlab {
   }
   void erase(std::uint32_t index) {
     const Node& node = nodes_[index];
-    if (node.previous != kNone) nodes_[node.previous].next = node.next; else oldest_ = node.next;
-    if (node.next != kNone) nodes_[node.next].previous = node.previous; else newest_ = node.previous;
+    if (node.previous != kNone)
+      nodes_[node.previous].next = node.next;
+    else
+      oldest_ = node.next;
+    if (node.next != kNone)
+      nodes_[node.next].previous = node.previous;
+    else
+      newest_ = node.previous;
     nodes_.give_back(index);
   }
 

@@ -16,6 +16,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b);
 
 // nullopt when nothing is near enough to be meant: more than a third of the
 // word would have to change (one letter is always allowed).
-std::optional<std::string_view> nearest(std::string_view word, std::span<const std::string_view> known);
+std::optional<std::string_view> nearest(std::string_view word,
+                                        std::span<const std::string_view> known);
 
 }  // namespace tcptrail

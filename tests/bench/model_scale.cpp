@@ -15,10 +15,10 @@
 #include <string>
 #include <vector>
 
-#include "model/model.h"
-#include "tcp/null_sink.h"
 #include "events.h"
 #include "machine_stub.h"
+#include "model/model.h"
+#include "tcp/null_sink.h"
 
 namespace {
 
@@ -33,7 +33,8 @@ double resident_mb() {
   return static_cast<double>(resident) * 4096 / 1e6;
 }
 
-// Nanoseconds per event of one phase. Counted by tens: a list of all of them would be a tenth of the memory measured.
+// Nanoseconds per event of one phase. Counted by tens: a list of all of them would be a tenth of
+// the memory measured.
 class Times {
  public:
   void add(std::uint64_t ns) {
@@ -46,8 +47,11 @@ class Times {
     std::uint64_t below = 0;
     std::size_t p99 = 0;
     while (p99 + 1 < counts_.size() && (below += counts_[p99]) * 100 < events_ * 99) ++p99;
-    fmt::print("{:<34} {:>9} events  mean {:>5} ns  p99 {:>6} ns  longest {:>8.3f} ms  {:>6.0f} MB resident (+{:.0f})\n", what, events_, sum_ / events_,
-               p99 * 10, static_cast<double>(longest_) / 1e6, resident_mb(), resident_mb() - mb_before);
+    fmt::print(
+        "{:<34} {:>9} events  mean {:>5} ns  p99 {:>6} ns  longest {:>8.3f} ms  {:>6.0f} MB "
+        "resident (+{:.0f})\n",
+        what, events_, sum_ / events_, p99 * 10, static_cast<double>(longest_) / 1e6, resident_mb(),
+        resident_mb() - mb_before);
   }
 
  private:
@@ -108,7 +112,10 @@ int main(int argc, char** argv) {
   const auto close_first = [&](std::uint64_t i, Times& times) {
     feeder.input(by(10, tuple_event(i, at += 1000, kEstablished, kFinWait1)), times);
     feeder.input(tuple_event(i, at += 1000, kFinWait1, kFinWait2), times);
-    feeder.input(closing(tuple_event(i, at += 1000, kFinWait2, kClose), TCPTRAIL_END_DONE | TCPTRAIL_END_DEAD | TCPTRAIL_END_ALL_ACKED, 0, TCPTRAIL_TW_TIME_WAIT), times);
+    feeder.input(closing(tuple_event(i, at += 1000, kFinWait2, kClose),
+                         TCPTRAIL_END_DONE | TCPTRAIL_END_DEAD | TCPTRAIL_END_ALL_ACKED, 0,
+                         TCPTRAIL_TW_TIME_WAIT),
+                 times);
   };
 
   Times small;

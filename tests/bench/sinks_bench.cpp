@@ -59,7 +59,8 @@ struct Lives {
 Lives lives() {
   using enum TcpState;
   Lives out;
-  out.states = {{kSynRecv, 40'000}, {kEstablished, 8'213'300}, {kFinWait1, 60'000}, {kFinWait2, 40'000}};
+  out.states = {
+      {kSynRecv, 40'000}, {kEstablished, 8'213'300}, {kFinWait1, 60'000}, {kFinWait2, 40'000}};
   out.path = {kSynRecv, kEstablished, kFinWait1, kFinWait2, kClose, kTimeWait};
   for (const TransitionRecord& t : transitions(Family::kIpv4)) {
     ConnectionRecord r;
@@ -79,7 +80,8 @@ Lives lives() {
     r.how = How::kFin;
     r.evidence = "ESTABLISHED->FIN_WAIT1 before any FIN of the peer";
     r.closer_process = t.owner;
-    r.time_wait = {TimeWaitSide::kLocal, t.boot_ns, TimeWaitPhase::kTimeWait, t.boot_ns + 60'000'000'000};
+    r.time_wait = {TimeWaitSide::kLocal, t.boot_ns, TimeWaitPhase::kTimeWait,
+                   t.boot_ns + 60'000'000'000};
     r.counters = Counters{1234, 98765, 12, 14, 0, 145, 30, 65483};
     r.peer_cookie = t.cookie + 1;
     r.service_port = 8080;
@@ -101,8 +103,8 @@ void run(benchmark::State& state, Sink& sink, OutFile& out, const Records& recor
   }
   out.flush();
   state.SetItemsProcessed(state.iterations());
-  state.counters["bytes"] =
-      static_cast<double>(out.bytes_written()) / static_cast<double>(std::max<std::int64_t>(state.iterations(), 1));
+  state.counters["bytes"] = static_cast<double>(out.bytes_written()) /
+                            static_cast<double>(std::max<std::int64_t>(state.iterations(), 1));
 }
 
 void transition_json(benchmark::State& state) {

@@ -32,7 +32,10 @@ std::vector<Life> lives(std::size_t groups) {
   for (std::size_t i = 0; i < out.size(); ++i) {
     Life& life = out[i];
     const auto lasted = static_cast<std::uint64_t>(length(random));
-    life.states = {{{kSynRecv, 4'000}, {kEstablished, lasted}, {kFinWait1, 20'000 + random() % 100'000}, {kFinWait2, 4'000 + random() % 1000}}};
+    life.states = {{{kSynRecv, 4'000},
+                    {kEstablished, lasted},
+                    {kFinWait1, 20'000 + random() % 100'000},
+                    {kFinWait2, 4'000 + random() % 1000}}};
     life.path = {kListen, kSynRecv, kEstablished, kFinWait1, kFinWait2, kTimeWait};
     ConnectionRecord& r = life.record;
     r.boot_ns = 1'000'000'000'000 + i * 20'000;
@@ -48,8 +51,10 @@ std::vector<Life> lives(std::size_t groups) {
     if (r.role == Role::kActive) r.connect_ns = 30'000 + random() % 5'000'000;
     r.closer = i % 4 == 0 ? Closer::kRemote : Closer::kLocal;
     r.how = i % 50 == 0 ? How::kRstSent : How::kFin;
-    r.counters = Counters{1234, 98765, 12, 14, static_cast<std::uint32_t>(i % 10 == 0), 145, 30, 1448};
-    r.time_wait = {TimeWaitSide::kLocal, r.boot_ns, TimeWaitPhase::kTimeWait, r.boot_ns + 60'000'000'000, true, false};
+    r.counters =
+        Counters{1234, 98765, 12, 14, static_cast<std::uint32_t>(i % 10 == 0), 145, 30, 1448};
+    r.time_wait = {TimeWaitSide::kLocal,       r.boot_ns, TimeWaitPhase::kTimeWait,
+                   r.boot_ns + 60'000'000'000, true,      false};
     r.service_port = r.tuple.lport;
     r.states = life.states;
     r.path = life.path;
@@ -76,7 +81,8 @@ BENCHMARK(stats_connection)->ArgName("groups")->Arg(1)->Arg(20)->Arg(500);
 // The same with intervals of one second of 50,000 connections, their ends included.
 void stats_interval(benchmark::State& state) {
   std::uint64_t flushed = 0;
-  Stats stats({.interval_ns = 1'000'000'000}, [&](const StatsInterval& p) { flushed += p.groups().size(); });
+  Stats stats({.interval_ns = 1'000'000'000},
+              [&](const StatsInterval& p) { flushed += p.groups().size(); });
   std::vector<Life> all = lives(static_cast<std::size_t>(state.range(0)));
   std::size_t i = 0;
   std::uint64_t now = all[0].record.boot_ns;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Who accepted a connection: by the hook, where fentry works, and by the tracepoints; also what is a system call of
-// another name (io_uring), or another kind of listener (MPTCP).
+// Who accepted a connection: by the hook, where fentry works, and by the tracepoints; also what is
+// a system call of another name (io_uring), or another kind of listener (MPTCP).
 #include <linux/io_uring.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -19,26 +19,36 @@ class Uring {
  public:
   Uring() : fd_(static_cast<int>(::syscall(SYS_io_uring_setup, 1, &setup_))) {
     if (!fd_) return;
-    const std::size_t size = std::max<std::size_t>(setup_.sq_off.array + sizeof(unsigned), setup_.cq_off.cqes + 2 * sizeof(io_uring_cqe));
+    const std::size_t size = std::max<std::size_t>(setup_.sq_off.array + sizeof(unsigned),
+                                                   setup_.cq_off.cqes + 2 * sizeof(io_uring_cqe));
     rings_ = map(size, IORING_OFF_SQ_RING);
     entries_ = map(sizeof(io_uring_sqe), IORING_OFF_SQES);
   }
-  [[nodiscard]] bool works() const { return fd_ && (setup_.features & IORING_FEAT_SINGLE_MMAP) != 0; }
+  [[nodiscard]] bool works() const {
+    return fd_ && (setup_.features & IORING_FEAT_SINGLE_MMAP) != 0;
+  }
   // The result of the operation: -EINVAL also when the kernel does not know it.
   int operator()(const io_uring_sqe& entry) {
     std::memcpy(entries_, &entry, sizeof entry);
     at<unsigned>(setup_.sq_off.array) = 0;
     __atomic_add_fetch(&at<unsigned>(setup_.sq_off.tail), 1, __ATOMIC_RELEASE);
-    EXPECT_EQ(::syscall(SYS_io_uring_enter, fd_.get(), 1, 1, IORING_ENTER_GETEVENTS, nullptr, 0), 1) << std::strerror(errno);
-    const unsigned head = __atomic_fetch_add(&at<unsigned>(setup_.cq_off.head), 1, __ATOMIC_RELEASE);
+    EXPECT_EQ(::syscall(SYS_io_uring_enter, fd_.get(), 1, 1, IORING_ENTER_GETEVENTS, nullptr, 0), 1)
+        << std::strerror(errno);
+    const unsigned head =
+        __atomic_fetch_add(&at<unsigned>(setup_.cq_off.head), 1, __ATOMIC_RELEASE);
     const std::size_t index = head & at<unsigned>(setup_.cq_off.ring_mask);
     return at<io_uring_cqe>(setup_.cq_off.cqes + index * sizeof(io_uring_cqe)).res;
   }
 
  private:
-  char* map(std::size_t size, off_t what) { return static_cast<char*>(::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd_.get(), what)); }
+  char* map(std::size_t size, off_t what) {
+    return static_cast<char*>(
+        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd_.get(), what));
+  }
   template <class T>
-  T& at(std::size_t offset) { return *reinterpret_cast<T*>(rings_ + offset); }
+  T& at(std::size_t offset) {
+    return *reinterpret_cast<T*>(rings_ + offset);
+  }
 
   io_uring_params setup_{};
   Fd fd_;
@@ -55,11 +65,13 @@ io_uring_sqe operation(std::uint8_t code, const Fd& fd) {
   return entry;
 }
 
-class Accept : public test::WithConnections, public testing::WithParamInterface<std::vector<std::string>> {
+class Accept : public test::WithConnections,
+               public testing::WithParamInterface<std::vector<std::string>> {
  protected:
   void SetUp() override {
     InOwnNetwork::SetUp();
-    if (!IsSkipped() && !probe_features(GetParam()).on(Feature::kAccept)) GTEST_SKIP() << "accept is off here";
+    if (!IsSkipped() && !probe_features(GetParam()).on(Feature::kAccept))
+      GTEST_SKIP() << "accept is off here";
   }
   // The one record of an accept(), which gave this socket.
   void expect_one(Session& session, const Fd& accepted) const {
@@ -116,8 +128,13 @@ TEST_P(Accept, ATcpConnectionThroughAnMptcpListenerIsToldToo) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Without, Accept,
-                         testing::Values(std::vector<std::string>{}, std::vector<std::string>{"socket_hooks"}, std::vector<std::string>{"tp_btf"}),
-                         [](const auto& denied) { return denied.param.empty() ? std::string("nothing") : denied.param.front(); });
+                         testing::Values(std::vector<std::string>{},
+                                         std::vector<std::string>{"socket_hooks"},
+                                         std::vector<std::string>{"tp_btf"}),
+                         [](const auto& denied) {
+                           return denied.param.empty() ? std::string("nothing")
+                                                       : denied.param.front();
+                         });
 
 class SocketHooks : public test::WithConnections {
  protected:
@@ -125,7 +142,8 @@ class SocketHooks : public test::WithConnections {
     InOwnNetwork::SetUp();
     if (IsSkipped()) return;
     const Features features = probe_features({});
-    if (!features.on(Feature::kSocketHooks)) GTEST_SKIP() << features[Feature::kSocketHooks].why_off;
+    if (!features.on(Feature::kSocketHooks))
+      GTEST_SKIP() << features[Feature::kSocketHooks].why_off;
     if (!ring_.works()) GTEST_SKIP() << "no io_uring";
     session_ = start({}, {}, options());
     ASSERT_NE(session_, nullptr);
@@ -179,17 +197,20 @@ TEST_F(SocketHooks, ARefusedBindAndListenOfIoUringAreTold) {
 
 // A kernel that was thought to allow the hooks and refuses them.
 TEST(SocketHooksRefused, TheTracepointsTakeTheirPlace) {
-  if (const auto obstacle = find_obstacle()) GTEST_SKIP() << obstacle->what << ": " << obstacle->why;
+  if (const auto obstacle = find_obstacle())
+    GTEST_SKIP() << obstacle->what << ": " << obstacle->why;
   if (probe_features({}).on(Feature::kSocketHooks)) GTEST_SKIP() << "this kernel allows them";
   Features features = probe_features({});
   if (!features.on(Feature::kTpBtf)) GTEST_SKIP() << "tp_btf is off here";
   features[Feature::kSocketHooks] = {};
   Plan plan = make_plan(features, {});
   ASSERT_TRUE(plan.loads("accept_hook"));
-  const auto session = Session::start(features, plan, {}, {}, {.filters = {}, .ring_bytes = test::kRing});
+  const auto session =
+      Session::start(features, plan, {}, {}, {.filters = {}, .ring_bytes = test::kRing});
   ASSERT_TRUE(session) << session.error().what << ": " << session.error().why;
   ASSERT_EQ((*session)->warnings().size(), 1U);
-  EXPECT_TRUE((*session)->warnings().front().starts_with("the hooks at sockets: ")) << (*session)->warnings().front();
+  EXPECT_TRUE((*session)->warnings().front().starts_with("the hooks at sockets: "))
+      << (*session)->warnings().front();
   EXPECT_FALSE(features.on(Feature::kSocketHooks));
   EXPECT_TRUE(plan.loads("accept4_return"));
 }

@@ -51,7 +51,8 @@ class WithConnections : public InOwnNetwork {
     std::vector<Event> events;
     [[nodiscard]] std::vector<Event> of(std::uint8_t kind) const {
       std::vector<Event> found;
-      std::copy_if(events.begin(), events.end(), std::back_inserter(found), [&](const Event& e) { return e.kind() == kind; });
+      std::copy_if(events.begin(), events.end(), std::back_inserter(found),
+                   [&](const Event& e) { return e.kind() == kind; });
       return found;
     }
   };
@@ -66,7 +67,9 @@ class WithConnections : public InOwnNetwork {
     drain();
     return look;
   }
-  [[nodiscard]] SnapshotRequest minisockets() const { return {.netns = {netns_}, .minisockets_only = true}; }
+  [[nodiscard]] SnapshotRequest minisockets() const {
+    return {.netns = {netns_}, .minisockets_only = true};
+  }
 
   // The peer's ACK of a FIN may be delayed: until then FIN_WAIT2 is a full socket.
   [[nodiscard]] std::vector<Event> wait_for_minisocket(Session& session) const {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The types that are picked from vmlinux BTF must be all that the programs need: one too few would not
-// fail, it would only read as a field that this kernel does not have.
+// The types that are picked from vmlinux BTF must be all that the programs need: one too few would
+// not fail, it would only read as a field that this kernel does not have.
 #include "kernel/core_btf.h"
 
 #include <linux/bpf.h>
@@ -22,13 +22,15 @@ using Code = std::map<std::string, std::vector<std::string>>;
 using Object = std::unique_ptr<bpf_object, Deleter<bpf_object__close>>;
 
 std::string text(const bpf_insn& insn, bool is_address) {
-  return std::to_string(insn.code) + ' ' + std::to_string(insn.dst_reg) + ' ' + std::to_string(insn.src_reg) + ' ' + std::to_string(insn.off) + ' ' +
+  return std::to_string(insn.code) + ' ' + std::to_string(insn.dst_reg) + ' ' +
+         std::to_string(insn.src_reg) + ' ' + std::to_string(insn.off) + ' ' +
          (is_address ? "a map" : std::to_string(insn.imm));
 }
 
 // As relocated, whether or not this kernel takes all of them: that comes after it.
 Code relocate(const void* elf, std::size_t size, const CoreBtf* core_btf) {
-  LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = core_btf == nullptr ? nullptr : core_btf->path());
+  LIBBPF_OPTS(bpf_object_open_opts, options,
+              .btf_custom_path = core_btf == nullptr ? nullptr : core_btf->path());
   const Object object(bpf_object__open_mem(elf, size, &options));
   EXPECT_NE(object, nullptr);
   if (!object) return {};
@@ -40,7 +42,8 @@ Code relocate(const void* elf, std::size_t size, const CoreBtf* core_btf) {
     std::vector<std::string>& lines = code[bpf_program__name(program)];
     const bpf_insn* insns = bpf_program__insns(program);
     for (std::size_t i = 0; i < bpf_program__insn_cnt(program); ++i)
-      lines.push_back(text(insns[i], insns[i].code == (BPF_LD | BPF_IMM | BPF_DW) && insns[i].src_reg != 0));
+      lines.push_back(
+          text(insns[i], insns[i].code == (BPF_LD | BPF_IMM | BPF_DW) && insns[i].src_reg != 0));
   }
   return code;
 }

@@ -17,13 +17,13 @@
 #include <string>
 #include <vector>
 
-#include "tcp/event.h"
 #include "kernel/diagnose.h"
 #include "kernel/features.h"
 #include "kernel/handles.h"
 #include "kernel/netns.h"
 #include "kernel/plan.h"
 #include "kernel/session.h"
+#include "tcp/event.h"
 
 namespace tcptrail::test {
 
@@ -32,10 +32,12 @@ inline constexpr std::size_t kRing = 256 * 1024;
 class OnThisKernel : public testing::Test {
  protected:
   void SetUp() override {
-    if (const auto obstacle = find_obstacle()) GTEST_SKIP() << obstacle->what << ": " << obstacle->why;
+    if (const auto obstacle = find_obstacle())
+      GTEST_SKIP() << obstacle->what << ": " << obstacle->why;
   }
 
-  static std::unique_ptr<Session> start(const std::vector<std::string>& denied, const PlanRequest& request, const SessionOptions& options) {
+  static std::unique_ptr<Session> start(const std::vector<std::string>& denied,
+                                        const PlanRequest& request, const SessionOptions& options) {
     const Plan plan = make_plan(probe_features(denied), request);
     auto session = Session::start(plan, options);
     if (!session) {
@@ -137,7 +139,10 @@ inline Fd tcp_socket(int family, const std::vector<int>& options = {}) {
   Fd fd(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   for (const int option : options) {
     const int on = 1;
-    EXPECT_EQ(::setsockopt(fd.get(), option == IPV6_V6ONLY ? IPPROTO_IPV6 : SOL_SOCKET, option, &on, sizeof on), 0) << std::strerror(errno);
+    EXPECT_EQ(::setsockopt(fd.get(), option == IPV6_V6ONLY ? IPPROTO_IPV6 : SOL_SOCKET, option, &on,
+                           sizeof on),
+              0)
+        << std::strerror(errno);
   }
   return fd;
 }

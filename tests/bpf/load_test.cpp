@@ -12,10 +12,13 @@ using test::kRing;
 
 class Load : public test::OnThisKernel {
  protected:
-  // Under lockdown=confidentiality only typed programs with a typed current task can do without probe reads.
+  // Under lockdown=confidentiality only typed programs with a typed current task can do without
+  // probe reads.
   static bool must_fail(const std::vector<std::string>& denied) {
     if (probe_features({})[Feature::kTimeWaitWalk].on) return false;
-    return std::any_of(denied.begin(), denied.end(), [](const std::string& name) { return name == "tp_btf" || name == "task_btf"; });
+    return std::any_of(denied.begin(), denied.end(), [](const std::string& name) {
+      return name == "tp_btf" || name == "task_btf";
+    });
   }
   static void loads(const std::vector<std::string>& denied, const SessionOptions& options) {
     if (!must_fail(denied)) {
@@ -29,7 +32,9 @@ class Load : public test::OnThisKernel {
 };
 
 TEST_F(Load, EveryProgramLoadsAndAttaches) {
-  EXPECT_NE(start({"cookie"}, {.snapshot = true, .command_tree = true}, {.filters = {}, .ring_bytes = kRing, .command_pid = 1}), nullptr)
+  EXPECT_NE(start({"cookie"}, {.snapshot = true, .command_tree = true},
+                  {.filters = {}, .ring_bytes = kRing, .command_pid = 1}),
+            nullptr)
       << "without the cookie `destroy` loads too";
 }
 
@@ -48,7 +53,8 @@ TEST_F(Load, ThePlanWithEverythingDeniedStillTraces) {
 // `ports`: the iterators alone, and a socket that is in no list of the kernel's.
 TEST_F(Load, ToLookOnlyASnapshotNeedsNoTracing) {
   if (!probe_features({}).on(Feature::kIterTaskFile)) GTEST_SKIP() << "iter_task_file is off here";
-  const auto session = start({}, {.snapshot = true, .command_tree = false, .trace = false}, {.filters = {}, .ring_bytes = kRing});
+  const auto session = start({}, {.snapshot = true, .command_tree = false, .trace = false},
+                             {.filters = {}, .ring_bytes = kRing});
   ASSERT_NE(session, nullptr);
   const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};
@@ -63,7 +69,8 @@ TEST_F(Load, ToLookOnlyASnapshotNeedsNoTracing) {
     session->ring().drain([&](std::span<const std::byte> bytes) {
       EXPECT_TRUE(decode(bytes, event));
       EXPECT_TRUE(event.kind() == TCPTRAIL_SEEN_SOCKET || event.kind() == TCPTRAIL_SEEN_HOLDER);
-      if (event.kind() == TCPTRAIL_SEEN_SOCKET && event.base.lport == ntohs(address.sin_port) && event.new_state() == TcpState::kClose) {
+      if (event.kind() == TCPTRAIL_SEEN_SOCKET && event.base.lport == ntohs(address.sin_port) &&
+          event.new_state() == TcpState::kClose) {
         seen = true;
         EXPECT_TRUE((event.owned.bind & TCPTRAIL_BIND_BUCKET) != 0 && event.owned.fastreuse == 0);
       }
@@ -73,7 +80,8 @@ TEST_F(Load, ToLookOnlyASnapshotNeedsNoTracing) {
   session->snapshot({}, drain);
   drain();
   ::close(fd);
-  EXPECT_EQ(seen, probe_features({}).on(Feature::kIterTaskFile)) << "its holder is the only way to it";
+  EXPECT_EQ(seen, probe_features({}).on(Feature::kIterTaskFile))
+      << "its holder is the only way to it";
 }
 
 TEST_F(Load, EveryFilterLoads) {
@@ -88,7 +96,8 @@ TEST_F(Load, EveryFilterLoads) {
   options.filters.netns = {1, 2, 3};
   options.filters.uid = 0;
   options.filters.cgroup_ids = {1};
-  for (const std::vector<std::string>& denied : {std::vector<std::string>{}, std::vector<std::string>{"tp_btf"}})
+  for (const std::vector<std::string>& denied :
+       {std::vector<std::string>{}, std::vector<std::string>{"tp_btf"}})
     loads(denied, options);
 }
 

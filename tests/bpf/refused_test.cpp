@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// bind() and listen() that are refused, against what the records say of them: with every way in which the programs
-// find the arguments.
+// bind() and listen() that are refused, against what the records say of them: with every way in
+// which the programs find the arguments.
 #include <linux/netlink.h>
 #include <sys/prctl.h>
 
@@ -14,17 +14,22 @@ namespace {
 using test::Endpoint;
 using test::tcp_socket;
 
-class Refused : public test::InOwnNetwork, public testing::WithParamInterface<std::vector<std::string>> {
+class Refused : public test::InOwnNetwork,
+                public testing::WithParamInterface<std::vector<std::string>> {
  protected:
   void SetUp() override {
     InOwnNetwork::SetUp();
-    if (!IsSkipped() && !probe_features(GetParam()).on(Feature::kRefusedCalls)) GTEST_SKIP() << "refused_calls is off here";
+    if (!IsSkipped() && !probe_features(GetParam()).on(Feature::kRefusedCalls))
+      GTEST_SKIP() << "refused_calls is off here";
   }
-  [[nodiscard]] std::unique_ptr<Session> trace(const SessionOptions& options) const { return start(GetParam(), {}, options); }
+  [[nodiscard]] std::unique_ptr<Session> trace(const SessionOptions& options) const {
+    return start(GetParam(), {}, options);
+  }
   [[nodiscard]] std::unique_ptr<Session> trace() const { return trace(options()); }
 
   // The one record of a bind() that fails with `error`.
-  static tcptrail_refused_record refuse_bind(Session& session, const Fd& fd, const Endpoint& to, int error) {
+  static tcptrail_refused_record refuse_bind(Session& session, const Fd& fd, const Endpoint& to,
+                                             int error) {
     EXPECT_EQ(::bind(fd.get(), to.get(), to.length), -1);
     EXPECT_EQ(errno, error) << std::strerror(errno);
     return only(session);
@@ -36,7 +41,8 @@ class Refused : public test::InOwnNetwork, public testing::WithParamInterface<st
   }
   static std::string address_of(const tcptrail_refused_record& r) {
     char text[INET6_ADDRSTRLEN];
-    ::inet_ntop((r.base.flags & TCPTRAIL_F_IPV4) != 0 ? AF_INET : AF_INET6, r.base.laddr, text, sizeof text);
+    ::inet_ntop((r.base.flags & TCPTRAIL_F_IPV4) != 0 ? AF_INET : AF_INET6, r.base.laddr, text,
+                sizeof text);
     return text;
   }
 };
@@ -60,7 +66,8 @@ TEST_P(Refused, BindOfATakenIpv4PortSaysWhoAskedForWhat) {
   std::uint64_t cookie = 0;
   socklen_t size = sizeof cookie;
   ASSERT_EQ(::getsockopt(fd.get(), SOL_SOCKET, SO_COOKIE, &cookie, &size), 0);
-  const tcptrail_refused_record r = refuse_bind(*session, fd, {"127.0.0.1", test::port_of(taken)}, EADDRINUSE);
+  const tcptrail_refused_record r =
+      refuse_bind(*session, fd, {"127.0.0.1", test::port_of(taken)}, EADDRINUSE);
   if (make_plan(probe_features(GetParam()), {}).cookie)
     EXPECT_EQ(r.base.cookie, cookie);
   else
@@ -86,7 +93,8 @@ TEST_P(Refused, BindOfATakenIpv6PortIsV6only) {
   const Fd taken = listener_on("::1");
   const auto session = trace();
   ASSERT_NE(session, nullptr);
-  const tcptrail_refused_record r = refuse_bind(*session, tcp_socket(AF_INET6, {SO_REUSEPORT}), {"::1", test::port_of(taken)}, EADDRINUSE);
+  const tcptrail_refused_record r = refuse_bind(*session, tcp_socket(AF_INET6, {SO_REUSEPORT}),
+                                                {"::1", test::port_of(taken)}, EADDRINUSE);
   EXPECT_EQ(address_of(r), "::1");
   EXPECT_EQ(r.base.lport, test::port_of(taken));
   EXPECT_EQ(r.base.flags & kFamily, TCPTRAIL_F_INET6);
@@ -99,11 +107,13 @@ TEST_P(Refused, BindOfAMappedAddressIsIpv4OnAnInet6Socket) {
   const Fd taken = listener_on("127.0.0.1");
   const auto session = trace();
   ASSERT_NE(session, nullptr);
-  const tcptrail_refused_record r = refuse_bind(*session, tcp_socket(AF_INET6), {"::ffff:127.0.0.1", test::port_of(taken)}, EADDRINUSE);
+  const tcptrail_refused_record r = refuse_bind(
+      *session, tcp_socket(AF_INET6), {"::ffff:127.0.0.1", test::port_of(taken)}, EADDRINUSE);
   EXPECT_EQ(address_of(r), "127.0.0.1");
   EXPECT_EQ(r.base.flags & kFamily, kFamily);
   EXPECT_EQ(r.v6only, 0);
-  EXPECT_TRUE(std::all_of(r.base.laddr + 4, r.base.laddr + 16, [](std::uint8_t byte) { return byte == 0; }));
+  EXPECT_TRUE(std::all_of(r.base.laddr + 4, r.base.laddr + 16,
+                          [](std::uint8_t byte) { return byte == 0; }));
 }
 
 TEST_P(Refused, AnInet6WildcardIsV6onlyWhenTheSocketIs) {
@@ -112,7 +122,8 @@ TEST_P(Refused, AnInet6WildcardIsV6onlyWhenTheSocketIs) {
   ASSERT_NE(session, nullptr);
   const Endpoint wildcard("::", test::port_of(taken));
   EXPECT_EQ(refuse_bind(*session, tcp_socket(AF_INET6), wildcard, EADDRINUSE).v6only, 0);
-  const tcptrail_refused_record r = refuse_bind(*session, tcp_socket(AF_INET6, {IPV6_V6ONLY}), wildcard, EADDRINUSE);
+  const tcptrail_refused_record r =
+      refuse_bind(*session, tcp_socket(AF_INET6, {IPV6_V6ONLY}), wildcard, EADDRINUSE);
   EXPECT_EQ(r.v6only, 1);
   EXPECT_EQ(address_of(r), "::");
   EXPECT_EQ(r.base.flags & kFamily, TCPTRAIL_F_INET6);
@@ -121,11 +132,13 @@ TEST_P(Refused, AnInet6WildcardIsV6onlyWhenTheSocketIs) {
 TEST_P(Refused, BindOfAForeignAddressIsAddrnotavail) {
   const auto session = trace();
   ASSERT_NE(session, nullptr);
-  const tcptrail_refused_record four = refuse_bind(*session, tcp_socket(AF_INET), {"192.0.2.7", 4711}, EADDRNOTAVAIL);
+  const tcptrail_refused_record four =
+      refuse_bind(*session, tcp_socket(AF_INET), {"192.0.2.7", 4711}, EADDRNOTAVAIL);
   EXPECT_EQ(four.error, EADDRNOTAVAIL);
   EXPECT_EQ(address_of(four), "192.0.2.7");
   EXPECT_EQ(four.base.lport, 4711);
-  const tcptrail_refused_record six = refuse_bind(*session, tcp_socket(AF_INET6), {"2001:db8::7", 4712}, EADDRNOTAVAIL);
+  const tcptrail_refused_record six =
+      refuse_bind(*session, tcp_socket(AF_INET6), {"2001:db8::7", 4712}, EADDRNOTAVAIL);
   EXPECT_EQ(address_of(six), "2001:db8::7");
   EXPECT_EQ(six.base.lport, 4712);
 }
@@ -139,9 +152,10 @@ TEST_P(Refused, BindWithoutAPortFailsWhenTheRangeIsTaken) {
 }
 
 TEST_P(Refused, ListenSaysWhatTheSocketIsBoundTo) {
-  for (const auto& [address, shown, flags, v6only] : {std::tuple("127.0.0.1", "127.0.0.1", TCPTRAIL_F_IPV4, 0),
-                                                      std::tuple("::1", "::1", TCPTRAIL_F_INET6, 1),
-                                                      std::tuple("::ffff:127.0.0.1", "127.0.0.1", TCPTRAIL_F_IPV4 | TCPTRAIL_F_INET6, 0)}) {
+  for (const auto& [address, shown, flags, v6only] :
+       {std::tuple("127.0.0.1", "127.0.0.1", TCPTRAIL_F_IPV4, 0),
+        std::tuple("::1", "::1", TCPTRAIL_F_INET6, 1),
+        std::tuple("::ffff:127.0.0.1", "127.0.0.1", TCPTRAIL_F_IPV4 | TCPTRAIL_F_INET6, 0)}) {
     SCOPED_TRACE(address);
     const Endpoint any_port(address, 0);
     const Fd first = tcp_socket(any_port.family(), {SO_REUSEADDR});
@@ -170,8 +184,10 @@ TEST_P(Refused, TheDeviceIsThatOfTheSocket) {
   const auto session = trace();
   ASSERT_NE(session, nullptr);
   const Fd fd = tcp_socket(AF_INET);
-  ASSERT_EQ(::setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, "lo", 2), 0) << std::strerror(errno);
-  EXPECT_EQ(refuse_bind(*session, fd, {"127.0.0.1", test::port_of(taken)}, EADDRINUSE).bound_dev_if, ::if_nametoindex("lo"));
+  ASSERT_EQ(::setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, "lo", 2), 0)
+      << std::strerror(errno);
+  EXPECT_EQ(refuse_bind(*session, fd, {"127.0.0.1", test::port_of(taken)}, EADDRINUSE).bound_dev_if,
+            ::if_nametoindex("lo"));
 }
 
 TEST_P(Refused, AThreadIsCalledByItsProcess) {
@@ -213,7 +229,8 @@ TEST_P(Refused, WhatSucceedsFailsOtherwiseOrIsNotTcpIsSilent) {
     port.nl_family = AF_NETLINK;
     port.nl_pid = 4711;
     ASSERT_EQ(::bind(netlink.get(), reinterpret_cast<const sockaddr*>(&port), sizeof port), 0);
-    EXPECT_EQ(::bind(second_netlink.get(), reinterpret_cast<const sockaddr*>(&port), sizeof port), -1);
+    EXPECT_EQ(::bind(second_netlink.get(), reinterpret_cast<const sockaddr*>(&port), sizeof port),
+              -1);
     EXPECT_EQ(errno, EADDRINUSE);
   }
   EXPECT_EQ(take(*session, TCPTRAIL_REFUSED).size(), 0U);
@@ -230,7 +247,8 @@ TEST_P(Refused, FiltersHold) {
     const Fd fd = tcp_socket(AF_INET);
     const Endpoint name("127.0.0.1", port);
     EXPECT_EQ(::bind(fd.get(), name.get(), name.length), -1);
-    const std::vector<Event> events = session == nullptr ? std::vector<Event>(99) : take(*session, TCPTRAIL_REFUSED);
+    const std::vector<Event> events =
+        session == nullptr ? std::vector<Event>(99) : take(*session, TCPTRAIL_REFUSED);
     if (!events.empty()) cgroup = events.front().refused.cgroup_id;
     return events.size();
   };
@@ -263,11 +281,17 @@ TEST_P(Refused, AFullRingIsCounted) {
   EXPECT_EQ(seen + session->lost_other(), kTries);
 }
 
-// The first by the hooks, where fentry works; the last two find the arguments on the stack, without the helper.
+// The first by the hooks, where fentry works; the last two find the arguments on the stack, without
+// the helper.
 INSTANTIATE_TEST_SUITE_P(Without, Refused,
-                         testing::Values(std::vector<std::string>{}, std::vector<std::string>{"socket_hooks"}, std::vector<std::string>{"task_btf", "socket_hooks"},
+                         testing::Values(std::vector<std::string>{},
+                                         std::vector<std::string>{"socket_hooks"},
+                                         std::vector<std::string>{"task_btf", "socket_hooks"},
                                          std::vector<std::string>{"tp_btf"}),
-                         [](const auto& denied) { return denied.param.empty() ? std::string("nothing") : denied.param.front(); });
+                         [](const auto& denied) {
+                           return denied.param.empty() ? std::string("nothing")
+                                                       : denied.param.front();
+                         });
 
 class RefusedInTree : public test::InOwnNetwork {};
 

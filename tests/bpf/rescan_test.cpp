@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Looking again: at the minisockets alone, at one namespace, and at namespaces that are hard to find; and the RST that
-// takes a minisocket away.
+// Looking again: at the minisockets alone, at one namespace, and at namespaces that are hard to
+// find; and the RST that takes a minisocket away.
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -13,8 +13,8 @@
 #include <mutex>
 #include <thread>
 
-#include "kernel/machine.h"
 #include "connections.h"
+#include "kernel/machine.h"
 
 namespace tcptrail {
 namespace {
@@ -29,7 +29,8 @@ std::string text_of(const Address& address, Family family) { return address_text
 
 TEST_F(Rescan, ATimeWaitIsDescribedInFull) {
   for (const auto& [listening, address, flags] :
-       {std::tuple("127.0.0.1", "127.0.0.1", TCPTRAIL_F_IPV4), std::tuple("::1", "::1", TCPTRAIL_F_INET6),
+       {std::tuple("127.0.0.1", "127.0.0.1", TCPTRAIL_F_IPV4),
+        std::tuple("::1", "::1", TCPTRAIL_F_INET6),
         std::tuple("::", "::ffff:127.0.0.1", TCPTRAIL_F_IPV4 | TCPTRAIL_F_INET6)}) {
     SCOPED_TRACE(address);
     const auto session = start({}, {}, options());
@@ -40,7 +41,8 @@ TEST_F(Rescan, ATimeWaitIsDescribedInFull) {
     const Look seen = look(*session, minisockets());
     EXPECT_EQ(seen.scope.netns_read, std::vector<std::uint32_t>{netns_});
     EXPECT_TRUE(seen.scope.minisockets_only);
-    const auto found = std::find_if(seen.events.begin(), seen.events.end(), [&](const Event& e) { return e.cookie() == c.cookie; });
+    const auto found = std::find_if(seen.events.begin(), seen.events.end(),
+                                    [&](const Event& e) { return e.cookie() == c.cookie; });
     ASSERT_NE(found, seen.events.end());
     const tcptrail_timewait_record& r = found->timewait;
     EXPECT_EQ(r.kind, TCPTRAIL_SEEN_TIMEWAIT);
@@ -81,7 +83,8 @@ TEST_F(Rescan, OneThatNobodyAskedForItsCookieGetsOne) {
   ASSERT_EQ(first.size(), 1U);
   EXPECT_NE(first[0].cookie(), 0U);
   const std::vector<Event> full = look(*session, {}).of(TCPTRAIL_SEEN_SOCKET);
-  EXPECT_TRUE(std::any_of(full.begin(), full.end(), [&](const Event& e) { return e.cookie() == first[0].cookie(); }));
+  EXPECT_TRUE(std::any_of(full.begin(), full.end(),
+                          [&](const Event& e) { return e.cookie() == first[0].cookie(); }));
 }
 
 TEST_F(Rescan, OptionsOfTheServersTimeWaitAreShown) {
@@ -93,7 +96,8 @@ TEST_F(Rescan, OptionsOfTheServersTimeWaitAreShown) {
   close_client_first(c);
   const std::vector<Event> seen = look(*session, minisockets()).of(TCPTRAIL_SEEN_TIMEWAIT);
   ASSERT_EQ(seen.size(), 1U);
-  EXPECT_EQ(seen[0].timewait.tw, TCPTRAIL_TW_TIME_WAIT | TCPTRAIL_TW_REUSEADDR | TCPTRAIL_TW_WHOLE_PORT);
+  EXPECT_EQ(seen[0].timewait.tw,
+            TCPTRAIL_TW_TIME_WAIT | TCPTRAIL_TW_REUSEADDR | TCPTRAIL_TW_WHOLE_PORT);
 }
 
 TEST_F(Rescan, AFinWait2MinisocketSaysSo) {
@@ -145,7 +149,8 @@ TEST_F(Rescan, FiltersOfTheTupleHold) {
     SessionOptions filtered = options();
     change(filtered.filters);
     const auto session = start({}, {}, filtered);
-    return session == nullptr ? 99U : look(*session, minisockets()).of(TCPTRAIL_SEEN_TIMEWAIT).size();
+    return session == nullptr ? 99U
+                              : look(*session, minisockets()).of(TCPTRAIL_SEEN_TIMEWAIT).size();
   };
   EXPECT_EQ(count([&](Filters& f) { f.lports.ranges = {{c.lport, c.lport}}; }), 1U);
   EXPECT_EQ(count([&](Filters& f) { f.lports.ranges = {{rport, rport}}; }), 0U);
@@ -177,7 +182,8 @@ TEST_F(Rescan, ManyThroughASmallRingAreSeenOnceEach) {
     last = e.boot_ns();
   }
   EXPECT_EQ(ports.size(), static_cast<std::size_t>(kConnections));
-  EXPECT_TRUE(std::all_of(ports.begin(), ports.end(), [](const auto& port) { return port.second == 1; }));
+  EXPECT_TRUE(
+      std::all_of(ports.begin(), ports.end(), [](const auto& port) { return port.second == 1; }));
 }
 
 TEST_F(Rescan, AFullSnapshotFollowsAsIfNothingHadBeen) {
@@ -189,7 +195,8 @@ TEST_F(Rescan, AFullSnapshotFollowsAsIfNothingHadBeen) {
   EXPECT_FALSE(seen.scope.minisockets_only);
   ASSERT_EQ(seen.of(TCPTRAIL_SEEN_SOCKET).size(), 1U);
   EXPECT_EQ(seen.of(TCPTRAIL_SEEN_SOCKET)[0].new_state(), TcpState::kListen);
-  EXPECT_EQ(seen.of(TCPTRAIL_SEEN_HOLDER).size(), make_plan(probe_features({}), {}).holders ? 1U : 0U);
+  EXPECT_EQ(seen.of(TCPTRAIL_SEEN_HOLDER).size(),
+            make_plan(probe_features({}), {}).holders ? 1U : 0U);
 }
 
 TEST_F(Rescan, ASnapshotOfOneNamespaceShowsItsHoldersOnly) {
@@ -203,7 +210,8 @@ TEST_F(Rescan, ASnapshotOfOneNamespaceShowsItsHoldersOnly) {
   const std::uint32_t other = own_netns();
   const Fd there = tcp_socket(AF_INET);
   ASSERT_EQ(::listen(there.get(), 1), 0);  // on a port of the kernel's choice
-  for (const auto& [wanted, netns] : {std::pair(std::vector{other}, other), std::pair(std::vector{netns_}, netns_)}) {
+  for (const auto& [wanted, netns] :
+       {std::pair(std::vector{other}, other), std::pair(std::vector{netns_}, netns_)}) {
     const Look seen = look(*session, {.netns = wanted});
     if (netns == netns_) {  // nobody is in it any more; a socket keeps it alive
       EXPECT_EQ(seen.scope.netns_refused, wanted);
@@ -217,19 +225,24 @@ TEST_F(Rescan, ASnapshotOfOneNamespaceShowsItsHoldersOnly) {
     EXPECT_EQ(seen.of(TCPTRAIL_SEEN_HOLDER)[0].holder.netns, netns);
   }
   const std::vector<Event> all = look(*session, {}).of(TCPTRAIL_SEEN_HOLDER);
-  EXPECT_TRUE(std::any_of(all.begin(), all.end(), [&](const Event& e) { return e.holder.netns == netns_; }));
-  EXPECT_TRUE(std::any_of(all.begin(), all.end(), [&](const Event& e) { return e.holder.netns == other; }));
+  EXPECT_TRUE(std::any_of(all.begin(), all.end(),
+                          [&](const Event& e) { return e.holder.netns == netns_; }));
+  EXPECT_TRUE(
+      std::any_of(all.begin(), all.end(), [&](const Event& e) { return e.holder.netns == other; }));
 }
 
 class HiddenNetns : public Rescan {
  protected:
   void SetUp() override {
     Rescan::SetUp();
-    if (!IsSkipped() && !can_find_every_netns()) GTEST_SKIP() << "not every namespace can be found here";
+    if (!IsSkipped() && !can_find_every_netns())
+      GTEST_SKIP() << "not every namespace can be found here";
   }
   // Leaves the test's namespace as its only inhabitant, and tells what a snapshot makes of it.
   void leave() { ASSERT_EQ(::setns(home_.get(), CLONE_NEWNET), 0); }
-  [[nodiscard]] SnapshotScope scope_of(Session& session) const { return look(session, minisockets()).scope; }
+  [[nodiscard]] SnapshotScope scope_of(Session& session) const {
+    return look(session, minisockets()).scope;
+  }
 };
 
 TEST_F(HiddenNetns, IsFoundThroughAnOpenDescriptorAndGoneWithIt) {
@@ -238,12 +251,14 @@ TEST_F(HiddenNetns, IsFoundThroughAnOpenDescriptorAndGoneWithIt) {
   Fd hold(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
   leave();
   EXPECT_EQ(scope_of(*session).netns_read, std::vector<std::uint32_t>{netns_});
-  EXPECT_EQ(scope_of(*session).netns_read, std::vector<std::uint32_t>{netns_}) << "where it was found before";
+  EXPECT_EQ(scope_of(*session).netns_read, std::vector<std::uint32_t>{netns_})
+      << "where it was found before";
   hold = Fd();
   const SnapshotScope scope = scope_of(*session);
   EXPECT_EQ(scope.netns_gone, std::vector<std::uint32_t>{netns_});
   EXPECT_TRUE(scope.netns_read.empty() && scope.netns_refused.empty());
-  EXPECT_EQ(session->snapshot({}, [] {}).netns_gone, std::vector<std::uint32_t>{netns_}) << "by the filter's number";
+  EXPECT_EQ(session->snapshot({}, [] {}).netns_gone, std::vector<std::uint32_t>{netns_})
+      << "by the filter's number";
 }
 
 TEST_F(HiddenNetns, IsFoundThroughABindMountAnywhere) {
@@ -252,7 +267,8 @@ TEST_F(HiddenNetns, IsFoundThroughABindMountAnywhere) {
   char path[] = "/tmp/tcptrail test XXXXXX";
   const Fd file(::mkstemp(path));
   ASSERT_TRUE(file);
-  ASSERT_EQ(::mount("/proc/self/ns/net", path, nullptr, MS_BIND, nullptr), 0) << std::strerror(errno);
+  ASSERT_EQ(::mount("/proc/self/ns/net", path, nullptr, MS_BIND, nullptr), 0)
+      << std::strerror(errno);
   leave();
   EXPECT_EQ(scope_of(*session).netns_read, std::vector<std::uint32_t>{netns_});
   EXPECT_EQ(::umount2(path, MNT_DETACH), 0);
@@ -280,7 +296,8 @@ TEST_F(HiddenNetns, IsFoundThroughAThread) {
     std::unique_lock lock(mutex);
     changed.wait(lock, [&] { return inside; });
     const std::vector<NetNamespace> found = namespaces_with({netns_});
-    const auto it = std::find_if(found.begin(), found.end(), [&](const NetNamespace& n) { return n.inode == netns_; });
+    const auto it = std::find_if(found.begin(), found.end(),
+                                 [&](const NetNamespace& n) { return n.inode == netns_; });
     ASSERT_NE(it, found.end());
     EXPECT_NE(it->path.find("/task/"), std::string::npos) << it->path;
     EXPECT_EQ(scope_of(*session).netns_read, std::vector<std::uint32_t>{netns_});
@@ -294,7 +311,8 @@ TEST_F(Rescan, ARstOfAMinisocketIsItsEnd) {
   unsigned major = 0;
   unsigned minor = 0;
   ASSERT_EQ(std::sscanf(kernel_release().c_str(), "%u.%u", &major, &minor), 2);
-  if (major < 6 || (major == 6 && minor < 10)) GTEST_SKIP() << "the tracepoint shows minisockets since 6.10";
+  if (major < 6 || (major == 6 && minor < 10))
+    GTEST_SKIP() << "the tracepoint shows minisockets since 6.10";
   const auto session = start({"timewait_hooks"}, {}, options());
   ASSERT_NE(session, nullptr);
   const Fd listener = listen_on("127.0.0.1");

@@ -63,9 +63,12 @@ TEST_F(Rings, WhatSeveralCpusWriteComesInOrderOfTime) {
 
   EXPECT_EQ(session->lost_ring(), 0U);
   EXPECT_EQ(events.size(), all);
-  EXPECT_TRUE(std::is_sorted(events.begin(), events.end(), [](const Event& a, const Event& b) { return a.boot_ns() < b.boot_ns(); }));
+  EXPECT_TRUE(std::is_sorted(events.begin(), events.end(), [](const Event& a, const Event& b) {
+    return a.boot_ns() < b.boot_ns();
+  }));
   std::map<std::uint64_t, int> seen;
-  for (const Event& e : events) EXPECT_EQ(e.new_state() == TcpState::kListen ? 0 : 1, seen[e.cookie()]++) << "of one socket";
+  for (const Event& e : events)
+    EXPECT_EQ(e.new_state() == TcpState::kListen ? 0 : 1, seen[e.cookie()]++) << "of one socket";
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The hooks at minisockets: each way in which one ends gives its cause. Needs a kernel that allows fentry.
+// The hooks at minisockets: each way in which one ends gives its cause. Needs a kernel that allows
+// fentry.
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -23,7 +24,8 @@ class TimeWaitHooks : public test::WithConnections {
     WithConnections::SetUp();
     if (IsSkipped()) return;
     const Features features = probe_features({});
-    if (!features.on(Feature::kTimeWaitHooks)) GTEST_SKIP() << features[Feature::kTimeWaitHooks].why_off;
+    if (!features.on(Feature::kTimeWaitHooks))
+      GTEST_SKIP() << features[Feature::kTimeWaitHooks].why_off;
     session_ = start({}, {}, options());
     ASSERT_NE(session_, nullptr);
   }
@@ -76,7 +78,8 @@ class TimeWaitHooks : public test::WithConnections {
 // The sequence number that the next byte of this end will have.
 std::uint32_t next_sequence(const Fd& fd) {
   int on = 1;
-  EXPECT_EQ(::setsockopt(fd.get(), IPPROTO_TCP, TCP_REPAIR, &on, sizeof on), 0) << std::strerror(errno);
+  EXPECT_EQ(::setsockopt(fd.get(), IPPROTO_TCP, TCP_REPAIR, &on, sizeof on), 0)
+      << std::strerror(errno);
   const int queue = TCP_SEND_QUEUE;
   EXPECT_EQ(::setsockopt(fd.get(), IPPROTO_TCP, TCP_REPAIR_QUEUE, &queue, sizeof queue), 0);
   std::uint32_t sequence = 0;
@@ -111,7 +114,8 @@ void send_rst(std::uint16_t from, std::uint16_t to, std::uint32_t sequence) {
   packet.tcp.check = static_cast<std::uint16_t>(~sum);
   const Fd raw(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_TCP));
   const Endpoint target("127.0.0.1", 0);
-  EXPECT_EQ(::sendto(raw.get(), &packet.tcp, sizeof packet.tcp, 0, target.get(), target.length), static_cast<ssize_t>(sizeof packet.tcp))
+  EXPECT_EQ(::sendto(raw.get(), &packet.tcp, sizeof packet.tcp, 0, target.get(), target.length),
+            static_cast<ssize_t>(sizeof packet.tcp))
       << std::strerror(errno);
 }
 
@@ -132,7 +136,8 @@ int destroy(std::uint16_t lport, std::uint16_t rport) {
   message.request.id.idiag_dport = htons(rport);
   message.request.id.idiag_src[0] = message.request.id.idiag_dst[0] = htonl(INADDR_LOOPBACK);
   message.request.id.idiag_cookie[0] = message.request.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
-  if (::send(netlink.get(), &message, sizeof message, 0) != static_cast<ssize_t>(sizeof message)) return errno;
+  if (::send(netlink.get(), &message, sizeof message, 0) != static_cast<ssize_t>(sizeof message))
+    return errno;
   struct {
     nlmsghdr header;
     nlmsgerr error;
@@ -200,7 +205,8 @@ TEST_F(TimeWaitHooks, SockDestroyIsAKillByThisProcess) {
   const Fd listener = listen_on("127.0.0.1");
   Connection c = connect_to(listener, "127.0.0.1");
   close_client_first(c);
-  if (const int error = destroy(c.lport, test::port_of(listener)); error == EOPNOTSUPP) GTEST_SKIP() << "minisockets cannot be killed here";
+  if (const int error = destroy(c.lport, test::port_of(listener)); error == EOPNOTSUPP)
+    GTEST_SKIP() << "minisockets cannot be killed here";
   const Event end = end_of(c.cookie);
   EXPECT_EQ(end.base.new_state, TCPTRAIL_CAUSE_KILLED);
   EXPECT_EQ(end.base.pid, static_cast<std::uint32_t>(::getpid()));

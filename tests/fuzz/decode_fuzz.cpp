@@ -3,8 +3,8 @@
 // decode(), then the model.
 #include <algorithm>
 
-#include "tcp/event.h"
 #include "targets.h"
+#include "tcp/event.h"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tcptrail;

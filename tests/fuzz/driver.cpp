@@ -28,11 +28,22 @@ Bytes changed(Bytes bytes, std::mt19937_64& random) {
   for (std::size_t n = 1 + random() % 8; n > 0 && !bytes.empty(); --n) {
     const std::size_t at = random() % bytes.size();
     switch (random() % 5) {
-      case 0: bytes[at] ^= static_cast<std::uint8_t>(1U << (random() % 8)); break;
-      case 1: bytes[at] = static_cast<std::uint8_t>(random()); break;
-      case 2: bytes.erase(bytes.begin() + static_cast<std::ptrdiff_t>(at)); break;
-      case 3: bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(at), static_cast<std::uint8_t>(random())); break;
-      default: bytes.resize(at); break;
+      case 0:
+        bytes[at] ^= static_cast<std::uint8_t>(1U << (random() % 8));
+        break;
+      case 1:
+        bytes[at] = static_cast<std::uint8_t>(random());
+        break;
+      case 2:
+        bytes.erase(bytes.begin() + static_cast<std::ptrdiff_t>(at));
+        break;
+      case 3:
+        bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(at),
+                     static_cast<std::uint8_t>(random()));
+        break;
+      default:
+        bytes.resize(at);
+        break;
     }
   }
   return bytes;
@@ -46,7 +57,8 @@ int main(int argc, char** argv) {
     return 2;
   }
   std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(argv[1])) files.push_back(entry.path());
+  for (const auto& entry : std::filesystem::directory_iterator(argv[1]))
+    files.push_back(entry.path());
   std::sort(files.begin(), files.end());
   if (files.empty()) {
     std::fprintf(stderr, "no corpus in %s\n", argv[1]);
@@ -58,11 +70,13 @@ int main(int argc, char** argv) {
     inputs.push_back(read(file));
     LLVMFuzzerTestOneInput(inputs.back().data(), inputs.back().size());
   }
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(argc > 2 ? std::atoi(argv[2]) : 2);
+  const auto end =
+      std::chrono::steady_clock::now() + std::chrono::seconds(argc > 2 ? std::atoi(argv[2]) : 2);
   std::mt19937_64 random(1);
   std::size_t runs = 0;
   for (; std::chrono::steady_clock::now() < end; ++runs) {
-    const Bytes input = changed(inputs[runs % inputs.size()], random);  // its own heap block: ASan sees a byte too far
+    const Bytes input = changed(inputs[runs % inputs.size()],
+                                random);  // its own heap block: ASan sees a byte too far
     LLVMFuzzerTestOneInput(input.data(), input.size());
   }
   std::fprintf(stderr, "%zu files, %zu changed inputs\n", files.size(), runs);

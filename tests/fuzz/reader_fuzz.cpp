@@ -6,13 +6,15 @@
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tcptrail;
-  auto reader = RecordingReader::open(std::make_unique<MemorySource>(std::as_bytes(std::span(data, size))), "FILE");
+  auto reader = RecordingReader::open(
+      std::make_unique<MemorySource>(std::as_bytes(std::span(data, size))), "FILE");
   if (!reader) return 0;
   ReplayedQueries facts((*reader)->answers());
   NullSink sink;
   Model model(fuzz::every_view(), facts, sink);
   for (;;) {
     const RecordingReader::Status status = (*reader)->next(model);
-    if (status != RecordingReader::Status::kItem && status != RecordingReader::Status::kBlock) return 0;
+    if (status != RecordingReader::Status::kItem && status != RecordingReader::Status::kBlock)
+      return 0;
   }
 }

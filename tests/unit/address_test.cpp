@@ -12,17 +12,20 @@ namespace {
 
 std::string by_inet_ntop(const Address& address, Family family) {
   char text[INET6_ADDRSTRLEN];
-  return inet_ntop(family == Family::kIpv4 ? AF_INET : AF_INET6, address.bytes.data(), text, sizeof text);
+  return inet_ntop(family == Family::kIpv4 ? AF_INET : AF_INET6, address.bytes.data(), text,
+                   sizeof text);
 }
 
 Address parsed(const char* text, Family family) {
   Address address;
-  EXPECT_EQ(inet_pton(family == Family::kIpv4 ? AF_INET : AF_INET6, text, address.bytes.data()), 1) << text;
+  EXPECT_EQ(inet_pton(family == Family::kIpv4 ? AF_INET : AF_INET6, text, address.bytes.data()), 1)
+      << text;
   return address;
 }
 
 TEST(Address, Ipv4TextEqualsInetNtop) {
-  for (const char* text : {"0.0.0.0", "127.0.0.1", "10.20.30.40", "255.255.255.255", "1.10.100.9"}) {
+  for (const char* text :
+       {"0.0.0.0", "127.0.0.1", "10.20.30.40", "255.255.255.255", "1.10.100.9"}) {
     EXPECT_EQ(address_text(parsed(text, Family::kIpv4), Family::kIpv4), text);
   }
 }
@@ -44,7 +47,8 @@ TEST(Address, Ipv6TextEqualsInetNtopForRandomBytes) {
   std::mt19937 random(1);
   for (int i = 0; i < 20000; ++i) {
     Address address;
-    for (std::uint8_t& byte : address.bytes) byte = random() % 2 == 0 ? 0 : static_cast<std::uint8_t>(random());
+    for (std::uint8_t& byte : address.bytes)
+      byte = random() % 2 == 0 ? 0 : static_cast<std::uint8_t>(random());
     ASSERT_EQ(address_text(address, Family::kIpv6), by_inet_ntop(address, Family::kIpv6));
   }
 }
@@ -93,8 +97,8 @@ TEST(Prefix, MappedPrefixIsIpv4BecauseItsPacketsAre) {
 }
 
 TEST(Prefix, GarbageIsRefused) {
-  for (const char* text : {"", "/", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/8x", "::1/129", "host",
-                           "10.0.0", "10.0.0.0 /8", "::ffff:300.0.0.1"}) {
+  for (const char* text : {"", "/", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/8x",
+                           "::1/129", "host", "10.0.0", "10.0.0.0 /8", "::ffff:300.0.0.1"}) {
     EXPECT_FALSE(parse_prefix(text)) << text;
   }
 }

@@ -7,16 +7,16 @@
 #include <cstdlib>
 #include <new>
 
-#include "model/model.h"
-#include "tcp/null_sink.h"
-#include "stats/stats.h"
-#include "output/csv.h"
-#include "output/json.h"
-#include "output/text.h"
 #include "allocations.h"
 #include "events.h"
 #include "machine_stub.h"
+#include "model/model.h"
+#include "output/csv.h"
+#include "output/json.h"
+#include "output/text.h"
 #include "sample_records.h"
+#include "stats/stats.h"
+#include "tcp/null_sink.h"
 
 namespace {
 std::atomic<std::size_t> allocated{0};
@@ -109,7 +109,8 @@ TEST(Allocation, StatsDoesNotAllocatePerRecord) {
   EXPECT_EQ(allocated.load() - before, 0U);
 }
 
-// Whole lives with both ends here, each with who closed it, and their minisockets: once as many as at the peak were alive.
+// Whole lives with both ends here, each with who closed it, and their minisockets: once as many as
+// at the peak were alive.
 TEST(Allocation, TheModelDoesNotAllocatePerConnection) {
   using namespace test;
   NullSink sink;
@@ -140,7 +141,8 @@ TEST(Allocation, TheModelDoesNotAllocatePerConnection) {
       model.event(ev(here, at += 1000, kFinWait1, kFinWait2, ends));
       model.event(by(11, ev(here + 1, at += 1000, kCloseWait, kLastAck, reverse)));
       constexpr auto done = TCPTRAIL_END_DONE | TCPTRAIL_END_DEAD | TCPTRAIL_END_ALL_ACKED;
-      model.event(closing(ev(here, at += 1000, kFinWait2, kClose, ends), done, 0, TCPTRAIL_TW_TIME_WAIT));
+      model.event(
+          closing(ev(here, at += 1000, kFinWait2, kClose, ends), done, 0, TCPTRAIL_TW_TIME_WAIT));
       model.event(closing(ev(here + 1, at += 1000, kLastAck, kClose, reverse), done));
     });
   };
@@ -148,7 +150,8 @@ TEST(Allocation, TheModelDoesNotAllocatePerConnection) {
   lives(20'001);
   const std::size_t before = allocated.load();
   for (std::uint64_t i = 2; i < 12; ++i) lives(i * 20'000 + 1);
-  EXPECT_LE(allocated.load() - before, 10U) << "of 100,000 connections: map nodes of the namespace that come and go";
+  EXPECT_LE(allocated.load() - before, 10U)
+      << "of 100,000 connections: map nodes of the namespace that come and go";
 }
 
 }  // namespace

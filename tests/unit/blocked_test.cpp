@@ -6,9 +6,9 @@
 #include <cstring>
 #include <numeric>
 
-#include "model/model.h"
 #include "events.h"
 #include "machine_stub.h"
+#include "model/model.h"
 
 namespace tcptrail {
 namespace {
@@ -17,7 +17,8 @@ using namespace test;
 
 constexpr std::uint64_t kSecond = 1'000'000'000;
 
-Event refused(std::uint64_t at, std::uint8_t op, std::uint16_t port, std::uint32_t pid = 20, std::uint16_t error = EADDRINUSE) {
+Event refused(std::uint64_t at, std::uint8_t op, std::uint16_t port, std::uint32_t pid = 20,
+              std::uint16_t error = EADDRINUSE) {
   Event event = ev(99, at, kClose, kClose, {port, 0});
   std::memset(event.base.raddr, 0, sizeof event.base.raddr);
   event.base.kind = TCPTRAIL_REFUSED;
@@ -56,10 +57,14 @@ struct Attempts {
 
 // Left behind by process 10.
 void server_life(Model& model, std::uint64_t cookie, std::uint64_t at) {
-  Event end = closing(ev(cookie, at + 4, kFinWait2, kClose, {8080, 50000}), TCPTRAIL_END_DONE | TCPTRAIL_END_DEAD | TCPTRAIL_END_ALL_ACKED, 0, TCPTRAIL_TW_TIME_WAIT);
-  for (const Event& event : {ev(cookie, at, kListen, kSynRecv, {8080, 50000}), ev(cookie, at + 1, kSynRecv, kEstablished, {8080, 50000}),
-                             by(10, ev(cookie, at + 2, kEstablished, kFinWait1, {8080, 50000}), "server"),
-                             ev(cookie, at + 3, kFinWait1, kFinWait2, {8080, 50000}), end})
+  Event end = closing(ev(cookie, at + 4, kFinWait2, kClose, {8080, 50000}),
+                      TCPTRAIL_END_DONE | TCPTRAIL_END_DEAD | TCPTRAIL_END_ALL_ACKED, 0,
+                      TCPTRAIL_TW_TIME_WAIT);
+  for (const Event& event :
+       {ev(cookie, at, kListen, kSynRecv, {8080, 50000}),
+        ev(cookie, at + 1, kSynRecv, kEstablished, {8080, 50000}),
+        by(10, ev(cookie, at + 2, kEstablished, kFinWait1, {8080, 50000}), "server"),
+        ev(cookie, at + 3, kFinWait1, kFinWait2, {8080, 50000}), end})
     model.event(event);
 }
 
@@ -90,7 +95,8 @@ TEST(Blocked, ABindIsJoinedWithWhatIsInItsWayAndWhoLeftIt) {
 // The server was interrupted while its client sits in a read.
 TEST(Blocked, AFinWait2NamesWhoDoesNotCloseTheOtherEndAndSinceWhen) {
   Attempts a;
-  for (const Event& event : {by(30, ev(6, kSecond, kClose, kSynSent, {0, 8080})), ev(6, kSecond + 1, kSynSent, kEstablished, {50000, 8080}),
+  for (const Event& event : {by(30, ev(6, kSecond, kClose, kSynSent, {0, 8080})),
+                             ev(6, kSecond + 1, kSynSent, kEstablished, {50000, 8080}),
                              ev(6, 2 * kSecond, kEstablished, kCloseWait, {50000, 8080})})
     a.model.event(event);
   a.model.event(refused(6 * kSecond, TCPTRAIL_OP_BIND, 8080));
@@ -100,11 +106,14 @@ TEST(Blocked, AFinWait2NamesWhoDoesNotCloseTheOtherEndAndSinceWhen) {
   holder.holder.netns = kNetns;
   std::strncpy(holder.holder.comm, "client", TCPTRAIL_COMM_LEN - 1);
   a.look(6 * kSecond + kMs, {waiting, seen(6, 6 * kSecond, kCloseWait, {50000, 8080}), holder});
-  EXPECT_NE(a.only().remedies.front().find("client (pid 30) has not closed the other end (CLOSE_WAIT for 4.0 s)"), std::string::npos)
+  EXPECT_NE(a.only().remedies.front().find(
+                "client (pid 30) has not closed the other end (CLOSE_WAIT for 4.0 s)"),
+            std::string::npos)
       << a.only().remedies.front();
 }
 
-// Looking takes its time where there are many sockets: the timers count from the record all the same.
+// Looking takes its time where there are many sockets: the timers count from the record all the
+// same.
 TEST(Blocked, ALateLookDoesNotMoveTheEnd) {
   Attempts a;
   a.model.event(refused(2 * kSecond, TCPTRAIL_OP_BIND, 8080));
@@ -120,10 +129,10 @@ TEST(Blocked, AListenersOwnSocketIsNotInItsWay) {
   Event other = seen(7, kSecond, kListen, {8080, 0});
   self.owned.reuseaddr = other.owned.reuseaddr = 1;
   a.look(kSecond + kMs, {self, other, [] {
-           Event holder = accept_of(7, kSecond, 30, TCPTRAIL_SEEN_HOLDER);
-           holder.holder.netns = kNetns;
-           return holder;
-         }()});
+                           Event holder = accept_of(7, kSecond, 30, TCPTRAIL_SEEN_HOLDER);
+                           holder.holder.netns = kNetns;
+                           return holder;
+                         }()});
   ASSERT_EQ(a.only().blockers.size(), 1U);
   EXPECT_EQ(a.only().blockers[0].cookie, 7U);
   EXPECT_EQ(a.only().blockers[0].owner.pid, 30U);
@@ -135,14 +144,16 @@ TEST(Blocked, AnAddressOfAnotherMachineHasNoBlockers) {
   a.model.event(refused(kSecond, TCPTRAIL_OP_BIND, 8080, 20, EADDRNOTAVAIL));
   a.look(kSecond + kMs, {});
   EXPECT_EQ(a.only().blocker_count, 0U);
-  EXPECT_NE(a.only().remedies.front().find("no address of this network namespace"), std::string::npos);
+  EXPECT_NE(a.only().remedies.front().find("no address of this network namespace"),
+            std::string::npos);
 }
 
 TEST(Blocked, AConnectWithoutAPortNamesTheSocketsThatHoldThem) {
   Attempts a;
   a.facts.sysctls->range_low = a.facts.sysctls->range_high = 40000;
   a.facts.sysctls->tcp_tw_reuse = 0;
-  Event end = by(20, closing(ev(3, kSecond + kMs, kSynSent, kClose, {0, 80}), TCPTRAIL_END_NO_SEGS_OUT));
+  Event end =
+      by(20, closing(ev(3, kSecond + kMs, kSynSent, kClose, {0, 80}), TCPTRAIL_END_NO_SEGS_OUT));
   a.model.event(by(20, ev(3, kSecond, kClose, kSynSent, {0, 80})));
   a.model.event(end);
   a.look(kSecond + 2 * kMs, {minisocket(5, kSecond + 2 * kMs, {40000, 80}, 30'000)});
@@ -158,8 +169,10 @@ TEST(Blocked, AConnectWithoutAPortNamesTheSocketsThatHoldThem) {
 TEST(Blocked, ABoundConnectNamesTheOneConnection) {
   Attempts a;
   a.model.event(by(20, ev(3, kSecond, kClose, kSynSent, {40000, 80})));
-  a.model.event(by(20, closing(ev(3, kSecond + kMs, kSynSent, kClose, {40000, 80}), TCPTRAIL_END_NO_SEGS_OUT | TCPTRAIL_END_BOUND)));
-  a.look(kSecond + 2 * kMs, {minisocket(5, kSecond, {40000, 80}, 30'000), minisocket(6, kSecond, {40000, 81}, 30'000)});
+  a.model.event(by(20, closing(ev(3, kSecond + kMs, kSynSent, kClose, {40000, 80}),
+                               TCPTRAIL_END_NO_SEGS_OUT | TCPTRAIL_END_BOUND)));
+  a.look(kSecond + 2 * kMs, {minisocket(5, kSecond, {40000, 80}, 30'000),
+                             minisocket(6, kSecond, {40000, 81}, 30'000)});
   ASSERT_EQ(a.only().blocker_count, 1U);
   EXPECT_EQ(a.only().blockers[0].cookie, 5U);
   EXPECT_NE(a.only().remedies.front().find("bind()"), std::string::npos);
@@ -222,7 +235,8 @@ TEST(Blocked, WhatALookAnswersDoesNotGrowDuringIt) {
   scope.netns_read = {kNetns};
   a.model.end_snapshot(at, scope);
   const auto told = [&] {
-    return std::accumulate(a.sink.blocked.begin(), a.sink.blocked.end(), std::uint64_t{0}, [](std::uint64_t sum, const BlockedRecord& r) { return sum + r.count; });
+    return std::accumulate(a.sink.blocked.begin(), a.sink.blocked.end(), std::uint64_t{0},
+                           [](std::uint64_t sum, const BlockedRecord& r) { return sum + r.count; });
   };
   EXPECT_EQ(told(), 1000U);
   a.look(at + kMs, {seen(7, at, kListen, {8080, 0})});
@@ -231,7 +245,9 @@ TEST(Blocked, WhatALookAnswersDoesNotGrowDuringIt) {
 
 TEST(Blocked, AFloodOfManyKindsStaysBoundedAndCounted) {
   Attempts a;
-  for (std::uint32_t i = 0; i < 5000; ++i) a.model.event(refused(kSecond + i, TCPTRAIL_OP_BIND, static_cast<std::uint16_t>(1 + i), 1000 + i));
+  for (std::uint32_t i = 0; i < 5000; ++i)
+    a.model.event(
+        refused(kSecond + i, TCPTRAIL_OP_BIND, static_cast<std::uint16_t>(1 + i), 1000 + i));
   a.look(2 * kSecond, {});
   std::uint64_t total = 0;
   for (const BlockedRecord& record : a.sink.blocked) total += record.count;

@@ -13,14 +13,15 @@ namespace {
 
 using enum TcpState;
 
-constexpr std::uint16_t kDone = TCPTRAIL_END_DONE, kDead = TCPTRAIL_END_DEAD, kRcv = TCPTRAIL_END_SHUT_RCV,
-                        kSend = TCPTRAIL_END_SHUT_SEND, kLinger0 = TCPTRAIL_END_LINGER0, kUnread = TCPTRAIL_END_UNREAD,
+constexpr std::uint16_t kDone = TCPTRAIL_END_DONE, kDead = TCPTRAIL_END_DEAD,
+                        kRcv = TCPTRAIL_END_SHUT_RCV, kSend = TCPTRAIL_END_SHUT_SEND,
+                        kLinger0 = TCPTRAIL_END_LINGER0, kUnread = TCPTRAIL_END_UNREAD,
                         kNoSocket = TCPTRAIL_END_NO_SOCKET, kAcked = TCPTRAIL_END_ALL_ACKED,
                         kNoSegs = TCPTRAIL_END_NO_SEGS_OUT, kRepair = TCPTRAIL_END_REPAIR;
-constexpr std::uint8_t kNone = TCPTRAIL_TW_NONE, kTw = TCPTRAIL_TW_TIME_WAIT, kFw2 = TCPTRAIL_TW_FIN_WAIT2,
-                       kNoWalk = TCPTRAIL_TW_UNKNOWN;
-constexpr Closer kLocal = Closer::kLocal, kRemote = Closer::kRemote, kBoth = Closer::kBoth, kNobody = Closer::kNone,
-                 kUnseen = Closer::kUnknown;
+constexpr std::uint8_t kNone = TCPTRAIL_TW_NONE, kTw = TCPTRAIL_TW_TIME_WAIT,
+                       kFw2 = TCPTRAIL_TW_FIN_WAIT2, kNoWalk = TCPTRAIL_TW_UNKNOWN;
+constexpr Closer kLocal = Closer::kLocal, kRemote = Closer::kRemote, kBoth = Closer::kBoth,
+                 kNobody = Closer::kNone, kUnseen = Closer::kUnknown;
 constexpr auto kSoft = false, kOwn = true;
 
 struct Row {
@@ -61,46 +62,81 @@ TEST_P(ClosePath, GivesTheAnswerOfTheContract) {
 INSTANTIATE_TEST_SUITE_P(
     Kernel, ClosePath,
     testing::Values(
-        Row{"1 close, the peer's FIN later", kFinWait2, kLocal, kSoft, 0, kDone | kDead, kTw, kLocal, How::kFin},
-        Row{"2 shutdown(WR), fd still open", kFinWait2, kLocal, kSoft, 0, kDone, kTw, kLocal, How::kFin},
-        Row{"3 passive close", kLastAck, kRemote, kSoft, 0, kDone | kDead | kAcked, kNone, kRemote, How::kFin},
-        Row{"3 passive close out of the backlog", kLastAck, kRemote, kOwn, 0, kDone | kDead | kAcked, kNone, kRemote, How::kFin},
-        Row{"4 simultaneous close", kClosing, kBoth, kSoft, 0, kDone | kDead, kTw, kBoth, How::kFin},
+        Row{"1 close, the peer's FIN later", kFinWait2, kLocal, kSoft, 0, kDone | kDead, kTw,
+            kLocal, How::kFin},
+        Row{"2 shutdown(WR), fd still open", kFinWait2, kLocal, kSoft, 0, kDone, kTw, kLocal,
+            How::kFin},
+        Row{"3 passive close", kLastAck, kRemote, kSoft, 0, kDone | kDead | kAcked, kNone, kRemote,
+            How::kFin},
+        Row{"3 passive close out of the backlog", kLastAck, kRemote, kOwn, 0,
+            kDone | kDead | kAcked, kNone, kRemote, How::kFin},
+        Row{"4 simultaneous close", kClosing, kBoth, kSoft, 0, kDone | kDead, kTw, kBoth,
+            How::kFin},
         Row{"6 the peer only ACKs", kFinWait2, kLocal, kSoft, 0, kDead, kFw2, kLocal, How::kFin},
-        Row{"7 shutdown(WR), then close", kFinWait2, kLocal, kOwn, 0, kDead, kFw2, kLocal, How::kFin},
-        Row{"9 TCP_LINGER2 < 0", kFinWait2, kLocal, kSoft, 0, kDead, kNone, kLocal, How::kRstSent, ResetAfter::kYes},
-        Row{"10 TCP_LINGER2 < 0 after shutdown", kFinWait2, kLocal, kOwn, 0, kDead, kNone, kLocal, How::kRstSent, ResetAfter::kYes},
-        Row{"11 the FIN is acknowledged with data", kFinWait2, kLocal, kSoft, 0, kDead, kNone, kLocal, How::kRstSent, ResetAfter::kYes},
-        Row{"13 SO_LINGER 0", kEstablished, kUnseen, kOwn, 0, kRcv | kSend | kLinger0, kNone, kLocal, How::kRstSent},
-        Row{"13 SO_LINGER 0 after the peer's FIN", kCloseWait, kRemote, kOwn, 0, kDone | kRcv | kSend | kLinger0, kNone, kRemote, How::kRstSent},
-        Row{"14 unread data", kEstablished, kUnseen, kOwn, 0, kRcv | kSend | kUnread, kNone, kLocal, How::kRstSent},
-        Row{"14 unread data after the peer's FIN", kCloseWait, kRemote, kOwn, 0, kDone | kRcv | kSend | kUnread, kNone, kRemote, How::kRstSent},
-        Row{"15 RST in ESTABLISHED", kEstablished, kUnseen, kSoft, ECONNRESET, 0, kNone, kRemote, How::kRstReceived},
-        Row{"15 RST in FIN_WAIT2", kFinWait2, kLocal, kSoft, ECONNRESET, kSend, kNone, kLocal, How::kRstReceived},
-        Row{"15 RST in LAST_ACK", kLastAck, kRemote, kSoft, ECONNRESET, kDone | kDead, kNone, kRemote, How::kRstReceived},
-        Row{"16 RST in CLOSE_WAIT", kCloseWait, kRemote, kSoft, EPIPE, kDone, kNone, kRemote, How::kRstReceived},
+        Row{"7 shutdown(WR), then close", kFinWait2, kLocal, kOwn, 0, kDead, kFw2, kLocal,
+            How::kFin},
+        Row{"9 TCP_LINGER2 < 0", kFinWait2, kLocal, kSoft, 0, kDead, kNone, kLocal, How::kRstSent,
+            ResetAfter::kYes},
+        Row{"10 TCP_LINGER2 < 0 after shutdown", kFinWait2, kLocal, kOwn, 0, kDead, kNone, kLocal,
+            How::kRstSent, ResetAfter::kYes},
+        Row{"11 the FIN is acknowledged with data", kFinWait2, kLocal, kSoft, 0, kDead, kNone,
+            kLocal, How::kRstSent, ResetAfter::kYes},
+        Row{"13 SO_LINGER 0", kEstablished, kUnseen, kOwn, 0, kRcv | kSend | kLinger0, kNone,
+            kLocal, How::kRstSent},
+        Row{"13 SO_LINGER 0 after the peer's FIN", kCloseWait, kRemote, kOwn, 0,
+            kDone | kRcv | kSend | kLinger0, kNone, kRemote, How::kRstSent},
+        Row{"14 unread data", kEstablished, kUnseen, kOwn, 0, kRcv | kSend | kUnread, kNone, kLocal,
+            How::kRstSent},
+        Row{"14 unread data after the peer's FIN", kCloseWait, kRemote, kOwn, 0,
+            kDone | kRcv | kSend | kUnread, kNone, kRemote, How::kRstSent},
+        Row{"15 RST in ESTABLISHED", kEstablished, kUnseen, kSoft, ECONNRESET, 0, kNone, kRemote,
+            How::kRstReceived},
+        Row{"15 RST in FIN_WAIT2", kFinWait2, kLocal, kSoft, ECONNRESET, kSend, kNone, kLocal,
+            How::kRstReceived},
+        Row{"15 RST in LAST_ACK", kLastAck, kRemote, kSoft, ECONNRESET, kDone | kDead, kNone,
+            kRemote, How::kRstReceived},
+        Row{"16 RST in CLOSE_WAIT", kCloseWait, kRemote, kSoft, EPIPE, kDone, kNone, kRemote,
+            How::kRstReceived},
         Row{"17 refused", kSynSent, kUnseen, kSoft, ECONNREFUSED, 0, kNone, kNobody, How::kRefused},
-        Row{"18 connect timeout", kSynSent, kUnseen, kSoft, ETIMEDOUT, 0, kNone, kNobody, How::kTimeout},
-        Row{"19 ICMP host unreachable", kSynSent, kUnseen, kSoft, EHOSTUNREACH, 0, kNone, kNobody, How::kUnreachable},
-        Row{"20 close in SYN_SENT", kSynSent, kUnseen, kOwn, 0, kRcv | kSend, kNone, kLocal, How::kAborted},
-        Row{"21 connect() without a port", kSynSent, kUnseen, kOwn, 0, kNoSegs, kNone, kNobody, How::kNoPort},
-        Row{"22 keepalive timeout", kEstablished, kUnseen, kSoft, ETIMEDOUT, 0, kNone, kNobody, How::kTimeout},
-        Row{"23 user timeout after ICMP", kEstablished, kUnseen, kSoft, EHOSTUNREACH, 0, kNone, kNobody, How::kUnreachable},
-        Row{"24 LAST_ACK runs out", kLastAck, kRemote, kSoft, ETIMEDOUT, kDone | kDead, kNone, kRemote, How::kTimeout},
-        Row{"25 ss -K", kEstablished, kUnseen, kSoft, ECONNABORTED, 0, kNone, kLocal, How::kAborted},
-        Row{"27 listener closed, child not accepted", kEstablished, kUnseen, kSoft, 0, kNoSocket, kNone, kLocal, How::kRstSent},
-        Row{"27 the same after the peer's FIN", kCloseWait, kRemote, kSoft, 0, kNoSocket | kDone, kNone, kRemote, How::kRstSent},
-        Row{"28 connect(AF_UNSPEC)", kEstablished, kUnseen, kOwn, 0, 0, kNone, kLocal, How::kRstSent},
-        Row{"29 tcp_max_tw_buckets", kFinWait2, kLocal, kSoft, 0, kDone | kDead, kNone, kLocal, How::kFin},
-        Row{"29 tcp_max_tw_buckets at close()", kFinWait2, kLocal, kSoft, 0, kDead, kNone, kLocal, How::kFin},
-        Row{"30 too many orphans", kFinWait1, kUnseen, kSoft, 0, kDead, kNone, kLocal, How::kRstSent},
-        Row{"31 TCP_REPAIR", kEstablished, kUnseen, kOwn, 0, kRcv | kSend | kRepair, kNone, kLocal, How::kAborted},
-        Row{"half-open child", kSynRecv, kUnseen, kSoft, ETIMEDOUT, kNoSocket, kNone, kNobody, How::kHalfOpen},
-        Row{"1 without the walk", kFinWait2, kLocal, kSoft, 0, kDone | kDead, kNoWalk, kLocal, How::kFin},
+        Row{"18 connect timeout", kSynSent, kUnseen, kSoft, ETIMEDOUT, 0, kNone, kNobody,
+            How::kTimeout},
+        Row{"19 ICMP host unreachable", kSynSent, kUnseen, kSoft, EHOSTUNREACH, 0, kNone, kNobody,
+            How::kUnreachable},
+        Row{"20 close in SYN_SENT", kSynSent, kUnseen, kOwn, 0, kRcv | kSend, kNone, kLocal,
+            How::kAborted},
+        Row{"21 connect() without a port", kSynSent, kUnseen, kOwn, 0, kNoSegs, kNone, kNobody,
+            How::kNoPort},
+        Row{"22 keepalive timeout", kEstablished, kUnseen, kSoft, ETIMEDOUT, 0, kNone, kNobody,
+            How::kTimeout},
+        Row{"23 user timeout after ICMP", kEstablished, kUnseen, kSoft, EHOSTUNREACH, 0, kNone,
+            kNobody, How::kUnreachable},
+        Row{"24 LAST_ACK runs out", kLastAck, kRemote, kSoft, ETIMEDOUT, kDone | kDead, kNone,
+            kRemote, How::kTimeout},
+        Row{"25 ss -K", kEstablished, kUnseen, kSoft, ECONNABORTED, 0, kNone, kLocal,
+            How::kAborted},
+        Row{"27 listener closed, child not accepted", kEstablished, kUnseen, kSoft, 0, kNoSocket,
+            kNone, kLocal, How::kRstSent},
+        Row{"27 the same after the peer's FIN", kCloseWait, kRemote, kSoft, 0, kNoSocket | kDone,
+            kNone, kRemote, How::kRstSent},
+        Row{"28 connect(AF_UNSPEC)", kEstablished, kUnseen, kOwn, 0, 0, kNone, kLocal,
+            How::kRstSent},
+        Row{"29 tcp_max_tw_buckets", kFinWait2, kLocal, kSoft, 0, kDone | kDead, kNone, kLocal,
+            How::kFin},
+        Row{"29 tcp_max_tw_buckets at close()", kFinWait2, kLocal, kSoft, 0, kDead, kNone, kLocal,
+            How::kFin},
+        Row{"30 too many orphans", kFinWait1, kUnseen, kSoft, 0, kDead, kNone, kLocal,
+            How::kRstSent},
+        Row{"31 TCP_REPAIR", kEstablished, kUnseen, kOwn, 0, kRcv | kSend | kRepair, kNone, kLocal,
+            How::kAborted},
+        Row{"half-open child", kSynRecv, kUnseen, kSoft, ETIMEDOUT, kNoSocket, kNone, kNobody,
+            How::kHalfOpen},
+        Row{"1 without the walk", kFinWait2, kLocal, kSoft, 0, kDone | kDead, kNoWalk, kLocal,
+            How::kFin},
         Row{"6 without the walk", kFinWait2, kLocal, kSoft, 0, kDead, kNoWalk, kLocal, How::kFin}));
 
 // Row 12: data after close() in FIN_WAIT1 looks like a received RST until the answer is traced.
-// getsockopt(SO_ERROR) on another CPU takes the error between the RST and the CLOSE; the RST itself was traced.
+// getsockopt(SO_ERROR) on another CPU takes the error between the RST and the CLOSE; the RST itself
+// was traced.
 TEST(CloseVerdict, AResetWhoseErrorSomebodyTookIsAResetStill) {
   CloseInput facts{.old_state = kEstablished, .tw = kNone, .reset_received = true};
   CloseVerdict verdict = close_verdict(facts);
@@ -148,7 +184,11 @@ TEST(CloseVerdict, WaitsForTheResetThatTellsDataAfterCloseFromAReceivedOne) {
 }
 
 TEST(CloseVerdict, AnOrphanWithoutAMinisocketWaitsForTheResetToo) {
-  CloseInput facts{.old_state = kFinWait2, .fin_closer = kLocal, .facts = kDead, .tw = kNone, .reset_after = ResetAfter::kNotYet};
+  CloseInput facts{.old_state = kFinWait2,
+                   .fin_closer = kLocal,
+                   .facts = kDead,
+                   .tw = kNone,
+                   .reset_after = ResetAfter::kNotYet};
   EXPECT_TRUE(close_verdict(facts).wait_for_reset);
   facts.reset_sent = true;
   EXPECT_EQ(close_verdict(facts).how, How::kRstSent) << "sent before the CLOSE, by the timer";
@@ -163,8 +203,11 @@ TEST(CloseVerdict, AFinThatNeverLeftTheQueueClosedNothing) {
 }
 
 TEST(CloseVerdict, AnUnboundConnectThatFoundNoPortHasTheErrnoThatTheCallReturned) {
-  const CloseVerdict verdict =
-      close_verdict({.old_state = kSynSent, .own = true, .facts = kNoSegs, .tw = kNone, .reset_after = ResetAfter::kNo});
+  const CloseVerdict verdict = close_verdict({.old_state = kSynSent,
+                                              .own = true,
+                                              .facts = kNoSegs,
+                                              .tw = kNone,
+                                              .reset_after = ResetAfter::kNo});
   EXPECT_EQ(verdict.error, EADDRNOTAVAIL);
 }
 
@@ -172,7 +215,8 @@ TEST(FinCloser, ComesFromThePairOfStates) {
   EXPECT_EQ(fin_closer_from(kEstablished, kCloseWait, true), kRemote);
   EXPECT_EQ(fin_closer_from(kFinWait1, kFinWait2, true), kLocal);
   EXPECT_EQ(fin_closer_from(kFinWait1, kClosing, true), kBoth);
-  EXPECT_EQ(fin_closer_from(kEstablished, kFinWait1, true), kUnseen) << "FIN_WAIT1 only says that a FIN is queued";
+  EXPECT_EQ(fin_closer_from(kEstablished, kFinWait1, true), kUnseen)
+      << "FIN_WAIT1 only says that a FIN is queued";
 }
 
 TEST(FinCloser, AFinBehindUnsentDataIsLaterThanThePeers) {
@@ -190,32 +234,41 @@ tcptrail_end_record end_with(TcpState old, std::uint8_t tw, std::uint16_t facts 
 }
 
 TEST(TimeWaitOutcome, IsTheWalksAnswerWhereItFoundOne) {
-  const TimeWaitOutcome outcome = time_wait_outcome({.closer = kLocal, .how = How::kFin}, end_with(kFinWait2, kTw));
+  const TimeWaitOutcome outcome =
+      time_wait_outcome({.closer = kLocal, .how = How::kFin}, end_with(kFinWait2, kTw));
   EXPECT_EQ(outcome.side, TimeWaitSide::kLocal);
   EXPECT_EQ(outcome.phase, TimeWaitPhase::kTimeWait);
   EXPECT_EQ(outcome.expected_end, 61'000'000'000U);
 }
 
 TEST(TimeWaitOutcome, BothSidesHoldItAfterASimultaneousClose) {
-  EXPECT_EQ(time_wait_outcome({.closer = kBoth, .how = How::kFin}, end_with(kClosing, kTw)).side, TimeWaitSide::kBoth);
+  EXPECT_EQ(time_wait_outcome({.closer = kBoth, .how = How::kFin}, end_with(kClosing, kTw)).side,
+            TimeWaitSide::kBoth);
 }
 
 TEST(TimeWaitOutcome, AnOrderlyPassiveCloseLeavesItToThePeer) {
-  EXPECT_EQ(time_wait_outcome({.closer = kRemote, .how = How::kFin}, end_with(kLastAck, kNone)).side, TimeWaitSide::kRemote);
+  EXPECT_EQ(
+      time_wait_outcome({.closer = kRemote, .how = How::kFin}, end_with(kLastAck, kNone)).side,
+      TimeWaitSide::kRemote);
 }
 
 TEST(TimeWaitOutcome, AFinWait2MinisocketHasNotEnteredTimeWaitYet) {
-  const TimeWaitOutcome outcome = time_wait_outcome({.closer = kLocal, .how = How::kFin}, end_with(kFinWait2, kFw2));
+  const TimeWaitOutcome outcome =
+      time_wait_outcome({.closer = kLocal, .how = How::kFin}, end_with(kFinWait2, kFw2));
   EXPECT_EQ(outcome.phase, TimeWaitPhase::kFinWait2);
   EXPECT_FALSE(outcome.entered.has_value());
 }
 
 TEST(TimeWaitOutcome, AResetLeavesNone) {
-  EXPECT_EQ(time_wait_outcome({.closer = kLocal, .how = How::kRstSent}, end_with(kEstablished, kNone)).side, TimeWaitSide::kNone);
+  EXPECT_EQ(
+      time_wait_outcome({.closer = kLocal, .how = How::kRstSent}, end_with(kEstablished, kNone))
+          .side,
+      TimeWaitSide::kNone);
 }
 
 TEST(TimeWaitOutcome, WithoutTheWalkTheExpiryIsUnknown) {
-  const TimeWaitOutcome outcome = time_wait_outcome({.closer = kLocal, .how = How::kFin}, end_with(kFinWait2, kNoWalk, kDone));
+  const TimeWaitOutcome outcome =
+      time_wait_outcome({.closer = kLocal, .how = How::kFin}, end_with(kFinWait2, kNoWalk, kDone));
   EXPECT_EQ(outcome.side, TimeWaitSide::kLocal);
   EXPECT_FALSE(outcome.expected_end.has_value());
 }

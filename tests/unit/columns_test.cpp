@@ -37,7 +37,9 @@ TEST(Columns, NamesAreUniqueAndUpperCase) {
     std::set<std::string_view> names;
     for (const Column& c : all_columns(table)) {
       EXPECT_TRUE(names.insert(c.name).second) << c.name;
-      EXPECT_EQ(c.name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789"), std::string_view::npos) << c.name;
+      EXPECT_EQ(c.name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789"),
+                std::string_view::npos)
+          << c.name;
       EXPECT_FALSE(c.help.empty()) << c.name;
       EXPECT_LE(c.width, 40) << c.name;  // what a line pads with one copy
       EXPECT_GE(c.width, c.header.size()) << c.name;
@@ -88,17 +90,40 @@ TEST(Columns, HeaderTextIsAcceptedAsName) { EXPECT_TRUE(parse_columns(Table::kLi
 TEST(Cells, ConnectionFillsEveryColumn) {
   auto c = cells(Table::kLife, test::client_of_it().record, false);
   const std::map<std::string, std::string> expected = {
-      {"PID", "14788"},         {"COMM", "ehclient"},       {"TX_KB", "0.12"},        {"MS", "8213.40"},
-      {"TIME_S", "9.000000"},   {"NETNS", "4026531840"},    {"COOKIE", "1a2b"},       {"GEN", "0"},
-      {"FAMILY", "ipv4"},       {"UID", "1000"},            {"ROLE", "active"},       {"OWNER_SOURCE", "close"},
-      {"BEGAN", "observed"},    {"CONNECT_MS", "0.04"},     {"RTT_US", "45"},         {"MIN_RTT_US", "30"},
-      {"RETRANS", "2"},         {"MSS", "65483"},           {"TX_BYTES", "120"},      {"RX_BYTES", "120"},
-      {"TX_SEGS", "5"},         {"RX_SEGS", "6"},           {"ERROR", "-"},           {"CLOSER_PID", "12241"},
-      {"CLOSER_COMM", "echoserver"},                        {"PEER_COOKIE", "2001"},  {"SERVICE_PORT", "19999"},
-      {"COMPLETE", "true"},     {"LABELS", "k=v"},          {"CGROUP", "/system.slice/echo.service"},
+      {"PID", "14788"},
+      {"COMM", "ehclient"},
+      {"TX_KB", "0.12"},
+      {"MS", "8213.40"},
+      {"TIME_S", "9.000000"},
+      {"NETNS", "4026531840"},
+      {"COOKIE", "1a2b"},
+      {"GEN", "0"},
+      {"FAMILY", "ipv4"},
+      {"UID", "1000"},
+      {"ROLE", "active"},
+      {"OWNER_SOURCE", "close"},
+      {"BEGAN", "observed"},
+      {"CONNECT_MS", "0.04"},
+      {"RTT_US", "45"},
+      {"MIN_RTT_US", "30"},
+      {"RETRANS", "2"},
+      {"MSS", "65483"},
+      {"TX_BYTES", "120"},
+      {"RX_BYTES", "120"},
+      {"TX_SEGS", "5"},
+      {"RX_SEGS", "6"},
+      {"ERROR", "-"},
+      {"CLOSER_PID", "12241"},
+      {"CLOSER_COMM", "echoserver"},
+      {"PEER_COOKIE", "2001"},
+      {"SERVICE_PORT", "19999"},
+      {"COMPLETE", "true"},
+      {"LABELS", "k=v"},
+      {"CGROUP", "/system.slice/echo.service"},
       {"PATH", "CLOSE>SYN_SENT>ESTABLISHED>CLOSE_WAIT>LAST_ACK>CLOSE"},
       {"STATES", "SYN_SENT=0.04;ESTABLISHED=8213.20;CLOSE_WAIT=0.12;LAST_ACK=0.04"},
-      {"START", "2026-08-01T12:00:00.786560000Z"},          {"END", "2026-08-01T12:00:09.000000000Z"},
+      {"START", "2026-08-01T12:00:00.786560000Z"},
+      {"END", "2026-08-01T12:00:09.000000000Z"},
       {"TIMEWAIT_END", "-"},
   };
   for (const auto& [name, value] : expected) EXPECT_EQ(c[name], value) << name;
@@ -107,10 +132,12 @@ TEST(Cells, ConnectionFillsEveryColumn) {
 TEST(Cells, NothingKnownIsDashesInTextAndEmptyInCsv) {
   auto text = cells(Table::kLife, test::nothing_known().record, false);
   auto csv = cells(Table::kLife, test::nothing_known().record, true);
-  for (const char* name : {"PID", "COMM", "LPORT", "RPORT", "TX_KB", "RX_KB", "MS", "TIMEWAIT", "NETNS", "COOKIE",
-                           "UID", "CGROUP", "CONNECT_MS", "RTT_US", "MIN_RTT_US", "RETRANS", "MSS", "TX_SEGS",
-                           "RX_SEGS", "EVIDENCE", "CLOSER_PID", "CLOSER_COMM", "PEER_COOKIE", "SERVICE_PORT", "PATH",
-                           "STATES", "END", "TIMEWAIT_END"}) {
+  for (const char* name :
+       {"PID",        "COMM",     "LPORT",      "RPORT",       "TX_KB",       "RX_KB",
+        "MS",         "TIMEWAIT", "NETNS",      "COOKIE",      "UID",         "CGROUP",
+        "CONNECT_MS", "RTT_US",   "MIN_RTT_US", "RETRANS",     "MSS",         "TX_SEGS",
+        "RX_SEGS",    "EVIDENCE", "CLOSER_PID", "CLOSER_COMM", "PEER_COOKIE", "SERVICE_PORT",
+        "PATH",       "STATES",   "END",        "TIMEWAIT_END"}) {
     EXPECT_EQ(text[name], "-") << name;
     EXPECT_EQ(csv[name], "") << name;
   }
@@ -169,7 +196,8 @@ TEST(Cells, HostileNamesAreEscapedInEveryColumn) {
   for (const bool full : {false, true}) {
     for (const auto& [name, value] : cells(Table::kLife, c.record, full)) {
       for (const char ch : value) {
-        EXPECT_TRUE(static_cast<unsigned char>(ch) >= 0x20 && static_cast<unsigned char>(ch) < 0x7f) << name;
+        EXPECT_TRUE(static_cast<unsigned char>(ch) >= 0x20 && static_cast<unsigned char>(ch) < 0x7f)
+            << name;
       }
     }
   }

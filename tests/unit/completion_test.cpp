@@ -20,10 +20,13 @@ TEST_P(Completion, NamesEveryFlagAndCommand) {
   ASSERT_TRUE(made.ok());
   for (const std::string& flag : known_flags()) {
     const bool is_long = flag.starts_with("--");
-    const std::string word = shell != "fish" ? flag : (is_long ? "-l " + flag.substr(2) : "-s " + flag.substr(1));
-    EXPECT_TRUE(std::regex_search(*made, std::regex("(^|[^-\\w])" + word + "([^-\\w]|$)"))) << shell << " " << flag;
+    const std::string word =
+        shell != "fish" ? flag : (is_long ? "-l " + flag.substr(2) : "-s " + flag.substr(1));
+    EXPECT_TRUE(std::regex_search(*made, std::regex("(^|[^-\\w])" + word + "([^-\\w]|$)")))
+        << shell << " " << flag;
   }
-  for (const std::string_view command : command_names()) EXPECT_NE(made->find(command), std::string::npos) << shell << " " << command;
+  for (const std::string_view command : command_names())
+    EXPECT_NE(made->find(command), std::string::npos) << shell << " " << command;
   EXPECT_NE(made->find("tp_btf cookie"), std::string::npos);
 }
 

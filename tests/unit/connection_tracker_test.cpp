@@ -15,19 +15,23 @@ constexpr std::uint16_t kOrderly = TCPTRAIL_END_DONE | TCPTRAIL_END_DEAD;
 
 // A client that connects, closes first and is left in TIME_WAIT.
 void active_life(Connections& model, std::uint64_t cookie = 1) {
-  model.input({by(10, ev(cookie, 1 * kMs, kClose, kSynSent, {0, 80})),
-              ev(cookie, 2 * kMs, kSynSent, kEstablished),
-              by(10, ev(cookie, 5 * kMs, kEstablished, kFinWait1)),
-              ev(cookie, 6 * kMs, kFinWait1, kFinWait2),
-              closing(ev(cookie, 7 * kMs, kFinWait2, kClose), kOrderly, 0, TCPTRAIL_TW_TIME_WAIT)});
+  model.input(
+      {by(10, ev(cookie, 1 * kMs, kClose, kSynSent, {0, 80})),
+       ev(cookie, 2 * kMs, kSynSent, kEstablished),
+       by(10, ev(cookie, 5 * kMs, kEstablished, kFinWait1)),
+       ev(cookie, 6 * kMs, kFinWait1, kFinWait2),
+       closing(ev(cookie, 7 * kMs, kFinWait2, kClose), kOrderly, 0, TCPTRAIL_TW_TIME_WAIT)});
 }
 
 void passive_life(Connections& model, std::uint64_t cookie = 2) {
   const Ends server{80, 40000};
-  model.input({ev(cookie, 2'100 * kUs, kListen, kSynRecv, server), ev(cookie, 2'200 * kUs, kSynRecv, kEstablished, server),
-              accept_of(cookie, 2'300 * kUs, 20), ev(cookie, 5'100 * kUs, kEstablished, kCloseWait, server),
-              by(20, ev(cookie, 6'500 * kUs, kCloseWait, kLastAck, server), "srv"),
-              closing(ev(cookie, 6'900 * kUs, kLastAck, kClose, server), kOrderly | TCPTRAIL_END_ALL_ACKED)});
+  model.input({ev(cookie, 2'100 * kUs, kListen, kSynRecv, server),
+               ev(cookie, 2'200 * kUs, kSynRecv, kEstablished, server),
+               accept_of(cookie, 2'300 * kUs, 20),
+               ev(cookie, 5'100 * kUs, kEstablished, kCloseWait, server),
+               by(20, ev(cookie, 6'500 * kUs, kCloseWait, kLastAck, server), "srv"),
+               closing(ev(cookie, 6'900 * kUs, kLastAck, kClose, server),
+                       kOrderly | TCPTRAIL_END_ALL_ACKED)});
 }
 
 TEST(ConnectionTracker, LocalFinFirstMeansLocalClosedFirst) {
@@ -67,7 +71,8 @@ TEST(ConnectionTracker, TimesAreThoseOfTheEvents) {
 TEST(ConnectionTracker, ThePathEndsWithTimeWaitWhenThisEndEnteredIt) {
   Connections model;
   active_life(model);
-  EXPECT_EQ(model.only().path_kept, (std::vector{kClose, kSynSent, kEstablished, kFinWait1, kFinWait2, kTimeWait}));
+  EXPECT_EQ(model.only().path_kept,
+            (std::vector{kClose, kSynSent, kEstablished, kFinWait1, kFinWait2, kTimeWait}));
 }
 
 TEST(ConnectionTracker, APassiveCloseIsTheRemoteSidesAndTheOwnerIsWhoClosed) {
@@ -84,12 +89,16 @@ TEST(ConnectionTracker, APassiveCloseIsTheRemoteSidesAndTheOwnerIsWhoClosed) {
 
 TEST(ConnectionTracker, TheTwoEndsOnOneHostNameEachOtherAndTheClosingProcess) {
   Connections model;
-  model.input({by(10, ev(1, 1 * kMs, kClose, kSynSent, {0, 80})), ev(1, 2 * kMs, kSynSent, kEstablished),
-              ev(2, 3 * kMs, kListen, kSynRecv, {80, 40000}), ev(2, 3 * kMs, kSynRecv, kEstablished, {80, 40000}),
-              by(10, ev(1, 4 * kMs, kEstablished, kFinWait1)), ev(2, 4 * kMs, kEstablished, kCloseWait, {80, 40000}),
-              by(20, ev(2, 5 * kMs, kCloseWait, kLastAck, {80, 40000})), ev(1, 5 * kMs, kFinWait1, kFinWait2),
-              closing(ev(1, 5 * kMs, kFinWait2, kClose), kOrderly, 0, TCPTRAIL_TW_TIME_WAIT),
-              closing(ev(2, 6 * kMs, kLastAck, kClose, {80, 40000}), kOrderly | TCPTRAIL_END_ALL_ACKED)});
+  model.input(
+      {by(10, ev(1, 1 * kMs, kClose, kSynSent, {0, 80})), ev(1, 2 * kMs, kSynSent, kEstablished),
+       ev(2, 3 * kMs, kListen, kSynRecv, {80, 40000}),
+       ev(2, 3 * kMs, kSynRecv, kEstablished, {80, 40000}),
+       by(10, ev(1, 4 * kMs, kEstablished, kFinWait1)),
+       ev(2, 4 * kMs, kEstablished, kCloseWait, {80, 40000}),
+       by(20, ev(2, 5 * kMs, kCloseWait, kLastAck, {80, 40000})),
+       ev(1, 5 * kMs, kFinWait1, kFinWait2),
+       closing(ev(1, 5 * kMs, kFinWait2, kClose), kOrderly, 0, TCPTRAIL_TW_TIME_WAIT),
+       closing(ev(2, 6 * kMs, kLastAck, kClose, {80, 40000}), kOrderly | TCPTRAIL_END_ALL_ACKED)});
   ASSERT_EQ(model.sink.connections.size(), 2U);
   EXPECT_EQ(model.sink.connections[0].peer_cookie, 2U);
   EXPECT_EQ(model.sink.connections[1].peer_cookie, 1U);
@@ -100,9 +109,10 @@ TEST(ConnectionTracker, TheTwoEndsOnOneHostNameEachOtherAndTheClosingProcess) {
 // Process 20 accepts, `closer` closes.
 void accepted_and_closed(Connections& model, std::uint32_t closer) {
   const Ends server{80, 40000};
-  model.input({ev(2, 1, kListen, kSynRecv, server), ev(2, 2, kSynRecv, kEstablished, server), accept_of(2, 3, 20),
-              by(closer, ev(2, 4, kEstablished, kFinWait1, server)), ev(2, 5, kFinWait1, kFinWait2, server),
-              closing(ev(2, 6, kFinWait2, kClose, server), kOrderly, 0, TCPTRAIL_TW_TIME_WAIT)});
+  model.input({ev(2, 1, kListen, kSynRecv, server), ev(2, 2, kSynRecv, kEstablished, server),
+               accept_of(2, 3, 20), by(closer, ev(2, 4, kEstablished, kFinWait1, server)),
+               ev(2, 5, kFinWait1, kFinWait2, server),
+               closing(ev(2, 6, kFinWait2, kClose, server), kOrderly, 0, TCPTRAIL_TW_TIME_WAIT)});
 }
 
 TEST(ConnectionTracker, WhoClosesWithoutHavingAcceptedHasInheritedTheDescriptor) {
@@ -125,7 +135,8 @@ TEST(ConnectionTracker, ACloseWithoutAProcessLeavesTheOwnerAsItWas) {
 TEST(ConnectionTracker, AKillerIsTheCloserAndNeverTheOwner) {
   Connections model;
   Event killed = closing(by(99, ev(1, 9, kEstablished, kClose), "ss"), 0, ECONNABORTED);
-  killed.base.flags = static_cast<std::uint8_t>((killed.base.flags & ~TCPTRAIL_F_OWN) | TCPTRAIL_F_KILLER);
+  killed.base.flags =
+      static_cast<std::uint8_t>((killed.base.flags & ~TCPTRAIL_F_OWN) | TCPTRAIL_F_KILLER);
   model.input({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished), killed});
   EXPECT_EQ(model.only().how, How::kAborted);
   EXPECT_EQ(model.only().owner.pid, 10U);
@@ -135,10 +146,11 @@ TEST(ConnectionTracker, AKillerIsTheCloserAndNeverTheOwner) {
 TEST(ConnectionTracker, AnUnacceptedChildBelongsToItsListener) {
   Connections model;
   const Ends server{80, 40000};
-  model.input({by(30, ev(5, 1, kClose, kListen, {80, 0}), "lsn"), ev(2, 2, kListen, kSynRecv, server),
-              ev(2, 3, kSynRecv, kEstablished, server),
-              closing(by(30, ev(5, 4, kListen, kClose, {80, 0}), "lsn"), TCPTRAIL_END_SHUT_RCV | TCPTRAIL_END_SHUT_SEND),
-              closing(ev(2, 5, kEstablished, kClose, server), TCPTRAIL_END_NO_SOCKET)});
+  model.input({by(30, ev(5, 1, kClose, kListen, {80, 0}), "lsn"),
+               ev(2, 2, kListen, kSynRecv, server), ev(2, 3, kSynRecv, kEstablished, server),
+               closing(by(30, ev(5, 4, kListen, kClose, {80, 0}), "lsn"),
+                       TCPTRAIL_END_SHUT_RCV | TCPTRAIL_END_SHUT_SEND),
+               closing(ev(2, 5, kEstablished, kClose, server), TCPTRAIL_END_NO_SOCKET)});
   const KeptConnection& c = model.only();
   EXPECT_EQ(c.owner.pid, 30U);
   EXPECT_EQ(c.owner_source, OwnerSource::kListen);
@@ -148,8 +160,9 @@ TEST(ConnectionTracker, AnUnacceptedChildBelongsToItsListener) {
 
 TEST(ConnectionTracker, ASocketThatConnectsTwiceGivesTwoGenerations) {
   Connections model;
-  model.input({by(10, ev(1, 1, kClose, kSynSent)), closing(ev(1, 2, kSynSent, kClose), 0, ECONNREFUSED),
-              by(10, ev(1, 3, kClose, kSynSent)), closing(ev(1, 4, kSynSent, kClose), 0, ECONNREFUSED)});
+  model.input(
+      {by(10, ev(1, 1, kClose, kSynSent)), closing(ev(1, 2, kSynSent, kClose), 0, ECONNREFUSED),
+       by(10, ev(1, 3, kClose, kSynSent)), closing(ev(1, 4, kSynSent, kClose), 0, ECONNREFUSED)});
   ASSERT_EQ(model.sink.connections.size(), 2U);
   EXPECT_EQ(model.sink.connections[0].generation, 0U);
   EXPECT_EQ(model.sink.connections[1].generation, 1U);
@@ -157,10 +170,11 @@ TEST(ConnectionTracker, ASocketThatConnectsTwiceGivesTwoGenerations) {
 
 TEST(ConnectionTracker, CloseAfterShutdownRepeatsTheStateAndBreaksNoChain) {
   Connections model;
-  model.input({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished),
-              by(10, ev(1, 3, kEstablished, kFinWait1)), ev(1, 4, kFinWait1, kFinWait2),
-              by(10, ev(1, 5, kFinWait2, kFinWait2)),
-              closing(by(10, ev(1, 6, kFinWait2, kClose)), TCPTRAIL_END_DEAD, 0, TCPTRAIL_TW_FIN_WAIT2)});
+  model.input(
+      {by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished),
+       by(10, ev(1, 3, kEstablished, kFinWait1)), ev(1, 4, kFinWait1, kFinWait2),
+       by(10, ev(1, 5, kFinWait2, kFinWait2)),
+       closing(by(10, ev(1, 6, kFinWait2, kClose)), TCPTRAIL_END_DEAD, 0, TCPTRAIL_TW_FIN_WAIT2)});
   EXPECT_TRUE(model.only().complete);
   EXPECT_EQ(model.only().path_kept.size(), 6U);
   EXPECT_EQ(model.sink.transitions.size(), 6U);
@@ -171,7 +185,7 @@ TEST(ConnectionTracker, CloseAfterShutdownRepeatsTheStateAndBreaksNoChain) {
 TEST(ConnectionTracker, AGapInTheChainIsMarkedAndTheCloserIsStillWhatTheStatesProve) {
   Connections model;
   model.input({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished),
-              closing(ev(1, 9, kFinWait2, kClose), kOrderly, 0, TCPTRAIL_TW_TIME_WAIT)});
+               closing(ev(1, 9, kFinWait2, kClose), kOrderly, 0, TCPTRAIL_TW_TIME_WAIT)});
   EXPECT_FALSE(model.only().complete);
   EXPECT_EQ(model.only().closer, Closer::kLocal) << "FIN_WAIT2 means that our FIN was acknowledged";
   EXPECT_TRUE(model.lifecycle.wants_snapshot());
@@ -187,12 +201,17 @@ Event again(Event event) {
 TEST(ConnectionTracker, WhatBothCopiesToldIsDroppedAndCounted) {
   Connections model;
   const auto open = [](std::uint64_t at) { return by(10, ev(1, at, kClose, kSynSent)); };
-  const auto close = [](std::uint64_t at) { return closing(ev(1, at, kCloseWait, kClose), TCPTRAIL_END_DONE, EPIPE); };
+  const auto close = [](std::uint64_t at) {
+    return closing(ev(1, at, kCloseWait, kClose), TCPTRAIL_END_DONE, EPIPE);
+  };
   // The CPU may have been away for long between the two.
-  model.input({open(1), again(open(2)), ev(1, 3, kSynSent, kEstablished), again(ev(1, 90 * kMs, kSynSent, kEstablished)),
-              ev(1, 100 * kMs, kEstablished, kCloseWait), again(ev(1, 101 * kMs, kEstablished, kCloseWait)), close(110 * kMs)});
+  model.input({open(1), again(open(2)), ev(1, 3, kSynSent, kEstablished),
+               again(ev(1, 90 * kMs, kSynSent, kEstablished)),
+               ev(1, 100 * kMs, kEstablished, kCloseWait),
+               again(ev(1, 101 * kMs, kEstablished, kCloseWait)), close(110 * kMs)});
   for (std::uint64_t other = 100; other < 2'100; ++other)
-    model.input({by(10, ev(other, 120 * kMs, kClose, kSynSent)), closing(ev(other, 120 * kMs, kSynSent, kClose), 0, ECONNREFUSED)});
+    model.input({by(10, ev(other, 120 * kMs, kClose, kSynSent)),
+                 closing(ev(other, 120 * kMs, kSynSent, kClose), 0, ECONNREFUSED)});
   model.input({again(close(130 * kMs))});
   EXPECT_EQ(model.lifecycle.duplicates(), 4U);
   EXPECT_EQ(model.sink.transitions.size(), 4U + 4'000U);
@@ -203,16 +222,20 @@ TEST(ConnectionTracker, WhatBothCopiesToldIsDroppedAndCounted) {
 TEST(ConnectionTracker, AListenerOfWhichBothCopiesTold) {
   Connections model;
   const auto listen = [](std::uint64_t at) { return by(30, ev(5, at, kClose, kListen, {80, 0})); };
-  const auto close = [](std::uint64_t at) { return closing(by(30, ev(5, at, kListen, kClose, {80, 0})), TCPTRAIL_END_SHUT_RCV); };
-  model.input({listen(1), again(listen(2)), close(3 * kMs), again(close(4 * kMs)), listen(5 * kMs), close(6 * kMs)});
+  const auto close = [](std::uint64_t at) {
+    return closing(by(30, ev(5, at, kListen, kClose, {80, 0})), TCPTRAIL_END_SHUT_RCV);
+  };
+  model.input({listen(1), again(listen(2)), close(3 * kMs), again(close(4 * kMs)), listen(5 * kMs),
+               close(6 * kMs)});
   EXPECT_EQ(model.lifecycle.duplicates(), 2U);
   EXPECT_EQ(model.sink.transitions.size(), 4U);
 }
 
 TEST(ConnectionTracker, WhatOnlyTheSecondCopyToldIsAsGood) {
   Connections model;
-  model.input({again(by(10, ev(1, 1, kClose, kSynSent))), again(ev(1, 2, kSynSent, kEstablished)), again(ev(1, 3, kEstablished, kCloseWait)),
-              again(closing(ev(1, 4, kCloseWait, kClose), TCPTRAIL_END_DONE, EPIPE))});
+  model.input({again(by(10, ev(1, 1, kClose, kSynSent))), again(ev(1, 2, kSynSent, kEstablished)),
+               again(ev(1, 3, kEstablished, kCloseWait)),
+               again(closing(ev(1, 4, kCloseWait, kClose), TCPTRAIL_END_DONE, EPIPE))});
   EXPECT_EQ(model.lifecycle.duplicates(), 0U);
   EXPECT_EQ(model.sink.transitions.size(), 4U);
   EXPECT_TRUE(model.only().complete);
@@ -220,15 +243,16 @@ TEST(ConnectionTracker, WhatOnlyTheSecondCopyToldIsAsGood) {
 
 TEST(ConnectionTracker, APairThatNoCallSiteReportsIsMarked) {
   Connections model;
-  model.input({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished), ev(1, 3, kEstablished, kLastAck),
-              closing(ev(1, 4, kLastAck, kClose), kOrderly | TCPTRAIL_END_ALL_ACKED)});
+  model.input({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished),
+               ev(1, 3, kEstablished, kLastAck),
+               closing(ev(1, 4, kLastAck, kClose), kOrderly | TCPTRAIL_END_ALL_ACKED)});
   EXPECT_FALSE(model.only().complete);
 }
 
 TEST(ConnectionTracker, AConnectionWhoseBeginningWasLostIsIncomplete) {
   Connections model;
   model.input({ev(1, 5, kEstablished, kCloseWait), by(10, ev(1, 6, kCloseWait, kLastAck)),
-              closing(ev(1, 7, kLastAck, kClose), kOrderly | TCPTRAIL_END_ALL_ACKED)});
+               closing(ev(1, 7, kLastAck, kClose), kOrderly | TCPTRAIL_END_ALL_ACKED)});
   EXPECT_FALSE(model.only().complete);
   EXPECT_EQ(model.only().began, Began::kObserved);
   EXPECT_EQ(model.only().role, Role::kUnknown);
@@ -286,11 +310,13 @@ TEST(ConnectionTracker, AFullTableEvictsTheOldestAndItsTransitionsAreLost) {
   options.max_connections = 2;
   options.want_transitions = false;
   Connections model(std::move(options));
-  for (std::uint64_t cookie = 1; cookie <= 3; ++cookie) model.input({by(10, ev(cookie, cookie, kClose, kSynSent))});
+  for (std::uint64_t cookie = 1; cookie <= 3; ++cookie)
+    model.input({by(10, ev(cookie, cookie, kClose, kSynSent))});
   EXPECT_EQ(model.lifecycle.evicted(), 1U);
   EXPECT_EQ(model.lifecycle.transitions(), 2U);
   model.input({closing(ev(1, 10, kSynSent, kClose), 0, ECONNREFUSED)});
-  EXPECT_TRUE(model.sink.connections.empty()) << "its beginning is forgotten, and following it again would push out another";
+  EXPECT_TRUE(model.sink.connections.empty())
+      << "its beginning is forgotten, and following it again would push out another";
   EXPECT_EQ(model.lifecycle.evicted(), 2U);
   EXPECT_EQ(model.lifecycle.transitions(), 2U);
   EXPECT_FALSE(model.lifecycle.wants_snapshot());
@@ -302,7 +328,8 @@ TEST(ConnectionTracker, WhatTraceHasPrintedOfAnEvictedConnectionIsNotLost) {
   TrackerOptions options;
   options.max_connections = 2;
   Connections model(std::move(options));
-  for (std::uint64_t cookie = 1; cookie <= 3; ++cookie) model.input({by(10, ev(cookie, cookie, kClose, kSynSent))});
+  for (std::uint64_t cookie = 1; cookie <= 3; ++cookie)
+    model.input({by(10, ev(cookie, cookie, kClose, kSynSent))});
   model.input({closing(ev(1, 10, kSynSent, kClose), 0, ECONNREFUSED)});
   EXPECT_EQ(model.lifecycle.evicted(), 0U);
   EXPECT_EQ(model.lifecycle.transitions(), 4U);
@@ -313,10 +340,14 @@ TEST(ConnectionTracker, WhatBothCopiesToldOfAnEvictedConnectionIsCountedOnce) {
   TrackerOptions options;
   options.max_connections = 2;
   Connections model(std::move(options));
-  for (std::uint64_t cookie = 1; cookie <= 3; ++cookie) model.input({by(10, ev(cookie, cookie, kClose, kSynSent))});
-  const auto close = [](std::uint64_t cookie) { return closing(ev(cookie, 10, kSynSent, kClose), 0, ECONNREFUSED); };
+  for (std::uint64_t cookie = 1; cookie <= 3; ++cookie)
+    model.input({by(10, ev(cookie, cookie, kClose, kSynSent))});
+  const auto close = [](std::uint64_t cookie) {
+    return closing(ev(cookie, 10, kSynSent, kClose), 0, ECONNREFUSED);
+  };
   model.input({close(1)});
-  for (std::uint64_t other = 100; other < 5'100; ++other) model.input({ev(other, 10, kEstablished, kCloseWait)});
+  for (std::uint64_t other = 100; other < 5'100; ++other)
+    model.input({ev(other, 10, kEstablished, kCloseWait)});
   model.input({again(close(1))});
   EXPECT_EQ(model.lifecycle.duplicates(), 1U);
   EXPECT_EQ(model.lifecycle.transitions(), 5'004U);
@@ -340,7 +371,8 @@ TEST(ConnectionTracker, ASeenConnectionBeganBeforeTheTraceAndIsComplete) {
   EXPECT_EQ(sink.connections[0].role, Role::kPassive) << "a listener covers its local end";
   EXPECT_EQ(sink.connections[0].owner.pid, 77U);
   EXPECT_EQ(sink.connections[0].owner_source, OwnerSource::kSnapshot);
-  EXPECT_FALSE(sink.transitions.at(0).in_old_ns.has_value()) << "when it entered ESTABLISHED is not known";
+  EXPECT_FALSE(sink.transitions.at(0).in_old_ns.has_value())
+      << "when it entered ESTABLISHED is not known";
 }
 
 TEST(ConnectionTracker, AnEventBeforeTheSnapshotRecordOfItsSocketIsNoGap) {
@@ -360,8 +392,9 @@ TEST(ConnectionTracker, AnEventBeforeTheSnapshotRecordOfItsSocketIsNoGap) {
 
 void close_with_data_after(Connections& model) {
   model.input({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished),
-              by(10, ev(1, 3, kEstablished, kFinWait1)), reset(1, 4, TCPTRAIL_RESET_RECEIVED),
-              closing(ev(1, 5, kFinWait1, kClose), TCPTRAIL_END_DEAD | TCPTRAIL_END_SHUT_RCV, ECONNRESET)});
+               by(10, ev(1, 3, kEstablished, kFinWait1)), reset(1, 4, TCPTRAIL_RESET_RECEIVED),
+               closing(ev(1, 5, kFinWait1, kClose), TCPTRAIL_END_DEAD | TCPTRAIL_END_SHUT_RCV,
+                       ECONNRESET)});
 }
 
 TEST(ConnectionTracker, ARecordWaitsForTheResetThatDecidesItsEnding) {
@@ -475,8 +508,9 @@ TEST(ConnectionTracker, AnAddressIsNoCookieAndIsNotPrinted) {
 TEST(ConnectionTracker, TheResetOfAnotherSocketAtTheAddressDecidesNothing) {
   Connections model({.resets_traced = true, .cookie_is_address = true});
   close_with_data_after(model);
-  model.input({by(11, ev(1, 6, kClose, kSynSent)), closing(by(11, ev(1, 7, kSynSent, kClose)), TCPTRAIL_END_LINGER0),
-              reset(1, 8, TCPTRAIL_RESET_SENT)});
+  model.input({by(11, ev(1, 6, kClose, kSynSent)),
+               closing(by(11, ev(1, 7, kSynSent, kClose)), TCPTRAIL_END_LINGER0),
+               reset(1, 8, TCPTRAIL_RESET_SENT)});
   ASSERT_EQ(model.sink.connections.size(), 2U);
   EXPECT_EQ(model.sink.connections[0].how, How::kRstReceived);
 }

@@ -31,9 +31,11 @@ std::string row_of(const Record& record, const TableOptions& options) {
 TEST(CsvSink, LinesEndWithCrLfAndTheHeaderIsFirst) {
   const auto lines = printed({.events = {.connection = true}});
   ASSERT_EQ(lines.size(), 5U);
-  EXPECT_EQ(lines[0], "PID,COMM,LADDR,LPORT,RADDR,RPORT,TX_KB,RX_KB,MS,CLOSER,HOW,TIMEWAIT,COMPLETE\r");
+  EXPECT_EQ(lines[0],
+            "PID,COMM,LADDR,LPORT,RADDR,RPORT,TX_KB,RX_KB,MS,CLOSER,HOW,TIMEWAIT,COMPLETE\r");
   EXPECT_EQ(lines[1],
-            "12241,echoserver,127.0.0.1,19999,127.0.0.1,63995,0.1171875,0.1171875,8213.440000,local,fin,local "
+            "12241,echoserver,127.0.0.1,19999,127.0.0.1,63995,0.1171875,0.1171875,8213.440000,"
+            "local,fin,local "
             "60s,true\r");
   EXPECT_EQ(lines[4], ",,0.0.0.0,,0.0.0.0,,,,,unknown,unknown,,false\r");
 }
@@ -42,8 +44,10 @@ TEST(CsvSink, TraceHasNoArrowColumn) {
   const auto lines = printed({.events = {.transition = true, .time_wait = true}});
   EXPECT_EQ(lines[0], "PID,COMM,LADDR,LPORT,RADDR,RPORT,OLDSTATE,NEWSTATE,MS\r");
   EXPECT_EQ(lines[2],
-            "77,curl,2001:db8::10,50000,2001:db8:ffff:eeee:dddd:cccc:bbbb:aaaa,443,SYN_SENT,ESTABLISHED,1.234567\r");
-  EXPECT_EQ(lines[5], "12241,echoserver,127.0.0.1,19999,127.0.0.1,63995,TIME_WAIT,CLOSE,2000.000000\r");
+            "77,curl,2001:db8::10,50000,2001:db8:ffff:eeee:dddd:cccc:bbbb:aaaa,443,SYN_SENT,"
+            "ESTABLISHED,1.234567\r");
+  EXPECT_EQ(lines[5],
+            "12241,echoserver,127.0.0.1,19999,127.0.0.1,63995,TIME_WAIT,CLOSE,2000.000000\r");
 }
 
 TEST(CsvSink, CommasAndQuotesAreQuoted) {
@@ -87,7 +91,8 @@ TEST(CsvSink, OneEmptyFieldIsNotAnEmptyLine) {
 
 TEST(CsvSink, LossGoesToTheCallback) {
   std::string warnings;
-  TableOptions options{.events = {.connection = true}, .warn = [&](std::string_view line) { warnings += line; }};
+  TableOptions options{.events = {.connection = true},
+                       .warn = [&](std::string_view line) { warnings += line; }};
   printed(options);
   EXPECT_NE(warnings.find("10 events were lost"), std::string::npos);
 }

@@ -35,8 +35,8 @@ std::string unescaped(std::string_view text) {
 }
 
 TEST(Escape, PlainNamesAreLeftAlone) {
-  for (const char* name :
-       {"", "nginx", "Web Content", "tmux: server", "a\"b", "(sd-pam)", "exactly8", "kworker/0:1-ev"}) {
+  for (const char* name : {"", "nginx", "Web Content", "tmux: server", "a\"b", "(sd-pam)",
+                           "exactly8", "kworker/0:1-ev"}) {
     EXPECT_EQ(escaped_name(name), name);
   }
 }
@@ -54,25 +54,27 @@ TEST(Escape, BackslashIsDoubledSoThatBytesCanBeRecovered) {
 }
 
 TEST(Escape, ValidUtf8IsKept) {
-  for (const char* name : {"naïve", "日本語", "🦀", "\xc2\xa0"}) EXPECT_EQ(escaped_name(name), name);
+  for (const char* name : {"naïve", "日本語", "🦀", "\xc2\xa0"})
+    EXPECT_EQ(escaped_name(name), name);
 }
 
 TEST(Escape, InvalidUtf8IsHexPerByte) {
   EXPECT_EQ(escaped_name("\xff\xfe"), R"(\xff\xfe)");
-  EXPECT_EQ(escaped_name("a\xc3"), R"(a\xc3)");                  // cut in the middle, as comm cuts
+  EXPECT_EQ(escaped_name("a\xc3"), R"(a\xc3)");  // cut in the middle, as comm cuts
   EXPECT_EQ(escaped_name("\xe6\x97z"), R"(\xe6\x97z)");
-  EXPECT_EQ(escaped_name("\xc0\xaf"), R"(\xc0\xaf)");            // overlong
-  EXPECT_EQ(escaped_name("\xe0\x80\xaf"), R"(\xe0\x80\xaf)");    // overlong
+  EXPECT_EQ(escaped_name("\xc0\xaf"), R"(\xc0\xaf)");          // overlong
+  EXPECT_EQ(escaped_name("\xe0\x80\xaf"), R"(\xe0\x80\xaf)");  // overlong
   EXPECT_EQ(escaped_name("\xf0\x80\x80\xaf"), R"(\xf0\x80\x80\xaf)");
-  EXPECT_EQ(escaped_name("\xed\xa0\x80"), R"(\xed\xa0\x80)");    // surrogate
+  EXPECT_EQ(escaped_name("\xed\xa0\x80"), R"(\xed\xa0\x80)");          // surrogate
   EXPECT_EQ(escaped_name("\xf4\x90\x80\x80"), R"(\xf4\x90\x80\x80)");  // above U+10FFFF
   EXPECT_EQ(escaped_name("\x80"), R"(\x80)");
 }
 
 TEST(Escape, LineAndBidiSeparatorsAreHex) {
-  for (const std::uint32_t code : {0x2028U, 0x2029U, 0x202aU, 0x202bU, 0x202cU, 0x202dU, 0x202eU, 0x2066U, 0x2067U,
-                                   0x2068U, 0x2069U}) {
-    const std::string name = {static_cast<char>(0xe0 | code >> 12), static_cast<char>(0x80 | (code >> 6 & 0x3f)),
+  for (const std::uint32_t code : {0x2028U, 0x2029U, 0x202aU, 0x202bU, 0x202cU, 0x202dU, 0x202eU,
+                                   0x2066U, 0x2067U, 0x2068U, 0x2069U}) {
+    const std::string name = {static_cast<char>(0xe0 | code >> 12),
+                              static_cast<char>(0x80 | (code >> 6 & 0x3f)),
                               static_cast<char>(0x80 | (code & 0x3f))};
     EXPECT_EQ(escaped_name(name).size(), 12U) << code;
   }
@@ -112,7 +114,9 @@ TEST(Escape, JsonHoldsTheEscapedName) {
 
 TEST(Escape, UsersTextKeepsItsMeaningInJson) {
   for (const std::string text : {"plain", "a\"b\\c", "tab\tnewline\n", "日本語", "\x7f"}) {
-    EXPECT_EQ(nlohmann::json::parse('"' + json_inside(text, escape_text_json) + '"').get<std::string>(), text);
+    EXPECT_EQ(
+        nlohmann::json::parse('"' + json_inside(text, escape_text_json) + '"').get<std::string>(),
+        text);
   }
   EXPECT_EQ(json_inside("\xff", escape_text_json), R"(\\xff)");
 }

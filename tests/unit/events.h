@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "tcp/event.h"
 #include "connections/connection_tracker.h"
+#include "tcp/event.h"
 
 namespace tcptrail::test {
 
@@ -26,7 +26,8 @@ struct Ends {
 };
 
 // A transition record of 64 bytes: `ev(1, 1'000, kSynSent, kEstablished)`.
-inline Event ev(std::uint64_t cookie, std::uint64_t at, TcpState old, TcpState next, Ends ends = {}) {
+inline Event ev(std::uint64_t cookie, std::uint64_t at, TcpState old, TcpState next,
+                Ends ends = {}) {
   Event event{};
   tcptrail_record& r = event.base;
   r.ts_boot_ns = at;
@@ -55,11 +56,13 @@ inline Event by(std::uint32_t pid, Event event, const char* comm = "app") {
     event.base.kind = TCPTRAIL_TRANSITION_OWNED;
     event.owned.has_socket = 1;
   }
-  std::strncpy(event.kind() == TCPTRAIL_TRANSITION_END ? event.end.comm : event.owned.comm, comm, TCPTRAIL_COMM_LEN - 1);
+  std::strncpy(event.kind() == TCPTRAIL_TRANSITION_END ? event.end.comm : event.owned.comm, comm,
+               TCPTRAIL_COMM_LEN - 1);
   return event;
 }
 
-inline Event closing(Event event, std::uint16_t facts, std::uint16_t error = 0, std::uint8_t tw = TCPTRAIL_TW_NONE) {
+inline Event closing(Event event, std::uint16_t facts, std::uint16_t error = 0,
+                     std::uint8_t tw = TCPTRAIL_TW_NONE) {
   event.end.facts = facts;
   event.end.error = error;
   event.end.tw = tw;
@@ -67,7 +70,8 @@ inline Event closing(Event event, std::uint16_t facts, std::uint16_t error = 0, 
   return event;
 }
 
-inline Event accept_of(std::uint64_t cookie, std::uint64_t at, std::uint32_t pid, std::uint8_t kind = TCPTRAIL_ACCEPT) {
+inline Event accept_of(std::uint64_t cookie, std::uint64_t at, std::uint32_t pid,
+                       std::uint8_t kind = TCPTRAIL_ACCEPT) {
   Event event{};
   event.holder.ts_boot_ns = at;
   event.holder.cookie = cookie;
@@ -78,7 +82,8 @@ inline Event accept_of(std::uint64_t cookie, std::uint64_t at, std::uint32_t pid
   return event;
 }
 
-inline Event reset(std::uint64_t cookie, std::uint64_t at, std::uint8_t kind, std::uint8_t flags = 0) {
+inline Event reset(std::uint64_t cookie, std::uint64_t at, std::uint8_t kind,
+                   std::uint8_t flags = 0) {
   Event event{};
   event.reset.ts_boot_ns = at;
   event.reset.cookie = cookie;

@@ -15,7 +15,8 @@ namespace {
 using enum TcpState;
 
 bool has(const Explanation& e, FindingKind kind) {
-  return std::any_of(e.findings.begin(), e.findings.end(), [&](const Finding& f) { return f.kind == kind; });
+  return std::any_of(e.findings.begin(), e.findings.end(),
+                     [&](const Finding& f) { return f.kind == kind; });
 }
 
 std::string text_of(const Explanation& e, FindingKind kind) {
@@ -31,7 +32,8 @@ TimeWaitRecord taken_over_by(std::uint64_t successor, std::uint64_t boot_ns = te
   return r;
 }
 
-TransitionRecord enters_close_wait(std::uint64_t cookie, std::uint64_t boot_ns, Process owner = test::curl()) {
+TransitionRecord enters_close_wait(std::uint64_t cookie, std::uint64_t boot_ns,
+                                   Process owner = test::curl()) {
   TransitionRecord r;
   r.boot_ns = boot_ns;
   r.cookie = cookie;
@@ -87,19 +89,22 @@ TEST(Explainer, SecondEndKnowsWhatTheFirstSaid) {
   client.record.peer_cookie = 0x51;
   narrator.on(server.record);
   const Explanation e = narrator.on(client.record);
-  EXPECT_NE(text_of(e, FindingKind::kTimeWaitRemote).find("as its own record says"), std::string::npos);
+  EXPECT_NE(text_of(e, FindingKind::kTimeWaitRemote).find("as its own record says"),
+            std::string::npos);
   EXPECT_NE(e.headline.find("nginx (pid 100) closed first"), std::string::npos);
 }
 
 TEST(Explainer, EndInCloseWaitIsNamedWhileItIsThere) {
   Explainer narrator(test::boot_seconds);
-  test::OwnedConnection c = test::ended(true, {{kSynRecv, 0.04}, {kEstablished, 5000}, {kFinWait1, 0.1}, {kFinWait2, 0.01}});
+  test::OwnedConnection c = test::ended(
+      true, {{kSynRecv, 0.04}, {kEstablished, 5000}, {kFinWait1, 0.1}, {kFinWait2, 0.01}});
   c.record.closer = Closer::kLocal;
   c.record.how = How::kFin;
   c.record.peer_cookie = 0xc1;
   c.record.time_wait.phase = TimeWaitPhase::kFinWait2;
   narrator.on(enters_close_wait(0xc1, c.record.boot_ns - 1000));
-  EXPECT_NE(narrator.on(c.record).headline.find("curl (pid 200) has not closed yet"), std::string::npos);
+  EXPECT_NE(narrator.on(c.record).headline.find("curl (pid 200) has not closed yet"),
+            std::string::npos);
 
   TimeWaitRecord gone = test::time_wait_left();
   gone.cookie = 0x51;
@@ -115,7 +120,8 @@ TEST(Explainer, WhatIsStillInCloseWaitAtTheEndIsCountedByProcess) {
   StartupRecord startup = test::startup();
   narrator.on(startup);
   const std::uint64_t end = test::kStart + 100 * test::kSecondNs;
-  for (std::uint64_t cookie = 1; cookie <= 5; ++cookie) narrator.on(enters_close_wait(cookie, test::kStart + cookie * test::kSecondNs));
+  for (std::uint64_t cookie = 1; cookie <= 5; ++cookie)
+    narrator.on(enters_close_wait(cookie, test::kStart + cookie * test::kSecondNs));
   narrator.on(enters_close_wait(6, test::kStart, test::nginx()));
   narrator.on(enters_close_wait(7, end - 1000));  // may be about to close
   TransitionRecord closes = enters_close_wait(5, test::kStart + 9 * test::kSecondNs);
@@ -125,9 +131,11 @@ TEST(Explainer, WhatIsStillInCloseWaitAtTheEndIsCountedByProcess) {
 
   const std::vector<Explanation> left = narrator.finish(end);
   ASSERT_EQ(left.size(), 2U);
-  EXPECT_EQ(left[0].headline, "curl (pid 200) still holds 4 connections in CLOSE_WAIT, the oldest for 99.0 s.");
+  EXPECT_EQ(left[0].headline,
+            "curl (pid 200) still holds 4 connections in CLOSE_WAIT, the oldest for 99.0 s.");
   EXPECT_EQ(left[0].cookie, 1U);
-  EXPECT_EQ(left[1].headline, "nginx (pid 100) still holds 1 connection in CLOSE_WAIT, the oldest for 100.0 s.");
+  EXPECT_EQ(left[1].headline,
+            "nginx (pid 100) still holds 1 connection in CLOSE_WAIT, the oldest for 100.0 s.");
 }
 
 TEST(Explainer, AFinThatCameBeforeAcceptIsKeptByWhoAccepted) {
@@ -137,7 +145,8 @@ TEST(Explainer, AFinThatCameBeforeAcceptIsKeptByWhoAccepted) {
   narrator.owner_found(2, test::curl());
   const std::vector<Explanation> left = narrator.finish(test::kStart + 5 * test::kSecondNs);
   ASSERT_EQ(left.size(), 1U);
-  EXPECT_EQ(left[0].headline, "nginx (pid 100) still holds 1 connection in CLOSE_WAIT, the oldest for 5.00 s.");
+  EXPECT_EQ(left[0].headline,
+            "nginx (pid 100) still holds 1 connection in CLOSE_WAIT, the oldest for 5.00 s.");
 }
 
 TEST(Explainer, WhatWasOnlyShutDownIsALeakOfItsOwnEnd) {
@@ -153,15 +162,19 @@ TEST(Explainer, WhatWasOnlyShutDownIsALeakOfItsOwnEnd) {
   narrator.on(shut_down);
   const std::vector<Explanation> left = narrator.finish(test::kStart + 5 * test::kSecondNs);
   ASSERT_EQ(left.size(), 1U);
-  EXPECT_EQ(left[0].headline, "curl (pid 200) still holds 1 connection in FIN_WAIT2, the oldest for 5.00 s.");
-  EXPECT_NE(left[0].findings.at(0).text.find("no timer ends FIN_WAIT2 while a descriptor is open"), std::string::npos);
+  EXPECT_EQ(left[0].headline,
+            "curl (pid 200) still holds 1 connection in FIN_WAIT2, the oldest for 5.00 s.");
+  EXPECT_NE(left[0].findings.at(0).text.find("no timer ends FIN_WAIT2 while a descriptor is open"),
+            std::string::npos);
 }
 
 // The whole way from the kernel's events: the model's own evidence finds its finding.
 TEST(Explainer, UnreadDataIsFoundFromTheKernelsEvents) {
   test::Connections model;
-  model.input({test::ev(1, 1000, kListen, kSynRecv), test::ev(1, 2000, kSynRecv, kEstablished),
-              test::closing(test::by(7, test::ev(1, 9000, kEstablished, kClose)), TCPTRAIL_END_UNREAD | TCPTRAIL_END_SHUT_RCV | TCPTRAIL_END_SHUT_SEND)});
+  model.input(
+      {test::ev(1, 1000, kListen, kSynRecv), test::ev(1, 2000, kSynRecv, kEstablished),
+       test::closing(test::by(7, test::ev(1, 9000, kEstablished, kClose)),
+                     TCPTRAIL_END_UNREAD | TCPTRAIL_END_SHUT_RCV | TCPTRAIL_END_SHUT_SEND)});
   model.lifecycle.advance_to(UINT64_MAX);
   Explainer narrator(test::boot_seconds);
   test::KeptConnection& r = model.only();

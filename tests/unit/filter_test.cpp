@@ -181,8 +181,8 @@ TEST(FilterFinal, ErrorsAreEverythingButAnOrderlyEnd) {
   EXPECT_FALSE(match_final(f, test::server_closed_first().record));
   EXPECT_TRUE(match_final(f, test::refused_v6().record));
   ConnectionRecord r = test::server_closed_first().record;
-  for (const How how : {How::kRstSent, How::kRstReceived, How::kTimeout, How::kUnreachable, How::kNoPort,
-                        How::kAborted, How::kHalfOpen}) {
+  for (const How how : {How::kRstSent, How::kRstReceived, How::kTimeout, How::kUnreachable,
+                        How::kNoPort, How::kAborted, How::kHalfOpen}) {
     r.how = how;
     EXPECT_TRUE(ended_badly(r)) << to_string(how);
   }

@@ -72,7 +72,9 @@ std::string story(const Options& options) {
 }
 
 TEST(Golden, LifeText) { compare("life.txt", stream<TextSink>(TableOptions{.events = kLife})); }
-TEST(Golden, LifeTextWide) { compare("life_wide.txt", stream<TextSink>(TableOptions{.events = kLife, .wide = true})); }
+TEST(Golden, LifeTextWide) {
+  compare("life_wide.txt", stream<TextSink>(TableOptions{.events = kLife, .wide = true}));
+}
 TEST(Golden, LifeTextNarrow) {
   compare("life_80.txt", stream<TextSink>(TableOptions{.events = kLife, .terminal_width = 80}));
 }
@@ -83,20 +85,35 @@ TEST(Golden, LifeCsv) { compare("life.csv", stream<CsvSink>(TableOptions{.events
 TEST(Golden, TraceCsv) { compare("trace.csv", stream<CsvSink>(TableOptions{.events = kTrace})); }
 TEST(Golden, Json) { compare("stream.jsonl", stream<JsonSink>(JsonOptions{kAll, {}})); }
 TEST(Golden, JsonWithLabels) {
-  compare("labels.jsonl", stream<JsonSink>(JsonOptions{kLife, {{"site", "fra1"}, {"run", "a \"b\""}}}));
+  compare("labels.jsonl",
+          stream<JsonSink>(JsonOptions{kLife, {{"site", "fra1"}, {"run", "a \"b\""}}}));
 }
 TEST(Golden, ExplainText) { compare("explain.txt", story<ExplainText>(ExplainTextOptions{})); }
-TEST(Golden, ExplainTextInColor) { compare("explain_color.txt", story<ExplainText>(ExplainTextOptions{.color = true, .labels = {{"site", "fra1"}}})); }
+TEST(Golden, ExplainTextInColor) {
+  compare("explain_color.txt",
+          story<ExplainText>(ExplainTextOptions{.color = true, .labels = {{"site", "fra1"}}}));
+}
 TEST(Golden, ExplainJson) { compare("explain.jsonl", story<ExplainJson>(ExplainJsonOptions{})); }
 
-TEST(Golden, StatsText) { compare("stats.txt", minute<StatsText>(StatsTextOptions{.unicode = true})); }
+TEST(Golden, StatsText) {
+  compare("stats.txt", minute<StatsText>(StatsTextOptions{.unicode = true}));
+}
 TEST(Golden, StatsTextByInterval) {
-  compare("stats_interval.txt", minute<StatsText>(StatsTextOptions{.interval_ns = 30 * test::kSecondNs, .color = true, .labels = {{"site", "fra1"}}}));
+  compare("stats_interval.txt",
+          minute<StatsText>(StatsTextOptions{
+              .interval_ns = 30 * test::kSecondNs, .color = true, .labels = {{"site", "fra1"}}}));
 }
 TEST(Golden, StatsJson) { compare("stats.jsonl", minute<StatsJson>(StatsJsonOptions{})); }
-TEST(Golden, StatsJsonByInterval) { compare("rollups.jsonl", minute<StatsJson>(StatsJsonOptions{30 * test::kSecondNs, {{"site", "fra1"}}})); }
-TEST(Golden, StatsDiagram) { compare("diagram.txt", minute<StatsDiagram>(DiagramForm::kText, [](std::string_view) {})); }
-TEST(Golden, StatsDiagramAsDot) { compare("diagram.dot", minute<StatsDiagram>(DiagramForm::kDot, [](std::string_view) {})); }
+TEST(Golden, StatsJsonByInterval) {
+  compare("rollups.jsonl",
+          minute<StatsJson>(StatsJsonOptions{30 * test::kSecondNs, {{"site", "fra1"}}}));
+}
+TEST(Golden, StatsDiagram) {
+  compare("diagram.txt", minute<StatsDiagram>(DiagramForm::kText, [](std::string_view) {}));
+}
+TEST(Golden, StatsDiagramAsDot) {
+  compare("diagram.dot", minute<StatsDiagram>(DiagramForm::kDot, [](std::string_view) {}));
+}
 
 }  // namespace
 }  // namespace tcptrail

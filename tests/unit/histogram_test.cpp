@@ -16,7 +16,8 @@ using namespace histogram;
 
 std::uint64_t exact(std::vector<std::uint64_t> values, double fraction) {
   std::sort(values.begin(), values.end());
-  const auto rank = static_cast<std::size_t>(std::ceil(fraction * static_cast<double>(values.size())));
+  const auto rank =
+      static_cast<std::size_t>(std::ceil(fraction * static_cast<double>(values.size())));
   return values[std::max<std::size_t>(rank, 1) - 1];
 }
 
@@ -33,7 +34,10 @@ TEST(Histogram, EveryValueLiesInItsBucketAndBucketsFollowEachOther) {
 TEST(Histogram, NoBucketIsWiderThanASixtyFourthOnEitherSideOfItsMiddle) {
   for (std::uint32_t bucket = 0; bucket < kBuckets; ++bucket) {
     if (bucket_width(bucket) == 1) continue;
-    ASSERT_LE(static_cast<double>(bucket_width(bucket)) / 2 / static_cast<double>(bucket_low(bucket)), 1.0 / 64) << bucket;
+    ASSERT_LE(
+        static_cast<double>(bucket_width(bucket)) / 2 / static_cast<double>(bucket_low(bucket)),
+        1.0 / 64)
+        << bucket;
   }
 }
 
@@ -51,8 +55,10 @@ TEST(Histogram, QuantilesOfRandomValuesAreWithinThreePercent) {
     }
     for (const double fraction : {0.0, 0.01, 0.25, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0}) {
       const auto truth = static_cast<double>(exact(values, fraction));
-      EXPECT_NEAR(static_cast<double>(*dense.quantile(fraction)), truth, truth * 0.03) << name << ' ' << fraction;
-      EXPECT_EQ(dense.quantile(fraction), paged.quantile(pages, fraction)) << name << ' ' << fraction;
+      EXPECT_NEAR(static_cast<double>(*dense.quantile(fraction)), truth, truth * 0.03)
+          << name << ' ' << fraction;
+      EXPECT_EQ(dense.quantile(fraction), paged.quantile(pages, fraction))
+          << name << ' ' << fraction;
     }
     EXPECT_EQ(dense.greatest(), *std::max_element(values.begin(), values.end()));
     EXPECT_EQ(dense.quantile(1.0), dense.greatest());

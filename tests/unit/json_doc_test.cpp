@@ -39,12 +39,13 @@ std::vector<std::string> lines_of(const std::string& text) {
 std::set<std::string> in_backticks(const std::string& text) {
   static const std::regex kWord("`([^`]+)`");
   std::set<std::string> words;
-  for (std::sregex_iterator it(text.begin(), text.end(), kWord); it != std::sregex_iterator(); ++it) words.insert(it->str(1));
+  for (std::sregex_iterator it(text.begin(), text.end(), kWord); it != std::sregex_iterator(); ++it)
+    words.insert(it->str(1));
   return words;
 }
 
 struct Section {
-  std::set<std::string> names;             // definitions in its title
+  std::set<std::string> names;              // definitions in its title
   std::map<std::string, bool> may_be_null;  // key → what its third column says
 };
 
@@ -87,18 +88,21 @@ class Schema {
   }
 
  private:
-  void collect(const json& object, const std::string& before, std::map<std::string, bool>& found) const {
+  void collect(const json& object, const std::string& before,
+               std::map<std::string, bool>& found) const {
     for (const auto& [key, rule] : object["properties"].items()) {
       found[before + key] = may_be_null(rule);
       if (rule.contains("properties")) {
         found.erase(before + key);  // its members are listed instead
         collect(rule, before + key + ".", found);
       }
-      if (rule.contains("items") && rule["items"].contains("properties")) collect(rule["items"], before + key + "[].", found);
+      if (rule.contains("items") && rule["items"].contains("properties"))
+        collect(rule["items"], before + key + "[].", found);
     }
   }
   [[nodiscard]] bool may_be_null(const json& rule) const {
-    if (rule.contains("$ref")) return may_be_null(root_.at(json::json_pointer(rule["$ref"].get<std::string>().substr(1))));
+    if (rule.contains("$ref"))
+      return may_be_null(root_.at(json::json_pointer(rule["$ref"].get<std::string>().substr(1))));
     for (const char* list : {"type", "enum"}) {
       if (!rule.contains(list) || !rule[list].is_array()) continue;
       for (const auto& value : rule[list]) {
@@ -165,7 +169,8 @@ TEST(JsonDoc, SaysNeverExactlyWhereTheSchemaAllowsNoNull) {
 }
 
 TEST(JsonDoc, NamesEveryWordOfTheSchema) {
-  const std::set<std::string> words = in_backticks(std::regex_replace(page(), std::regex("```"), ""));
+  const std::set<std::string> words =
+      in_backticks(std::regex_replace(page(), std::regex("```"), ""));
   for (const std::string& word : Schema().words()) EXPECT_TRUE(words.contains(word)) << word;
 }
 
@@ -178,7 +183,8 @@ TEST(JsonDoc, EverySampleIsAValidRecordAndNoPrintedTypeIsWithoutOne) {
     EXPECT_EQ(schema.check(record), "") << line;
     types.insert(record["type"].get<std::string>());
   }
-  EXPECT_EQ(types, (std::set<std::string>{"startup", "transition", "connection", "time_wait", "explanation", "rollup", "period", "loss", "summary"}));
+  EXPECT_EQ(types, (std::set<std::string>{"startup", "transition", "connection", "time_wait",
+                                          "explanation", "rollup", "period", "loss", "summary"}));
 }
 
 }  // namespace

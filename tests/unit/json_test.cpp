@@ -43,40 +43,47 @@ class JsonSinkTest : public ::testing::Test {
 using Keys = std::vector<std::string>;
 
 TEST_F(JsonSinkTest, TransitionKeysComeInTheFixedOrder) {
-  EXPECT_EQ(keys(written(test::connecting())),
-            (Keys{"type", "time", "boot_ns", "cookie", "generation", "netns", "family", "laddr", "lport", "raddr",
-                  "rport", "old", "new", "in_old_us", "pid", "comm", "owner_source"}));
+  EXPECT_EQ(
+      keys(written(test::connecting())),
+      (Keys{"type", "time", "boot_ns", "cookie", "generation", "netns", "family", "laddr", "lport",
+            "raddr", "rport", "old", "new", "in_old_us", "pid", "comm", "owner_source"}));
 }
 
 TEST_F(JsonSinkTest, ConnectionKeysComeInTheFixedOrder) {
-  EXPECT_EQ(keys(written(test::server_closed_first().record)),
-            (Keys{"type",       "time",        "boot_ns",     "cookie",       "generation",   "netns",
-                  "family",     "laddr",       "lport",       "raddr",        "rport",        "role",
-                  "pid",        "comm",        "uid",         "cgroup",       "owner_source", "began",
-                  "start",      "end",         "duration_us", "connect_us",   "states",       "path",
-                  "closer",     "how",         "evidence",    "closer_pid",   "closer_comm",  "error",
-                  "time_wait",  "tx_bytes",    "rx_bytes",    "tx_segs",      "rx_segs",      "retransmits",
-                  "rtt_us",     "min_rtt_us",  "mss",         "complete",     "peer_cookie",  "service_port"}));
+  EXPECT_EQ(
+      keys(written(test::server_closed_first().record)),
+      (Keys{
+          "type",      "time",       "boot_ns",     "cookie",     "generation",   "netns",
+          "family",    "laddr",      "lport",       "raddr",      "rport",        "role",
+          "pid",       "comm",       "uid",         "cgroup",     "owner_source", "began",
+          "start",     "end",        "duration_us", "connect_us", "states",       "path",
+          "closer",    "how",        "evidence",    "closer_pid", "closer_comm",  "error",
+          "time_wait", "tx_bytes",   "rx_bytes",    "tx_segs",    "rx_segs",      "retransmits",
+          "rtt_us",    "min_rtt_us", "mss",         "complete",   "peer_cookie",  "service_port"}));
 }
 
 TEST_F(JsonSinkTest, UnknownFieldsHaveTheSameKeysAsKnownOnes) {
-  EXPECT_EQ(keys(written(test::nothing_known().record)), keys(written(test::server_closed_first().record)));
+  EXPECT_EQ(keys(written(test::nothing_known().record)),
+            keys(written(test::server_closed_first().record)));
   EXPECT_EQ(keys(written(test::odd_transition())), keys(written(test::connecting())));
 }
 
 TEST_F(JsonSinkTest, OtherRecordsHaveTheirKeysInTheFixedOrder) {
   EXPECT_EQ(keys(written(test::time_wait_left())),
-            (Keys{"type", "time", "boot_ns", "event", "phase", "cookie", "netns", "family", "laddr", "lport", "raddr",
-                  "rport", "pid", "comm", "reuseaddr", "reuseport", "expires_in_ms", "reason", "held_us"}));
+            (Keys{"type", "time", "boot_ns", "event", "phase", "cookie", "netns", "family", "laddr",
+                  "lport", "raddr", "rport", "pid", "comm", "reuseaddr", "reuseport",
+                  "expires_in_ms", "reason", "held_us"}));
   EXPECT_EQ(keys(written(test::startup())),
-            (Keys{"type", "time", "boot_ns", "schema", "version", "command", "hostname", "boot_id", "kernel",
-                  "features", "filters"}));
+            (Keys{"type", "time", "boot_ns", "schema", "version", "command", "hostname", "boot_id",
+                  "kernel", "features", "filters"}));
   EXPECT_EQ(keys(written(test::some_loss())),
-            (Keys{"type", "time", "boot_ns", "ring", "nested", "table", "malformed", "total", "other", "since"}));
+            (Keys{"type", "time", "boot_ns", "ring", "nested", "table", "malformed", "total",
+                  "other", "since"}));
   const Json summary = written(test::summary());
-  EXPECT_EQ(keys(summary), (Keys{"type", "time", "boot_ns", "events", "transitions", "connections", "open",
-                                 "incomplete", "loss", "duration_us"}));
-  EXPECT_EQ(keys(summary["loss"]), (Keys{"ring", "nested", "table", "malformed", "total", "other"}));
+  EXPECT_EQ(keys(summary), (Keys{"type", "time", "boot_ns", "events", "transitions", "connections",
+                                 "open", "incomplete", "loss", "duration_us"}));
+  EXPECT_EQ(keys(summary["loss"]),
+            (Keys{"ring", "nested", "table", "malformed", "total", "other"}));
 }
 
 TEST_F(JsonSinkTest, TimeIsThatOfTheEvent) {
@@ -131,12 +138,15 @@ TEST_F(JsonSinkTest, PathEndsWithTimeWaitWhereThisEndEnteredIt) {
 
 TEST_F(JsonSinkTest, ConnectionOfWhichNothingIsKnownIsNullsAndUnknowns) {
   const Json j = written(test::nothing_known().record);
-  for (const char* key : {"cookie", "netns", "lport", "rport", "pid", "comm", "uid", "cgroup", "end", "duration_us",
-                          "connect_us", "evidence", "closer_pid", "closer_comm", "tx_bytes", "rx_bytes", "tx_segs",
-                          "rx_segs", "retransmits", "rtt_us", "min_rtt_us", "mss", "peer_cookie", "service_port"}) {
+  for (const char* key :
+       {"cookie",      "netns",       "lport",      "rport",       "pid",         "comm",
+        "uid",         "cgroup",      "end",        "duration_us", "connect_us",  "evidence",
+        "closer_pid",  "closer_comm", "tx_bytes",   "rx_bytes",    "tx_segs",     "rx_segs",
+        "retransmits", "rtt_us",      "min_rtt_us", "mss",         "peer_cookie", "service_port"}) {
     EXPECT_TRUE(j[key].is_null()) << key;
   }
-  for (const char* key : {"role", "closer", "how", "owner_source"}) EXPECT_EQ(j[key], "unknown") << key;
+  for (const char* key : {"role", "closer", "how", "owner_source"})
+    EXPECT_EQ(j[key], "unknown") << key;
   EXPECT_EQ(j["states"], Json::array());
   EXPECT_EQ(j["path"], Json::array());
   EXPECT_EQ(j["complete"], false);
@@ -161,9 +171,10 @@ TEST_F(JsonSinkTest, TimeWaitReasonIsSaidOnLeaveOnly) {
 
 TEST_F(JsonSinkTest, LabelsEndEveryRecordAndAreEscaped) {
   const JsonOptions options{kAll, {{"site", "fra\"1\""}, {"run", "7"}}};
-  for (const Json& j : {written(test::startup(), options), written(test::connecting(), options),
-                        written(test::refused_v6().record, options), written(test::time_wait_left(), options),
-                        written(test::some_loss(), options), written(test::summary(), options)}) {
+  for (const Json& j :
+       {written(test::startup(), options), written(test::connecting(), options),
+        written(test::refused_v6().record, options), written(test::time_wait_left(), options),
+        written(test::some_loss(), options), written(test::summary(), options)}) {
     EXPECT_EQ(keys(j).back(), "labels");
     EXPECT_EQ(j["labels"], (Json{{"site", "fra\"1\""}, {"run", "7"}}));
   }
@@ -198,8 +209,10 @@ TEST_F(JsonSinkTest, OnlyTheAskedRecordTypesAreWritten) {
   JsonSink sink(memory.file(), clock_, {EventSet{.connection = true}, {}});
   test::send_all(sink);
   std::map<std::string, int> count;
-  for (const std::string& line : memory.lines()) ++count[Json::parse(line)["type"].get<std::string>()];
-  EXPECT_EQ(count, (std::map<std::string, int>{{"startup", 1}, {"connection", 4}, {"loss", 1}, {"summary", 1}}));
+  for (const std::string& line : memory.lines())
+    ++count[Json::parse(line)["type"].get<std::string>()];
+  EXPECT_EQ(count, (std::map<std::string, int>{
+                       {"startup", 1}, {"connection", 4}, {"loss", 1}, {"summary", 1}}));
   EXPECT_EQ(sink.printed(), 4U);
 }
 

@@ -11,7 +11,9 @@ namespace tcptrail::test {
 class SetFacts final : public MachineQueries {
  public:
   std::string cgroup_path(std::uint64_t id) override { return "/group" + std::to_string(id); }
-  std::optional<bool> is_alive(const Process& process) override { return alive.contains(process.pid) ? std::optional(alive[process.pid]) : std::nullopt; }
+  std::optional<bool> is_alive(const Process& process) override {
+    return alive.contains(process.pid) ? std::optional(alive[process.pid]) : std::nullopt;
+  }
   std::optional<PortSysctls> port_sysctls(std::uint32_t) override {
     ++asked_for_sysctls;
     return sysctls;

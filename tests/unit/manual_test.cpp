@@ -9,10 +9,10 @@
 
 #include "cli/help.h"
 #include "cli/options.h"
-#include "tcp/record.h"
 #include "kernel/features.h"
 #include "output/columns.h"
 #include "schema_check.h"
+#include "tcp/record.h"
 
 namespace tcptrail {
 namespace {
@@ -51,7 +51,8 @@ std::vector<std::string> tags(const std::string& text) {
 Words matches(const std::string& text, const std::string& pattern) {
   const std::regex expression(pattern);
   Words found;
-  for (std::sregex_iterator it(text.begin(), text.end(), expression); it != std::sregex_iterator(); ++it) {
+  for (std::sregex_iterator it(text.begin(), text.end(), expression); it != std::sregex_iterator();
+       ++it) {
     found.insert(without_backslashes(it->str(1)));
   }
   return found;
@@ -82,14 +83,16 @@ TEST(Manual, CommandsAreThoseOfTheHelp) {
   ASSERT_NE(from, std::string::npos);
   const std::string list = help.substr(from, help.find("\n\n", from) - from);
   Words documented;
-  for (const std::string& tag : tags(section("COMMANDS"))) documented.merge(matches(tag, R"(^\.B (\w+)$)"));
+  for (const std::string& tag : tags(section("COMMANDS")))
+    documented.merge(matches(tag, R"(^\.B (\w+)$)"));
   EXPECT_EQ(documented, matches(list, R"(\n  (\w+) )"));
 }
 
 TEST(Manual, FieldsNameEveryColumn) {
   const Words words = matches(section("FIELDS"), R"(\b([A-Z][A-Z_]+)\b)");
   for (const Table table : {Table::kLife, Table::kTrace}) {
-    for (const Column& column : all_columns(table)) EXPECT_TRUE(words.contains(std::string(column.name))) << column.name;
+    for (const Column& column : all_columns(table))
+      EXPECT_TRUE(words.contains(std::string(column.name))) << column.name;
   }
 }
 
@@ -109,12 +112,14 @@ TEST(Manual, FieldsExplainEveryWordOfCloserHowAndOwner) {
 
 TEST(Manual, DenyFeatureListsEveryFeature) {
   const Words words = matches(section("OPTIONS"), R"(\b([a-z][a-z_]+)\b)");
-  for (const std::string_view name : feature_names()) EXPECT_TRUE(words.contains(std::string(name))) << name;
+  for (const std::string_view name : feature_names())
+    EXPECT_TRUE(words.contains(std::string(name))) << name;
 }
 
 TEST(Manual, HasEverySection) {
-  for (const char* title : {"NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "OPTIONS", "FIELDS", "OVERHEAD", "EXAMPLES",
-                            "\"EXIT STATUS\"", "ENVIRONMENT", "FILES", "SIGNALS", "DIAGNOSTICS", "LIMITS", "\"SEE ALSO\""}) {
+  for (const char* title : {"NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "OPTIONS", "FIELDS",
+                            "OVERHEAD", "EXAMPLES", "\"EXIT STATUS\"", "ENVIRONMENT", "FILES",
+                            "SIGNALS", "DIAGNOSTICS", "LIMITS", "\"SEE ALSO\""}) {
     EXPECT_NE(section(title), "") << title;
   }
 }

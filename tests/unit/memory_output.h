@@ -15,7 +15,8 @@ namespace tcptrail::test {
 
 class MemoryOutput {
  public:
-  MemoryOutput() : fd_(memfd_create("output", MFD_CLOEXEC)), file_(OutFile::on_descriptor(fd_, "memory")) {}
+  MemoryOutput()
+      : fd_(memfd_create("output", MFD_CLOEXEC)), file_(OutFile::on_descriptor(fd_, "memory")) {}
   MemoryOutput(const MemoryOutput&) = delete;
   ~MemoryOutput() { close(fd_); }
 

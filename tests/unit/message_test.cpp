@@ -13,8 +13,9 @@ namespace tcptrail {
 namespace {
 
 TEST(Message, WhatWhyAndFixHaveALineEach) {
-  EXPECT_EQ(error_text({.what = "cannot load BPF programs", .why = "no CAP_BPF", .fix = "run with sudo"}),
-            "tcptrail: error: cannot load BPF programs\n  why: no CAP_BPF\n  fix: run with sudo\n");
+  EXPECT_EQ(
+      error_text({.what = "cannot load BPF programs", .why = "no CAP_BPF", .fix = "run with sudo"}),
+      "tcptrail: error: cannot load BPF programs\n  why: no CAP_BPF\n  fix: run with sudo\n");
 }
 
 TEST(Message, EmptyPartsAreLeftOut) {
@@ -24,18 +25,22 @@ TEST(Message, EmptyPartsAreLeftOut) {
 }
 
 TEST(Message, NamesInsideCannotDriveTheTerminal) {
-  EXPECT_EQ(error_text({.what = "cannot open \x1b]0;x\x07: no"}), "tcptrail: error: cannot open \\x1b]0;x\\x07: no\n");
+  EXPECT_EQ(error_text({.what = "cannot open \x1b]0;x\x07: no"}),
+            "tcptrail: error: cannot open \\x1b]0;x\\x07: no\n");
 }
 
 TEST(Message, FlagValuesReadAsTheyWereTyped) {
-  EXPECT_EQ(error_text({.what = R"(bad value for --comm: a\*)"}), "tcptrail: error: bad value for --comm: a\\*\n");
+  EXPECT_EQ(error_text({.what = R"(bad value for --comm: a\*)"}),
+            "tcptrail: error: bad value for --comm: a\\*\n");
 }
 
 TEST(Message, LinesOfAPartAreIndented) {
-  EXPECT_EQ(error_text({.what = "w", .why = "one\ntwo"}), "tcptrail: error: w\n  why: one\n       two\n");
+  EXPECT_EQ(error_text({.what = "w", .why = "one\ntwo"}),
+            "tcptrail: error: w\n  why: one\n       two\n");
 }
 
-constexpr std::array<std::string_view, 5> kFlags = {"--json", "--for", "--columns", "--comm", "--count"};
+constexpr std::array<std::string_view, 5> kFlags = {"--json", "--for", "--columns", "--comm",
+                                                    "--count"};
 
 TEST(Suggest, SwappedLettersAreOneMistake) {
   EXPECT_EQ(edit_distance("jsno", "json"), 1U);

@@ -5,11 +5,11 @@
 #include <random>
 #include <unordered_map>
 
-#include "util/cookie_table.h"
-#include "tcp/event.h"
 #include "connections/listeners.h"
 #include "connections/peers.h"
 #include "events.h"
+#include "tcp/event.h"
+#include "util/cookie_table.h"
 
 namespace tcptrail::test {
 namespace {
@@ -94,7 +94,9 @@ struct PeersTest : testing::Test {
     conns[index].tuple = tuple;
     return index;
   }
-  std::uint32_t meet(std::uint32_t netns, const Tuple& tuple) { return peers.meet(end(netns, tuple)); }
+  std::uint32_t meet(std::uint32_t netns, const Tuple& tuple) {
+    return peers.meet(end(netns, tuple));
+  }
   CookieTable<Conn> conns;
   Peers peers{conns};
 };
@@ -156,7 +158,8 @@ TEST(Listeners, TheExactAddressGoesBeforeTheWildcard) {
   listeners.add(2, 5, exact).owner.pid = 200;
   EXPECT_EQ(listeners.of_connection(5, tuple(1, 80, 9, 40000), 500)->owner.pid, 200U);
   EXPECT_EQ(listeners.of_connection(5, tuple(3, 80, 9, 40000), 500)->owner.pid, 100U);
-  EXPECT_EQ(listeners.of_connection(6, tuple(1, 80, 9, 40000), 500), nullptr) << "another namespace";
+  EXPECT_EQ(listeners.of_connection(6, tuple(1, 80, 9, 40000), 500), nullptr)
+      << "another namespace";
 }
 
 TEST(Listeners, AClosedOneStillExplainsItsChildren) {

@@ -21,7 +21,8 @@ inline Process curl() { return {200, comm("curl")}; }
 // {state, milliseconds in it}
 using Span = std::pair<TcpState, double>;
 
-inline OwnedConnection ended(bool server, std::vector<Span> spans, TcpState last = TcpState::kClose) {
+inline OwnedConnection ended(bool server, std::vector<Span> spans,
+                             TcpState last = TcpState::kClose) {
   OwnedConnection c;
   ConnectionRecord& r = c.record;
   r.start = kStart;
@@ -46,26 +47,37 @@ inline OwnedConnection ended(bool server, std::vector<Span> spans, TcpState last
   r.service_port = 8080;
   r.owner = server ? nginx() : curl();
   r.owner_source = OwnerSource::kClose;
-  r.counters = Counters{.tx_bytes = 120, .rx_bytes = 120, .tx_segs = 5, .rx_segs = 5, .retransmits = 0, .rtt_us = 45, .min_rtt_us = 30, .mss = 1448};
+  r.counters = Counters{.tx_bytes = 120,
+                        .rx_bytes = 120,
+                        .tx_segs = 5,
+                        .rx_segs = 5,
+                        .retransmits = 0,
+                        .rtt_us = 45,
+                        .min_rtt_us = 30,
+                        .mss = 1448};
   r.time_wait.side = TimeWaitSide::kNone;
   return c;
 }
 
 inline OwnedConnection server_closes_first() {
   using enum TcpState;
-  OwnedConnection c = ended(true, {{kSynRecv, 0.04}, {kEstablished, 8213}, {kFinWait1, 0.06}, {kFinWait2, 0.04}}, kTimeWait);
+  OwnedConnection c =
+      ended(true, {{kSynRecv, 0.04}, {kEstablished, 8213}, {kFinWait1, 0.06}, {kFinWait2, 0.04}},
+            kTimeWait);
   ConnectionRecord& r = c.record;
   r.closer = Closer::kLocal;
   r.how = How::kFin;
   r.evidence = "our FIN went out before any FIN arrived";
   r.closer_process = nginx();
-  r.time_wait = {TimeWaitSide::kLocal, r.boot_ns, TimeWaitPhase::kTimeWait, r.boot_ns + 60 * kSecondNs, true, false};
+  r.time_wait = {TimeWaitSide::kLocal,       r.boot_ns, TimeWaitPhase::kTimeWait,
+                 r.boot_ns + 60 * kSecondNs, true,      false};
   return c;
 }
 
 inline OwnedConnection its_client() {
   using enum TcpState;
-  OwnedConnection c = ended(false, {{kSynSent, 0.05}, {kEstablished, 8213}, {kCloseWait, 0.1}, {kLastAck, 0.04}});
+  OwnedConnection c =
+      ended(false, {{kSynSent, 0.05}, {kEstablished, 8213}, {kCloseWait, 0.1}, {kLastAck, 0.04}});
   ConnectionRecord& r = c.record;
   r.connect_ns = 50'000;
   r.closer = Closer::kRemote;
@@ -86,13 +98,21 @@ inline OwnedConnection reset(bool sent, std::string_view evidence) {
   return c;
 }
 
-inline OwnedConnection not_connected(How how, std::uint16_t error, std::string_view evidence, double ms = 1) {
+inline OwnedConnection not_connected(How how, std::uint16_t error, std::string_view evidence,
+                                     double ms = 1) {
   OwnedConnection c = ended(false, {{TcpState::kSynSent, ms}});
   c.record.closer = Closer::kNone;
   c.record.how = how;
   c.record.error = error;
   c.record.evidence = evidence;
-  c.record.counters = Counters{.tx_bytes = 0, .rx_bytes = 0, .tx_segs = 1, .rx_segs = 1, .retransmits = 0, .rtt_us = {}, .min_rtt_us = {}, .mss = 536};
+  c.record.counters = Counters{.tx_bytes = 0,
+                               .rx_bytes = 0,
+                               .tx_segs = 1,
+                               .rx_segs = 1,
+                               .retransmits = 0,
+                               .rtt_us = {},
+                               .min_rtt_us = {},
+                               .mss = 536};
   return c;
 }
 
@@ -115,8 +135,10 @@ inline BlockedRecord blocked_restart() {
   r.blockers = {tw};
   r.blocker_count = 1;
   r.free_in_ms = 60'000;
-  r.remedies = {"Wait 60 s, or bind another local address or port: nothing shortens TIME_WAIT (tcp_fin_timeout does not).",
-                "`ss -K sport = :8080` ends what is in the way at once (TIME_WAIT since Linux 6.1)."};
+  r.remedies = {
+      "Wait 60 s, or bind another local address or port: nothing shortens TIME_WAIT "
+      "(tcp_fin_timeout does not).",
+      "`ss -K sport = :8080` ends what is in the way at once (TIME_WAIT since Linux 6.1)."};
   return r;
 }
 
@@ -161,6 +183,8 @@ void send_story(Sink& sink) {
   sink.on(summary());
 }
 
-inline std::string boot_seconds(std::uint64_t boot_ns) { return "t" + std::to_string(boot_ns / kSecondNs); }
+inline std::string boot_seconds(std::uint64_t boot_ns) {
+  return "t" + std::to_string(boot_ns / kSecondNs);
+}
 
 }  // namespace tcptrail::test

@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <set>
 
-#include "tcp/phrase.h"
 #include "narrative_records.h"
+#include "tcp/phrase.h"
 
 namespace tcptrail {
 namespace {
@@ -16,12 +16,14 @@ namespace {
 using enum TcpState;
 using test::OwnedConnection;
 
-Explanation told(const OwnedConnection& c, const OtherEnd* other = nullptr, const TakenOver* taken_over = nullptr) {
+Explanation told(const OwnedConnection& c, const OtherEnd* other = nullptr,
+                 const TakenOver* taken_over = nullptr) {
   return explain(c.record, NarrativeContext{test::boot_seconds, taken_over, other});
 }
 
 const Finding* find(const Explanation& e, FindingKind kind) {
-  const auto found = std::find_if(e.findings.begin(), e.findings.end(), [&](const Finding& f) { return f.kind == kind; });
+  const auto found = std::find_if(e.findings.begin(), e.findings.end(),
+                                  [&](const Finding& f) { return f.kind == kind; });
   return found == e.findings.end() ? nullptr : &*found;
 }
 
@@ -44,13 +46,15 @@ std::string advice(const Finding& f) {
 
 TEST(Narrative, ServerThatClosedFirstHasTimeWaitUntilAKnownTime) {
   const Explanation e = told(test::server_closes_first());
-  EXPECT_EQ(e.headline, "nginx (pid 100) closed first, after 8.21 s; TIME_WAIT is on this end until t168.");
+  EXPECT_EQ(e.headline,
+            "nginx (pid 100) closed first, after 8.21 s; TIME_WAIT is on this end until t168.");
   EXPECT_EQ(e.about, "lasted 8.21 s; sent 120 B, received 120 B; round trip 45 us");
   const Finding f = only(e, FindingKind::kTimeWait);
   EXPECT_EQ(f.severity, Severity::kInfo);
   SAYS(f.text, "127.0.0.1:8080 is in TIME_WAIT until t168");
   SAYS(f.text, "nor 127.0.0.1:40000 when it connects again");
-  SAYS(f.text, "A restarted server that sets SO_REUSEADDR binds at once, because this socket had it too");
+  SAYS(f.text,
+       "A restarted server that sets SO_REUSEADDR binds at once, because this socket had it too");
   EXPECT_TRUE(f.advice.empty());
 }
 
@@ -83,11 +87,17 @@ TEST(Narrative, TimeWaitWhoseOptionsWereNotSeenSaysTheRuleOnly) {
 }
 
 TEST(Narrative, ClientThatClosedFirstBlocksItsOwnPairOfEndpoints) {
-  OwnedConnection c = test::ended(false, {{kSynSent, 0.05}, {kEstablished, 20}, {kFinWait1, 0.1}, {kFinWait2, 0.1}}, kTimeWait);
+  OwnedConnection c = test::ended(
+      false, {{kSynSent, 0.05}, {kEstablished, 20}, {kFinWait1, 0.1}, {kFinWait2, 0.1}}, kTimeWait);
   c.record.closer = Closer::kLocal;
   c.record.how = How::kFin;
   c.record.closer_process = test::curl();
-  c.record.time_wait = {TimeWaitSide::kLocal, c.record.boot_ns, TimeWaitPhase::kTimeWait, c.record.boot_ns + 60 * test::kSecondNs, false, false};
+  c.record.time_wait = {TimeWaitSide::kLocal,
+                        c.record.boot_ns,
+                        TimeWaitPhase::kTimeWait,
+                        c.record.boot_ns + 60 * test::kSecondNs,
+                        false,
+                        false};
   const Finding f = only(told(c), FindingKind::kTimeWait);
   EXPECT_EQ(f.severity, Severity::kInfo);  // an ephemeral port in TIME_WAIT is no news
   SAYS(f.text, "blocks this pair of endpoints and bind() of port 40000");
@@ -107,28 +117,44 @@ TEST(Narrative, TimeWaitOfAnEndOnThisHostIsAFactAndNoInference) {
   OwnedConnection c = test::its_client();
   c.record.peer_cookie = 0x51;
   c.record.closer_process = test::nginx();
-  OtherEnd other{.owner = test::nginx(), .close_wait_since = 0, .ended = true, .closer = Closer::kLocal, .how = How::kFin, .evidence = "", .time_wait = test::server_closes_first().record.time_wait, .fin_wait2_ns = 0};
+  OtherEnd other{.owner = test::nginx(),
+                 .close_wait_since = 0,
+                 .ended = true,
+                 .closer = Closer::kLocal,
+                 .how = How::kFin,
+                 .evidence = "",
+                 .time_wait = test::server_closes_first().record.time_wait,
+                 .fin_wait2_ns = 0};
   const Explanation e = told(c, &other);
   EXPECT_EQ(e.headline, "nginx (pid 100) closed first, after 8.21 s; this end has no TIME_WAIT.");
   const Finding f = only(e, FindingKind::kTimeWaitRemote);
-  SAYS(f.text, "TIME_WAIT is at 127.0.0.1:8080 of nginx (pid 100) until t168, as its own record says");
+  SAYS(f.text,
+       "TIME_WAIT is at 127.0.0.1:8080 of nginx (pid 100) until t168, as its own record says");
   EXPECT_EQ(find(e, FindingKind::kViewsDiffer), nullptr);
   other.time_wait.phase = TimeWaitPhase::kFinWait2;
-  SAYS(only(told(c, &other), FindingKind::kTimeWaitRemote).text, "was still in FIN_WAIT2 without a process");
+  SAYS(only(told(c, &other), FindingKind::kTimeWaitRemote).text,
+       "was still in FIN_WAIT2 without a process");
 }
 
 TEST(Narrative, FinWait2SaysWhoHasNotClosed) {
-  OwnedConnection c = test::ended(true, {{kSynRecv, 0.04}, {kEstablished, 5000}, {kFinWait1, 0.1}, {kFinWait2, 0.01}});
+  OwnedConnection c = test::ended(
+      true, {{kSynRecv, 0.04}, {kEstablished, 5000}, {kFinWait1, 0.1}, {kFinWait2, 0.01}});
   c.record.closer = Closer::kLocal;
   c.record.how = How::kFin;
   c.record.closer_process = test::nginx();
   c.record.peer_cookie = 0xc1;
-  c.record.time_wait = {TimeWaitSide::kLocal, std::nullopt, TimeWaitPhase::kFinWait2, c.record.boot_ns + 60 * test::kSecondNs, false, false};
+  c.record.time_wait = {TimeWaitSide::kLocal,
+                        std::nullopt,
+                        TimeWaitPhase::kFinWait2,
+                        c.record.boot_ns + 60 * test::kSecondNs,
+                        false,
+                        false};
   OtherEnd other;
   other.owner = test::curl();
   other.close_wait_since = c.record.boot_ns;
   const Explanation e = told(c, &other);
-  EXPECT_EQ(e.headline, "nginx (pid 100) closed first, after 5.00 s; curl (pid 200) has not closed yet.");
+  EXPECT_EQ(e.headline,
+            "nginx (pid 100) closed first, after 5.00 s; curl (pid 200) has not closed yet.");
   const Finding f = only(e, FindingKind::kFinWait2Left);
   EXPECT_EQ(f.severity, Severity::kNotice);
   SAYS(f.text, "curl (pid 200) has not closed yet (CLOSE_WAIT since t105)");
@@ -145,7 +171,8 @@ TEST(Narrative, FinWait2SaysWhoHasNotClosed) {
 
 TEST(Narrative, MissingTimeWaitIsBlamedOnTheBucketLimit) {
   OwnedConnection c = test::server_closes_first();
-  c.record.time_wait = {TimeWaitSide::kNone, std::nullopt, TimeWaitPhase::kNone, std::nullopt, std::nullopt, std::nullopt};
+  c.record.time_wait = {TimeWaitSide::kNone, std::nullopt, TimeWaitPhase::kNone,
+                        std::nullopt,        std::nullopt, std::nullopt};
   c.record.evidence = evidence::kNoTimeWait;
   SAYS(only(told(c), FindingKind::kNoTimeWait).text, "net.ipv4.tcp_max_tw_buckets was reached");
 }
@@ -160,11 +187,13 @@ TEST(Narrative, FinWait2MinisocketThatFoundNoRoomIsNotCalledTimeWait) {
   EXPECT_EQ(e.timeline.back().text, "no process any more, and no FIN_WAIT2 socket either");
 }
 
-// A FIN that was queued behind unsent data: the other end was first, and this one is in TIME_WAIT all the same.
+// A FIN that was queued behind unsent data: the other end was first, and this one is in TIME_WAIT
+// all the same.
 TEST(Narrative, HeadlineAndFindingAgreeOnTimeWaitWhoeverWasFirst) {
   OwnedConnection c = test::server_closes_first();
   c.record.closer = Closer::kRemote;
-  EXPECT_EQ(told(c).headline, "The other end closed first, after 8.21 s; TIME_WAIT is on this end until t168.");
+  EXPECT_EQ(told(c).headline,
+            "The other end closed first, after 8.21 s; TIME_WAIT is on this end until t168.");
 }
 
 TEST(Narrative, OtherEndThatLeftNoTimeWaitIsBelieved) {
@@ -174,21 +203,25 @@ TEST(Narrative, OtherEndThatLeftNoTimeWaitIsBelieved) {
   other.closer = Closer::kLocal;
   other.how = How::kFin;
   other.evidence = evidence::kNoTimeWait;
-  SAYS(only(told(c, &other), FindingKind::kTimeWaitRemote).text, "has no TIME_WAIT either; its own record says: both FINs exchanged");
+  SAYS(only(told(c, &other), FindingKind::kTimeWaitRemote).text,
+       "has no TIME_WAIT either; its own record says: both FINs exchanged");
 }
 
 // ---- how it began ----
 
 TEST(Narrative, TimeWaitTakenOverByASynSaysWhyThatIsAllowed) {
-  const TakenOver old{0x40, LeaveReason::kReusedBySyn, TimeWaitPhase::kTimeWait, 1'020 * test::kMsNs, test::nginx()};
-  const Finding f = only(told(test::server_closes_first(), nullptr, &old), FindingKind::kTimeWaitReused);
+  const TakenOver old{0x40, LeaveReason::kReusedBySyn, TimeWaitPhase::kTimeWait,
+                      1'020 * test::kMsNs, test::nginx()};
+  const Finding f =
+      only(told(test::server_closes_first(), nullptr, &old), FindingKind::kTimeWaitReused);
   SAYS(f.text, "in TIME_WAIT for 1.02 s, left by an earlier connection of nginx (pid 100)");
   SAYS(f.text, "sequence number is above all that was received, or its timestamp is newer");
   SAYS(f.text, "RFC 1122 section 4.2.2.13, RFC 6191");
 }
 
 TEST(Narrative, TimeWaitTakenOverByConnectNamesTheSysctl) {
-  const TakenOver old{0x40, LeaveReason::kReusedByConnect, TimeWaitPhase::kTimeWait, 1'020 * test::kMsNs, {}};
+  const TakenOver old{
+      0x40, LeaveReason::kReusedByConnect, TimeWaitPhase::kTimeWait, 1'020 * test::kMsNs, {}};
   const Finding f = only(told(test::its_client(), nullptr, &old), FindingKind::kTimeWaitReused);
   SAYS(f.text, "net.ipv4.tcp_tw_reuse must allow it");
   SAYS(f.text, "timestamps");
@@ -210,13 +243,15 @@ TEST(Narrative, ConnectThatTakesAsLongAsTheWayIsNoNews) {
   c.record.counters->min_rtt_us = 250'000;
   EXPECT_EQ(find(told(c), FindingKind::kSlowConnect), nullptr);
   c.record.counters->min_rtt_us = 20'000;
-  SAYS(only(told(c), FindingKind::kSlowConnect).text, "took 260 ms, the shortest round trip 20.0 ms");
+  SAYS(only(told(c), FindingKind::kSlowConnect).text,
+       "took 260 ms, the shortest round trip 20.0 ms");
   c.record.connect_ns = 150 * test::kMsNs;
   EXPECT_EQ(find(told(c), FindingKind::kSlowConnect), nullptr);
 }
 
 TEST(Narrative, SimultaneousOpenIsToldFromASelfConnect) {
-  OwnedConnection c = test::ended(false, {{kSynSent, 1}, {kSynRecv, 1}, {kEstablished, 1}, {kCloseWait, 1}, {kLastAck, 1}});
+  OwnedConnection c = test::ended(
+      false, {{kSynSent, 1}, {kSynRecv, 1}, {kEstablished, 1}, {kCloseWait, 1}, {kLastAck, 1}});
   SAYS(only(told(c), FindingKind::kSimultaneousOpen).text, "simultaneous open");
   c.record.tuple.lport = c.record.tuple.rport;
   const Explanation self = told(c);
@@ -257,7 +292,9 @@ TEST(Narrative, CloseWaitNamesTheProcessThatDidNotClose) {
   c.states[2].ns = 1'000 * test::kMsNs;
   const Finding f = only(told(c), FindingKind::kCloseWait);
   EXPECT_EQ(f.severity, Severity::kNotice);
-  SAYS(f.text, "curl (pid 200) kept the connection open 1.00 s after the other end had finished (CLOSE_WAIT)");
+  SAYS(f.text,
+       "curl (pid 200) kept the connection open 1.00 s after the other end had finished "
+       "(CLOSE_WAIT)");
   SAYS(advice(f), "end-of-file");
   ASSERT_EQ(f.facts.size(), 2U);
   EXPECT_EQ(std::get<std::uint64_t>(f.facts[0].value), 1'000'000U);
@@ -285,17 +322,25 @@ TEST(Narrative, CloseWaitAfterAHalfCloseMayBeMeant) {
   EXPECT_TRUE(f.advice.empty());
 }
 
-TEST(Narrative, ShortCloseWaitIsNoNews) { EXPECT_EQ(find(told(test::its_client()), FindingKind::kCloseWait), nullptr); }
+TEST(Narrative, ShortCloseWaitIsNoNews) {
+  EXPECT_EQ(find(told(test::its_client()), FindingKind::kCloseWait), nullptr);
+}
 
 TEST(Narrative, HalfCloseSaysSinceWhenAndHowLong) {
-  OwnedConnection c = test::ended(false, {{kSynSent, 0.05}, {kEstablished, 1000}, {kFinWait1, 0.1}, {kFinWait2, 3000}}, kTimeWait);
+  OwnedConnection c = test::ended(
+      false, {{kSynSent, 0.05}, {kEstablished, 1000}, {kFinWait1, 0.1}, {kFinWait2, 3000}},
+      kTimeWait);
   c.record.closer = Closer::kLocal;
   c.record.how = How::kFin;
-  SAYS(only(told(c), FindingKind::kHalfClose).text, "curl (pid 200) finished sending after 1.00 s and kept its socket open 3.00 s for the other end to finish");
+  SAYS(only(told(c), FindingKind::kHalfClose).text,
+       "curl (pid 200) finished sending after 1.00 s and kept its socket open 3.00 s for the other "
+       "end to finish");
 }
 
 TEST(Narrative, EndThatHalfClosesIsNotSaidToClose) {
-  OwnedConnection c = test::ended(false, {{kSynSent, 0.05}, {kEstablished, 1000}, {kFinWait1, 0.1}, {kFinWait2, 3000}}, kTimeWait);
+  OwnedConnection c = test::ended(
+      false, {{kSynSent, 0.05}, {kEstablished, 1000}, {kFinWait1, 0.1}, {kFinWait2, 3000}},
+      kTimeWait);
   c.record.closer = Closer::kLocal;
   c.record.closer_process = test::curl();
   EXPECT_EQ(told(c).timeline[2].text, "curl (pid 200) finishes sending: FIN");
@@ -304,7 +349,8 @@ TEST(Narrative, EndThatHalfClosesIsNotSaidToClose) {
 TEST(Narrative, FinThatWaitsForItsAcknowledgementIsSaid) {
   OwnedConnection c = test::its_client();
   c.states[3].ns = 3 * test::kSecondNs;
-  SAYS(only(told(c), FindingKind::kFinUnanswered).text, "acknowledged only after 3.00 s (LAST_ACK)");
+  SAYS(only(told(c), FindingKind::kFinUnanswered).text,
+       "acknowledged only after 3.00 s (LAST_ACK)");
 }
 
 TEST(Narrative, RetransmissionsAreAShareOfWhatWasSent) {
@@ -322,14 +368,17 @@ TEST(Narrative, ConnectionWithoutAByteIsSaid) {
   OwnedConnection c = test::its_client();
   c.record.counters->tx_bytes = c.record.counters->rx_bytes = 0;
   SAYS(only(told(c), FindingKind::kNoData).text, "Not a byte");
-  EXPECT_EQ(find(told(test::not_connected(How::kRefused, ECONNREFUSED, evidence::kRefusedByReset)), FindingKind::kNoData), nullptr);
+  EXPECT_EQ(find(told(test::not_connected(How::kRefused, ECONNREFUSED, evidence::kRefusedByReset)),
+                 FindingKind::kNoData),
+            nullptr);
 }
 
 // ---- how it ended ----
 
 TEST(Narrative, UnreadDataAtCloseIsWhyTheResetWasSent) {
   const Explanation e = told(test::reset(true, evidence::kUnread));
-  EXPECT_EQ(e.headline, "nginx (pid 100) reset the connection after 300 ms: closed with unread data.");
+  EXPECT_EQ(e.headline,
+            "nginx (pid 100) reset the connection after 300 ms: closed with unread data.");
   const Finding f = only(e, FindingKind::kUnreadData);
   EXPECT_EQ(f.severity, Severity::kProblem);
   EXPECT_EQ(e.findings.front().kind, FindingKind::kUnreadData);
@@ -342,34 +391,49 @@ TEST(Narrative, ResetAfterThePeersFinKeepsTheOrderOfEvents) {
   c.record.closer = Closer::kRemote;
   c.record.how = How::kRstSent;
   c.record.evidence = evidence::kUnread;
-  EXPECT_EQ(told(c).headline, "The other end closed first, after 500 ms; nginx (pid 100) then reset the connection: closed with unread data.");
+  EXPECT_EQ(told(c).headline,
+            "The other end closed first, after 500 ms; nginx (pid 100) then reset the connection: "
+            "closed with unread data.");
 }
 
 TEST(Narrative, ResetAfterOnesOwnFinKeepsTheOrderOfEvents) {
-  OwnedConnection c = test::ended(false, {{kSynSent, 0.04}, {kEstablished, 500}, {kFinWait1, 1}, {kFinWait2, 40}});
+  OwnedConnection c =
+      test::ended(false, {{kSynSent, 0.04}, {kEstablished, 500}, {kFinWait1, 1}, {kFinWait2, 40}});
   c.record.closer = Closer::kLocal;
   c.record.how = How::kRstSent;
   c.record.evidence = evidence::kLinger0;
-  EXPECT_EQ(told(c).headline, "curl (pid 200) closed first, after 500 ms, and then reset the connection: closed with SO_LINGER 0.");
+  EXPECT_EQ(told(c).headline,
+            "curl (pid 200) closed first, after 500 ms, and then reset the connection: closed with "
+            "SO_LINGER 0.");
   c.record.evidence = evidence::kDataAfterClose;
-  EXPECT_EQ(told(c).headline, "curl (pid 200) closed first, after 500 ms; data came after that and was answered with a RST.");
+  EXPECT_EQ(told(c).headline,
+            "curl (pid 200) closed first, after 500 ms; data came after that and was answered with "
+            "a RST.");
   c.record.evidence = evidence::kOrphanReset;
-  EXPECT_EQ(told(c).headline, "curl (pid 200) closed first, after 500 ms; the kernel then reset the connection.");
+  EXPECT_EQ(told(c).headline,
+            "curl (pid 200) closed first, after 500 ms; the kernel then reset the connection.");
 }
 
 TEST(Narrative, LingerDataAfterCloseAndDisconnectHaveTheirOwnWords) {
-  SAYS(only(told(test::reset(true, evidence::kLinger0)), FindingKind::kLingerReset).text, "SO_LINGER 0");
-  SAYS(only(told(test::reset(true, evidence::kDataAfterClose)), FindingKind::kDataAfterClose).text, "still sending when nginx (pid 100) had closed");
-  SAYS(only(told(test::reset(true, evidence::kDisconnected)), FindingKind::kDisconnected).text, "AF_UNSPEC");
-  SAYS(only(told(test::reset(true, evidence::kOrphanReset)), FindingKind::kResetSent).text, "too many orphans");
-  SAYS(only(told(test::reset(true, "aborted by its owner: RST sent")), FindingKind::kResetSent).text, "aborted by its owner");
+  SAYS(only(told(test::reset(true, evidence::kLinger0)), FindingKind::kLingerReset).text,
+       "SO_LINGER 0");
+  SAYS(only(told(test::reset(true, evidence::kDataAfterClose)), FindingKind::kDataAfterClose).text,
+       "still sending when nginx (pid 100) had closed");
+  SAYS(only(told(test::reset(true, evidence::kDisconnected)), FindingKind::kDisconnected).text,
+       "AF_UNSPEC");
+  SAYS(only(told(test::reset(true, evidence::kOrphanReset)), FindingKind::kResetSent).text,
+       "too many orphans");
+  SAYS(
+      only(told(test::reset(true, "aborted by its owner: RST sent")), FindingKind::kResetSent).text,
+      "aborted by its owner");
 }
 
 TEST(Narrative, ConnectionThatWasNeverAcceptedIsNotCalledTheOwners) {
   OwnedConnection c = test::reset(true, evidence::kNotAccepted);
   c.record.owner_source = OwnerSource::kListen;
   const Explanation e = told(c);
-  EXPECT_EQ(e.headline, "This end reset the connection after 300 ms: its listener was closed before accept().");
+  EXPECT_EQ(e.headline,
+            "This end reset the connection after 300 ms: its listener was closed before accept().");
   SAYS(only(e, FindingKind::kNotAccepted).text, "its listener, of nginx (pid 100), was closed");
 }
 
@@ -397,7 +461,8 @@ TEST(Narrative, ResetByAnEndOnThisHostThatHasNotEndedPointsToItsOwnStory) {
 }
 
 TEST(Narrative, FinThatFoundNothingLeftIsNotBlamedOnItsSender) {
-  OwnedConnection c = test::ended(true, {{kSynRecv, 0.05}, {kEstablished, 100}, {kCloseWait, 50}, {kLastAck, 1}});
+  OwnedConnection c =
+      test::ended(true, {{kSynRecv, 0.05}, {kEstablished, 100}, {kCloseWait, 50}, {kLastAck, 1}});
   c.record.closer = Closer::kRemote;
   c.record.how = How::kRstReceived;
   const Explanation e = told(c);
@@ -411,7 +476,8 @@ TEST(Narrative, ResetInCloseWaitBlamesTheSender) {
   OwnedConnection c = test::ended(false, {{kSynSent, 0.05}, {kEstablished, 100}, {kCloseWait, 50}});
   c.record.closer = Closer::kRemote;
   c.record.how = How::kRstReceived;
-  SAYS(only(told(c), FindingKind::kResetReceived).text, "what curl (pid 200) sent after that was answered with a RST");
+  SAYS(only(told(c), FindingKind::kResetReceived).text,
+       "what curl (pid 200) sent after that was answered with a RST");
 }
 
 TEST(Narrative, CrossedEndsDoNotContradictEachOther) {
@@ -422,23 +488,29 @@ TEST(Narrative, CrossedEndsDoNotContradictEachOther) {
   other.ended = true;
   other.closer = Closer::kLocal;
   other.how = How::kFin;
-  SAYS(only(told(c, &other), FindingKind::kViewsDiffer).text, "this one says itself, the other itself");
+  SAYS(only(told(c, &other), FindingKind::kViewsDiffer).text,
+       "this one says itself, the other itself");
   SAYS(only(told(c, &other), FindingKind::kViewsDiffer).text, "crossed or were lost");
 }
 
 TEST(Narrative, RefusedSaysWhereToLook) {
-  const Explanation e = told(test::not_connected(How::kRefused, ECONNREFUSED, evidence::kRefusedByReset, 0.3));
+  const Explanation e =
+      told(test::not_connected(How::kRefused, ECONNREFUSED, evidence::kRefusedByReset, 0.3));
   EXPECT_EQ(e.headline, "127.0.0.1:8080 refused the connection.");
   const Finding f = only(e, FindingKind::kRefused);
   SAYS(f.text, "nobody listens there");
   SAYS(advice(f), "ss -ltn sport = :8080");
-  const Finding icmp = only(told(test::not_connected(How::kRefused, ECONNREFUSED, "the SYN was answered by an ICMP error: refused")), FindingKind::kRefused);
+  const Finding icmp =
+      only(told(test::not_connected(How::kRefused, ECONNREFUSED,
+                                    "the SYN was answered by an ICMP error: refused")),
+           FindingKind::kRefused);
   SAYS(icmp.text, "ICMP error");
   SAYS_NOT(icmp.text, "nobody listens");
 }
 
 TEST(Narrative, ConnectTimeoutCountsTheSyns) {
-  OwnedConnection c = test::not_connected(How::kTimeout, ETIMEDOUT, "no answer to the SYN and its retransmissions", 7000);
+  OwnedConnection c = test::not_connected(How::kTimeout, ETIMEDOUT,
+                                          "no answer to the SYN and its retransmissions", 7000);
   c.record.counters->tx_segs = 3;
   const Explanation e = told(c);
   EXPECT_EQ(e.headline, "127.0.0.1:8080 did not answer: connect() timed out after 7.00 s.");
@@ -460,17 +532,21 @@ TEST(Narrative, TimeoutAfterAFinKeepsTheOrderOfEventsAndSaysItOnce) {
   c.record.how = How::kTimeout;
   c.record.closer = Closer::kLocal;
   c.record.counters->retransmits = 3;
-  EXPECT_EQ(told(c).headline, "nginx (pid 100) closed first, after 100 ms; the other end did not answer any more.");
+  EXPECT_EQ(told(c).headline,
+            "nginx (pid 100) closed first, after 100 ms; the other end did not answer any more.");
   EXPECT_EQ(find(told(c), FindingKind::kFinUnanswered), nullptr);
   EXPECT_EQ(find(told(c), FindingKind::kRetransmits), nullptr);
-  OwnedConnection passive = test::ended(true, {{kSynRecv, 0.05}, {kEstablished, 100}, {kCloseWait, 10}, {kLastAck, 5000}});
+  OwnedConnection passive = test::ended(
+      true, {{kSynRecv, 0.05}, {kEstablished, 100}, {kCloseWait, 10}, {kLastAck, 5000}});
   passive.record.how = How::kTimeout;
   passive.record.closer = Closer::kRemote;
-  EXPECT_EQ(told(passive).headline, "The other end closed first, after 100 ms, and did not answer any more.");
+  EXPECT_EQ(told(passive).headline,
+            "The other end closed first, after 100 ms, and did not answer any more.");
 }
 
 TEST(Narrative, UnreachableNamesTheError) {
-  const Explanation e = told(test::not_connected(How::kUnreachable, EHOSTUNREACH, "an ICMP error answered the SYN"));
+  const Explanation e =
+      told(test::not_connected(How::kUnreachable, EHOSTUNREACH, "an ICMP error answered the SYN"));
   EXPECT_EQ(e.headline, "127.0.0.1:8080 could not be reached: EHOSTUNREACH.");
   SAYS(advice(only(e, FindingKind::kUnreachable)), "ip route get 127.0.0.1");
 }
@@ -482,7 +558,8 @@ TEST(Narrative, NoPortPointsToPorts) {
   SAYS(f.text, "no local port was free for this destination");
   SAYS(advice(f), "tcptrail ports --connect 127.0.0.1:8080");
   c.record.tuple.lport = 1023;
-  SAYS(only(told(c), FindingKind::kNoPort).text, "a socket with the same two endpoints still exists");
+  SAYS(only(told(c), FindingKind::kNoPort).text,
+       "a socket with the same two endpoints still exists");
 }
 
 TEST(Narrative, KillerIsNamed) {
@@ -500,7 +577,8 @@ TEST(Narrative, ConnectGivenUpIsTheCallersDeed) {
   const Explanation e = told(c);
   EXPECT_EQ(e.headline, "curl (pid 200) gave up connecting to 127.0.0.1:8080 after 3.00 s.");
   SAYS(only(e, FindingKind::kGaveUpConnecting).text, "1 SYN was unanswered");
-  OwnedConnection at_once = test::not_connected(How::kAborted, 0, evidence::kGaveUpConnecting, 0.05);
+  OwnedConnection at_once =
+      test::not_connected(How::kAborted, 0, evidence::kGaveUpConnecting, 0.05);
   const Finding f = only(told(at_once), FindingKind::kGaveUpConnecting);
   EXPECT_EQ(f.severity, Severity::kNotice);  // nobody had time to answer: no firewall is suspected
   SAYS_NOT(f.text, "firewall");
@@ -516,7 +594,9 @@ TEST(Narrative, OtherEndingsAreSaidToo) {
   OwnedConnection both = test::server_closes_first();
   both.record.closer = Closer::kBoth;
   both.record.time_wait.side = TimeWaitSide::kBoth;
-  EXPECT_EQ(told(both).headline, "Both ends closed at the same moment, after 8.21 s; both hold TIME_WAIT, this one until t168.");
+  EXPECT_EQ(told(both).headline,
+            "Both ends closed at the same moment, after 8.21 s; both hold TIME_WAIT, this one "
+            "until t168.");
   SAYS(only(told(both), FindingKind::kSimultaneousClose).text, "simultaneous close");
   SAYS(only(told(both), FindingKind::kTimeWait).text, "and so is the other end");
 }
@@ -559,7 +639,8 @@ TEST(Narrative, LongSynRecvIsShown) {
 }
 
 TEST(Narrative, GapInTheTimelineIsMarked) {
-  OwnedConnection c = test::ended(true, {{kSynRecv, 1}, {kEstablished, 10}, {kFinWait2, 0}}, kTimeWait);
+  OwnedConnection c =
+      test::ended(true, {{kSynRecv, 1}, {kEstablished, 10}, {kFinWait2, 0}}, kTimeWait);
   c.record.complete = false;
   SAYS(told(c).timeline[2].text, "(events before this are missing)");
 }
@@ -600,7 +681,8 @@ BlockedRecord blocked_bind() {
   r.blockers = {tw, tw, tw};
   r.blocker_count = 3;
   r.free_in_ms = 42'000;
-  r.remedies = {"Wait 42 s.", "For next time set SO_REUSEADDR on the listener from its first start."};
+  r.remedies = {"Wait 42 s.",
+                "For next time set SO_REUSEADDR on the listener from its first start."};
   return r;
 }
 
@@ -626,7 +708,8 @@ TEST(Narrative, BlockedByALiveSocketHasNoTimer) {
   r.count = 312;
   const Explanation e = explain(r, NarrativeContext{test::boot_seconds});
   SAYS(e.headline, "EADDRINUSE, 312 times");
-  SAYS(only(e, FindingKind::kPortBlocked).text, "1 LISTEN of a.out (pid 640) without SO_REUSEADDR and 69 more. No timer will free it.");
+  SAYS(only(e, FindingKind::kPortBlocked).text,
+       "1 LISTEN of a.out (pid 640) without SO_REUSEADDR and 69 more. No timer will free it.");
 }
 
 TEST(Narrative, BlockedConnectSaysThatOtherDestinationsWork) {
@@ -635,7 +718,8 @@ TEST(Narrative, BlockedConnectSaysThatOtherDestinationsWork) {
   r.error = EADDRNOTAVAIL;
   r.tuple = test::tuple_v4(0, 8080);
   const Explanation e = explain(r, NarrativeContext{test::boot_seconds});
-  EXPECT_EQ(e.headline, "connect() to 127.0.0.1:8080 failed for python3 (pid 812) with EADDRNOTAVAIL.");
+  EXPECT_EQ(e.headline,
+            "connect() to 127.0.0.1:8080 failed for python3 (pid 812) with EADDRNOTAVAIL.");
   SAYS(only(e, FindingKind::kPortBlocked).text, "other destinations are not affected");
   EXPECT_EQ(e.service_port, 8080);
 }
@@ -645,7 +729,8 @@ TEST(Narrative, BindOfAForeignAddressIsNoBlock) {
   r.error = EADDRNOTAVAIL;
   r.blockers.clear();
   r.blocker_count = 0;
-  SAYS(only(explain(r, NarrativeContext{test::boot_seconds}), FindingKind::kPortBlocked).text, "is no address of this network namespace");
+  SAYS(only(explain(r, NarrativeContext{test::boot_seconds}), FindingKind::kPortBlocked).text,
+       "is no address of this network namespace");
 }
 
 TEST(Narrative, MinisocketThatExpiresOrBeginsIsNoStory) {
@@ -665,7 +750,8 @@ TEST(Narrative, FinWait2ThatExpiresBlamesThePeer) {
   other.close_wait_since = test::kStart;
   const auto e = explain(r, NarrativeContext{test::boot_seconds, nullptr, &other});
   ASSERT_TRUE(e);
-  EXPECT_EQ(e->headline, "curl (pid 200) never closed; this end stopped waiting for it after 60.0 s.");
+  EXPECT_EQ(e->headline,
+            "curl (pid 200) never closed; this end stopped waiting for it after 60.0 s.");
   SAYS(only(*e, FindingKind::kPeerNeverClosed).text, "127.0.0.1:19999 is free again");
   SAYS(only(*e, FindingKind::kPeerNeverClosed).text, "CLOSE_WAIT since t100");
 }
@@ -673,20 +759,27 @@ TEST(Narrative, FinWait2ThatExpiresBlamesThePeer) {
 TEST(Narrative, TimeWaitThatWasCutShortIsSaid) {
   TimeWaitRecord r = test::time_wait_left();
   r.reason = LeaveReason::kReset;
-  SAYS(only(*explain(r, NarrativeContext{test::boot_seconds}), FindingKind::kTimeWaitCut).text, "RFC 1337");
+  SAYS(only(*explain(r, NarrativeContext{test::boot_seconds}), FindingKind::kTimeWaitCut).text,
+       "RFC 1337");
   r.reason = LeaveReason::kKilled;
-  SAYS(explain(r, NarrativeContext{test::boot_seconds})->headline, "was killed (`ss -K`) after 2.00 s");
+  SAYS(explain(r, NarrativeContext{test::boot_seconds})->headline,
+       "was killed (`ss -K`) after 2.00 s");
 }
 
 TEST(Narrative, BlockedConnectNamesAnOwnerThatHasExited) {
   BlockedRecord r = blocked_bind();
   r.op = BlockedOp::kConnect;
-  SAYS(only(explain(r, NarrativeContext{test::boot_seconds}), FindingKind::kPortBlocked).text, "left by a.out (pid 640), which has exited. Free at");
+  SAYS(only(explain(r, NarrativeContext{test::boot_seconds}), FindingKind::kPortBlocked).text,
+       "left by a.out (pid 640), which has exited. Free at");
 }
 
 TEST(Narrative, SocketsLeftInCloseWaitAreALeak) {
-  const Explanation e = explain(KeptOpen{test::curl(), 1, TcpState::kCloseWait, test::tuple_v4(40000, 8080), 0xc1, 12, 63 * test::kSecondNs, 70 * test::kSecondNs}, test::kStart);
-  EXPECT_EQ(e.headline, "curl (pid 200) still holds 12 connections in CLOSE_WAIT, the oldest for 63.0 s.");
+  const Explanation e =
+      explain(KeptOpen{test::curl(), 1, TcpState::kCloseWait, test::tuple_v4(40000, 8080), 0xc1, 12,
+                       63 * test::kSecondNs, 70 * test::kSecondNs},
+              test::kStart);
+  EXPECT_EQ(e.headline,
+            "curl (pid 200) still holds 12 connections in CLOSE_WAIT, the oldest for 63.0 s.");
   SAYS(only(e, FindingKind::kLeak).text, "all came within the 70.0 s of this run");
   EXPECT_EQ(only(e, FindingKind::kLeak).severity, Severity::kProblem);
 }
@@ -727,7 +820,8 @@ TEST(Narrative, NoAdviceIsFolklore) {
 
 TEST(Narrative, EveryKindHasAWordOfItsOwn) {
   std::set<std::string_view> words;
-  for (std::size_t kind = 0; kind < kFindingKinds; ++kind) words.insert(to_string(static_cast<FindingKind>(kind)));
+  for (std::size_t kind = 0; kind < kFindingKinds; ++kind)
+    words.insert(to_string(static_cast<FindingKind>(kind)));
   EXPECT_EQ(words.size(), kFindingKinds);
   EXPECT_FALSE(words.contains(""));
 }

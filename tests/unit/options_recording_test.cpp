@@ -12,7 +12,8 @@ using test::good;
 using Filter = std::vector<std::pair<std::string, std::string>>;
 
 TEST(OptionsRecord, TakesItsFileFromO) {
-  const Options o = good({"record", "-o", "r.trail", "-L", "80", "--for", "10s", "--max-size", "1G", "--rotate", "4", "--", "curl", "x"});
+  const Options o = good({"record", "-o", "r.trail", "-L", "80", "--for", "10s", "--max-size", "1G",
+                          "--rotate", "4", "--", "curl", "x"});
   EXPECT_EQ(o.command, Command::kRecord);
   EXPECT_EQ(o.record_path, "r.trail");
   EXPECT_TRUE(o.output.empty());
@@ -36,9 +37,12 @@ TEST(OptionsRecord, AViewCanBeRecordedBeside) {
 
 TEST(OptionsRecord, WhatCannotBeIsRefused) {
   EXPECT_NE(bad({"record", "f"}).find("fix: tcptrail record -o FILE; to run"), std::string::npos);
-  EXPECT_EQ(bad({"record"}), "tcptrail: error: record needs a file\n  fix: tcptrail record -o FILE\n");
-  EXPECT_NE(bad({"record", "-o", "f", "--json"}).find("tcptrail replay FILE --json"), std::string::npos);
-  EXPECT_NE(bad({"record", "-o", "f", "--count", "5"}).find("no records to count"), std::string::npos);
+  EXPECT_EQ(bad({"record"}),
+            "tcptrail: error: record needs a file\n  fix: tcptrail record -o FILE\n");
+  EXPECT_NE(bad({"record", "-o", "f", "--json"}).find("tcptrail replay FILE --json"),
+            std::string::npos);
+  EXPECT_NE(bad({"record", "-o", "f", "--count", "5"}).find("no records to count"),
+            std::string::npos);
   EXPECT_NE(bad({"record", "-o", "f", "-T"}).find("record has no format"), std::string::npos);
   EXPECT_NE(bad({"record", "--record", "f"}).find("tcptrail record -o FILE"), std::string::npos);
   EXPECT_NE(bad({"ports", "--record", "f"}).find("ports --watch --record FILE"), std::string::npos);
@@ -46,12 +50,17 @@ TEST(OptionsRecord, WhatCannotBeIsRefused) {
   EXPECT_NE(bad({"life", "--record", "f", "-o", "f"}).find("the same file"), std::string::npos);
   EXPECT_NE(bad({"life", "--record", "-"}).find("the same file"), std::string::npos);
   EXPECT_NE(bad({"life", "--max-size", "1G"}).find("are about a recording"), std::string::npos);
-  EXPECT_NE(bad({"record", "-o", "f", "--rotate", "2"}).find("--rotate without --max-size"), std::string::npos);
-  EXPECT_NE(bad({"record", "-o", "-", "--max-size", "1G", "--rotate", "2"}).find("stdout"), std::string::npos);
-  EXPECT_NE(bad({"record", "-o", "f", "--max-size", "10K"}).find("half a megabyte"), std::string::npos);
+  EXPECT_NE(bad({"record", "-o", "f", "--rotate", "2"}).find("--rotate without --max-size"),
+            std::string::npos);
+  EXPECT_NE(bad({"record", "-o", "-", "--max-size", "1G", "--rotate", "2"}).find("stdout"),
+            std::string::npos);
+  EXPECT_NE(bad({"record", "-o", "f", "--max-size", "10K"}).find("half a megabyte"),
+            std::string::npos);
   EXPECT_NE(bad({"record", "-o", "f", "--max-size", "big"}).find("not a size"), std::string::npos);
-  EXPECT_NE(bad({"record", "-o", "f", "--max-size", "1G", "--rotate", "0"}).find("--rotate"), std::string::npos);
-  EXPECT_NE(bad({"--max-size"}).find("--max-size needs a value\n  fix: --max-size 1G"), std::string::npos);
+  EXPECT_NE(bad({"record", "-o", "f", "--max-size", "1G", "--rotate", "0"}).find("--rotate"),
+            std::string::npos);
+  EXPECT_NE(bad({"--max-size"}).find("--max-size needs a value\n  fix: --max-size 1G"),
+            std::string::npos);
 }
 
 TEST(OptionsReplay, TakesAFileAndAView) {
@@ -78,16 +87,22 @@ TEST(OptionsReplay, AViewPrintsWhatItPrintsLive) {
 TEST(OptionsReplay, WhatCannotBeIsRefused) {
   EXPECT_NE(bad({"replay"}).find("tcptrail replay FILE"), std::string::npos);
   EXPECT_NE(bad({"replay", "f", "trcae"}).find("did you mean trace?"), std::string::npos);
-  EXPECT_NE(bad({"replay", "life", "f"}).find("a recording is shown as life, trace"), std::string::npos);
-  EXPECT_NE(bad({"replay", "f", "life", "more"}).find("unexpected argument more"), std::string::npos);
+  EXPECT_NE(bad({"replay", "life", "f"}).find("a recording is shown as life, trace"),
+            std::string::npos);
+  EXPECT_NE(bad({"replay", "f", "life", "more"}).find("unexpected argument more"),
+            std::string::npos);
   EXPECT_NE(bad({"replay", "f", "--jsno"}).find("did you mean --json?"), std::string::npos);
   EXPECT_NE(bad({"replay", "f", "--", "true"}).find("has happened already"), std::string::npos);
   EXPECT_NE(bad({"replay", "f", "--for", "1s"}).find("replay with --for"), std::string::npos);
-  EXPECT_NE(bad({"replay", "f", "--ring-size", "1M"}).find("it is about tracing"), std::string::npos);
-  EXPECT_NE(bad({"replay", "f", "--deny-feature", "tp_btf"}).find("--deny-feature"), std::string::npos);
+  EXPECT_NE(bad({"replay", "f", "--ring-size", "1M"}).find("it is about tracing"),
+            std::string::npos);
+  EXPECT_NE(bad({"replay", "f", "--deny-feature", "tp_btf"}).find("--deny-feature"),
+            std::string::npos);
   EXPECT_NE(bad({"replay", "f", "--no-snapshot"}).find("--no-snapshot"), std::string::npos);
-  EXPECT_NE(bad({"replay", "f", "--record", "g"}).find("it is recorded already"), std::string::npos);
-  EXPECT_NE(bad({"replay", "f", "ports", "--bind", ":80"}).find("questions to ports"), std::string::npos);
+  EXPECT_NE(bad({"replay", "f", "--record", "g"}).find("it is recorded already"),
+            std::string::npos);
+  EXPECT_NE(bad({"replay", "f", "ports", "--bind", ":80"}).find("questions to ports"),
+            std::string::npos);
   EXPECT_NE(bad({"replay", "f", "ports", "--csv"}).find("ports has no CSV"), std::string::npos);
   EXPECT_NE(bad({"replay", "f", "explain", "--csv"}).find("explain has no CSV"), std::string::npos);
 }
@@ -98,16 +113,21 @@ TEST(OptionsReplay, AMomentIsADurationOrATimeWithItsZone) {
   EXPECT_EQ(good({"replay", "f", "ports", "--at", "2026-08-01T12:34:56.5Z"}).at, noon);
   EXPECT_EQ(good({"replay", "f", "ports", "--at", "2026-08-01T14:34:56.5+02:00"}).at, noon);
   EXPECT_EQ(good({"replay", "f", "ports", "--at", "2026-08-01 07:04:56.5-05:30"}).at, noon);
-  for (const char* text : {"12:34", "2026-08-01", "2026-08-01T12:34:56", "2026-02-30T12:00:00Z", "2026-08-01T12:34:56.Z", "2026-08-01T24:00:00Z",
-                           "2026-08-01T12:34:56+2", "2026-08-01T12:34:56Zulu"})
-    EXPECT_NE(bad({"replay", "f", "ports", "--at", text}).find("neither a duration nor a time"), std::string::npos) << text;
-  EXPECT_NE(bad({"replay", "f", "life", "--at", "1s"}).find("replay FILE ports --at 1s"), std::string::npos);
+  for (const char* text : {"12:34", "2026-08-01", "2026-08-01T12:34:56", "2026-02-30T12:00:00Z",
+                           "2026-08-01T12:34:56.Z", "2026-08-01T24:00:00Z", "2026-08-01T12:34:56+2",
+                           "2026-08-01T12:34:56Zulu"})
+    EXPECT_NE(bad({"replay", "f", "ports", "--at", text}).find("neither a duration nor a time"),
+              std::string::npos)
+        << text;
+  EXPECT_NE(bad({"replay", "f", "life", "--at", "1s"}).find("replay FILE ports --at 1s"),
+            std::string::npos);
   EXPECT_NE(bad({"ports", "--at", "1s"}).find("replay FILE ports"), std::string::npos);
 }
 
 TEST(RecordedFilters, HoldUnlessTheSameFlagIsGivenAgain) {
   Options o = good({"replay", "f", "-L", "443"});
-  const Filter recorded = {{"lport", "80"}, {"comm", "nginx*"}, {"how", "timeout"}, {"family", "ipv6"}, {"errors", "true"}, {"min_ms", "5"}};
+  const Filter recorded = {{"lport", "80"},    {"comm", "nginx*"}, {"how", "timeout"},
+                           {"family", "ipv6"}, {"errors", "true"}, {"min_ms", "5"}};
   ASSERT_TRUE(add_recorded_filters(o, recorded).ok());
   EXPECT_EQ(o.filters.lports.ranges, (std::vector<PortRange>{{443, 443}}));
   EXPECT_EQ(o.filters.comm_glob, "nginx*");
@@ -115,7 +135,12 @@ TEST(RecordedFilters, HoldUnlessTheSameFlagIsGivenAgain) {
   EXPECT_EQ(o.filters.family, FamilyFilter::kIpv6);
   EXPECT_TRUE(o.filters.errors_only);
   EXPECT_EQ(o.filters.min_duration_ns, 5'000'000U);
-  EXPECT_EQ(o.given_filters, (Filter{{"lport", "443"}, {"comm", "nginx*"}, {"how", "timeout"}, {"min_ms", "5"}, {"family", "ipv6"}, {"errors", "true"}}));
+  EXPECT_EQ(o.given_filters, (Filter{{"lport", "443"},
+                                     {"comm", "nginx*"},
+                                     {"how", "timeout"},
+                                     {"min_ms", "5"},
+                                     {"family", "ipv6"},
+                                     {"errors", "true"}}));
 }
 
 TEST(RecordedFilters, OfALaterVersionAreNotMistaken) {
@@ -159,7 +184,9 @@ TEST(RecordedFilters, ACgroupHoldsTheGroupsBelowIt) {
   EXPECT_TRUE(is_below("/a", ""));
 }
 
-TEST(RecordProgress, IsOneLine) { EXPECT_EQ(progress_text(1'234'567, 12'345'678, 0), "1,234,567 events, 12.3 MB, 0 lost"); }
+TEST(RecordProgress, IsOneLine) {
+  EXPECT_EQ(progress_text(1'234'567, 12'345'678, 0), "1,234,567 events, 12.3 MB, 0 lost");
+}
 
 }  // namespace
 }  // namespace tcptrail

@@ -25,7 +25,8 @@ TEST(Options, NoCommandIsLife) {
 }
 
 TEST(Options, CommandMayStandBeforeBetweenAndAfterFlags) {
-  for (const auto& words : {std::vector<const char*>{"trace", "-p", "1", "-4"}, {"-p", "1", "trace", "-4"},
+  for (const auto& words : {std::vector<const char*>{"trace", "-p", "1", "-4"},
+                            {"-p", "1", "trace", "-4"},
                             {"-4", "-p", "1", "trace"}}) {
     const Options o = good(words);
     EXPECT_EQ(o.command, Command::kTrace);
@@ -37,7 +38,8 @@ TEST(Options, CommandMayStandBeforeBetweenAndAfterFlags) {
 }
 
 TEST(Options, LettersOfTcplifeKeepTheirMeaning) {
-  const Options o = good({"-p", "12,7", "-L", "80,443,8000-8099", "-D", "5432", "-6", "-T", "-t", "-w", "-s"});
+  const Options o =
+      good({"-p", "12,7", "-L", "80,443,8000-8099", "-D", "5432", "-6", "-T", "-t", "-w", "-s"});
   EXPECT_EQ(o.filters.pids, (std::vector<std::uint32_t>{7, 12}));
   EXPECT_EQ(o.filters.lports.ranges, (std::vector<PortRange>{{80, 80}, {443, 443}, {8000, 8099}}));
   EXPECT_EQ(o.filters.rports.ranges, (std::vector<PortRange>{{5432, 5432}}));
@@ -53,23 +55,28 @@ TEST(Options, ShortFlagsCanBeJoined) {
   EXPECT_EQ(o.filters.family, FamilyFilter::kIpv4);
 }
 
-TEST(Options, BothFamiliesAreBoth) { EXPECT_EQ(good({"-4", "-6"}).filters.family, FamilyFilter::kBoth); }
+TEST(Options, BothFamiliesAreBoth) {
+  EXPECT_EQ(good({"-4", "-6"}).filters.family, FamilyFilter::kBoth);
+}
 
 TEST(Options, ListsAccumulate) {
-  const Options o = good({"-p", "1", "-p", "3,2", "--label", "a=1", "--label", "b=x=y", "--label", "a=2", "--netns",
-                          "blue,red", "--netns", "4026531840", "--deny-feature", "tp_btf", "--deny-feature",
-                          "iter_tcp,ehash_walk"});
+  const Options o = good({"-p", "1", "-p", "3,2", "--label", "a=1", "--label", "b=x=y", "--label",
+                          "a=2", "--netns", "blue,red", "--netns", "4026531840", "--deny-feature",
+                          "tp_btf", "--deny-feature", "iter_tcp,ehash_walk"});
   EXPECT_EQ(o.filters.pids, (std::vector<std::uint32_t>{1, 2, 3}));
   EXPECT_EQ(o.labels, (std::vector<std::pair<std::string, std::string>>{{"b", "x=y"}, {"a", "2"}}));
   EXPECT_EQ(o.netns, (Strings{"blue", "red", "4026531840"}));
   EXPECT_EQ(o.denied_features, (Strings{"tp_btf", "iter_tcp", "ehash_walk"}));
 }
 
-TEST(Options, TheLastOfAScalarCounts) { EXPECT_EQ(good({"--count", "1", "--count", "5"}).count, 5U); }
+TEST(Options, TheLastOfAScalarCounts) {
+  EXPECT_EQ(good({"--count", "1", "--count", "5"}).count, 5U);
+}
 
 TEST(Options, FiltersAreConverted) {
-  const Options o = good({"--comm", "ngin*", "--laddr", "10.0.0.0/8", "--raddr", "::1", "--uid", "1000", "--closed-by",
-                          "remote", "--how", "rst-sent,timeout", "--min-ms", "1.5", "--errors", "--cgroup", "/a/b"});
+  const Options o = good({"--comm", "ngin*", "--laddr", "10.0.0.0/8", "--raddr", "::1", "--uid",
+                          "1000", "--closed-by", "remote", "--how", "rst-sent,timeout", "--min-ms",
+                          "1.5", "--errors", "--cgroup", "/a/b"});
   EXPECT_EQ(o.filters.comm_glob, "ngin*");
   EXPECT_EQ(o.filters.laddrs.at(0).length, 8U);
   EXPECT_EQ(o.filters.raddrs.at(0).family, Family::kIpv6);
@@ -81,17 +88,23 @@ TEST(Options, FiltersAreConverted) {
   EXPECT_EQ(o.cgroup, "/a/b");
 }
 
-TEST(Options, GlobInBracketsIsNotTakenForAList) { EXPECT_EQ(good({"--comm", "[a,b]"}).filters.comm_glob, "[a,b]"); }
+TEST(Options, GlobInBracketsIsNotTakenForAList) {
+  EXPECT_EQ(good({"--comm", "[a,b]"}).filters.comm_glob, "[a,b]");
+}
 
 TEST(Options, FiltersAreKeptAsGivenForTheStartupRecord) {
-  const Options o = good({"-L", "80", "-L", "443", "-6", "--closed-by", "local", "--errors", "--for", "1s"});
-  EXPECT_EQ(o.given_filters, (std::vector<std::pair<std::string, std::string>>{
-                                 {"lport", "80,443"}, {"closed_by", "local"}, {"family", "ipv6"}, {"errors", "true"}}));
+  const Options o =
+      good({"-L", "80", "-L", "443", "-6", "--closed-by", "local", "--errors", "--for", "1s"});
+  EXPECT_EQ(
+      o.given_filters,
+      (std::vector<std::pair<std::string, std::string>>{
+          {"lport", "80,443"}, {"closed_by", "local"}, {"family", "ipv6"}, {"errors", "true"}}));
 }
 
 TEST(Options, RunFlagsAreConverted) {
-  const Options o = good({"--for", "500ms", "--count", "10", "--ring-size", "4M", "--fail-on-loss", "--no-snapshot",
-                          "-v", "-v", "-o", "out.jsonl", "--json", "--color", "never"});
+  const Options o =
+      good({"--for", "500ms", "--count", "10", "--ring-size", "4M", "--fail-on-loss",
+            "--no-snapshot", "-v", "-v", "-o", "out.jsonl", "--json", "--color", "never"});
   EXPECT_EQ(o.run_for_ns, 500'000'000U);
   EXPECT_EQ(o.count, 10U);
   EXPECT_EQ(o.ring_bytes, 4U << 20U);
@@ -106,11 +119,15 @@ TEST(Options, MaxConnectionsHasBounds) {
   EXPECT_EQ(good({}).max_connections, 1'048'576U);
   EXPECT_EQ(good({"--max-connections", "1000"}).max_connections, 1'000U);
   EXPECT_EQ(good({"--max-connections", "16777216"}).max_connections, 16'777'216U);
-  for (const char* text : {"999", "16777217", "many", "-1"}) EXPECT_NE(bad({"--max-connections", text}).find("bad value for --max-connections"), std::string::npos) << text;
+  for (const char* text : {"999", "16777217", "many", "-1"})
+    EXPECT_NE(bad({"--max-connections", text}).find("bad value for --max-connections"),
+              std::string::npos)
+        << text;
 }
 
 TEST(Options, EverythingAfterTheDashesIsTheCommandUntouched) {
-  const Options o = good({"trace", "--json", "--", "curl", "--json", "-p", "--", "-h", "--nonsense"});
+  const Options o =
+      good({"trace", "--json", "--", "curl", "--json", "-p", "--", "-h", "--nonsense"});
   EXPECT_EQ(o.child, (Strings{"curl", "--json", "-p", "--", "-h", "--nonsense"}));
   EXPECT_TRUE(o.filters.in_tree);
   EXPECT_EQ(o.format, Format::kJson);
@@ -118,8 +135,10 @@ TEST(Options, EverythingAfterTheDashesIsTheCommandUntouched) {
 }
 
 TEST(Options, EventsReplaceWhatTheCommandPrints) {
-  EXPECT_EQ(good({"trace"}).events, (EventSet{.transition = true, .time_wait = true, .blocked = true}));
-  EXPECT_EQ(good({"--events", "transition,connection"}).events, (EventSet{.transition = true, .connection = true}));
+  EXPECT_EQ(good({"trace"}).events,
+            (EventSet{.transition = true, .time_wait = true, .blocked = true}));
+  EXPECT_EQ(good({"--events", "transition,connection"}).events,
+            (EventSet{.transition = true, .connection = true}));
   EXPECT_EQ(good({"--json", "--events", "all"}).events, (EventSet{true, true, true, true}));
 }
 
@@ -128,13 +147,15 @@ TEST(Options, ColumnsAreCheckedAgainstTheTableOfTheView) {
             (std::vector<ColumnId>{ColumnId::kPid, ColumnId::kCloser}));
   EXPECT_EQ(good({"trace", "--columns", "PID,NEWSTATE"}).trace_columns.size(), 2U);
   EXPECT_EQ(good({"--columns", "+UID"}).life_columns.size(), 13U);
-  EXPECT_NE(bad({"trace", "--columns", "PID,CLOSER"}).find("unknown column CLOSER"), std::string::npos);
+  EXPECT_NE(bad({"trace", "--columns", "PID,CLOSER"}).find("unknown column CLOSER"),
+            std::string::npos);
 }
 
 TEST(OptionsError, MistypedFlagSuggestsTheRightOne) {
   EXPECT_EQ(bad({"--jsno"}), "tcptrail: error: unknown flag --jsno\n  fix: did you mean --json?\n");
   EXPECT_NE(bad({"--lports", "80"}).find("did you mean --lport?"), std::string::npos);
-  EXPECT_NE(bad({"--colour=always"}).find("unknown flag --colour\n  fix: did you mean --color?"), std::string::npos);
+  EXPECT_NE(bad({"--colour=always"}).find("unknown flag --colour\n  fix: did you mean --color?"),
+            std::string::npos);
   EXPECT_NE(bad({"-json"}).find("did you mean --json?"), std::string::npos);
   EXPECT_NE(bad({"-x"}).find("unknown flag -x\n  fix: tcptrail --help"), std::string::npos);
 }
@@ -145,7 +166,8 @@ TEST(OptionsError, MistypedCommandSuggestsTheRightOne) {
 }
 
 TEST(OptionsError, SecondWordIsNotTakenForAValue) {
-  EXPECT_NE(bad({"life", "curl", "example.org"}).find("unexpected argument curl"), std::string::npos);
+  EXPECT_NE(bad({"life", "curl", "example.org"}).find("unexpected argument curl"),
+            std::string::npos);
 }
 
 TEST(OptionsError, MissingValueNamesTheFlag) {
@@ -155,13 +177,15 @@ TEST(OptionsError, MissingValueNamesTheFlag) {
 }
 
 TEST(OptionsError, ValueForAFlagWithoutOneIsRefused) {
-  EXPECT_EQ(bad({"--json=pretty"}), "tcptrail: error: --json takes no value\n  fix: --json alone\n");
+  EXPECT_EQ(bad({"--json=pretty"}),
+            "tcptrail: error: --json takes no value\n  fix: --json alone\n");
   EXPECT_NE(bad({"-T=1"}).find("given =1"), std::string::npos);
 }
 
 TEST(OptionsError, BadValuesNameFlagValueAndExample) {
   EXPECT_EQ(bad({"-L", "80,http"}),
-            "tcptrail: error: bad value for --lport: 80,http\n  why: http is not a port or a range of ports\n"
+            "tcptrail: error: bad value for --lport: 80,http\n  why: http is not a port or a range "
+            "of ports\n"
             "  fix: ports and ranges of 1 to 65535, for example 80,443,8000-8099\n");
   EXPECT_NE(bad({"--how", "rst"}).find("fin rst-sent"), std::string::npos);
   EXPECT_NE(bad({"--closed-by", "locl"}).find("did you mean local?"), std::string::npos);
@@ -172,7 +196,8 @@ TEST(OptionsError, BadValuesNameFlagValueAndExample) {
 
 TEST(OptionsError, FormatsExcludeEachOther) {
   EXPECT_NE(bad({"--json", "-s"}).find("--json and --csv"), std::string::npos);
-  EXPECT_NE(bad({"--json", "--columns", "PID"}).find("JSON Lines always carry every key"), std::string::npos);
+  EXPECT_NE(bad({"--json", "--columns", "PID"}).find("JSON Lines always carry every key"),
+            std::string::npos);
   EXPECT_NE(bad({"-s", "--events", "all"}).find("one header line"), std::string::npos);
 }
 
@@ -205,7 +230,8 @@ TEST(Help, FullHelpNamesEveryFlag) {
 TEST(Help, LinesFitEightyColumnsInShortHelp) {
   const std::string text = short_help();
   std::size_t from = 0;
-  for (std::size_t newline = text.find('\n'); newline != std::string::npos; newline = text.find('\n', from)) {
+  for (std::size_t newline = text.find('\n'); newline != std::string::npos;
+       newline = text.find('\n', from)) {
     EXPECT_LE(newline - from, 80U) << text.substr(from, newline - from);
     from = newline + 1;
   }
@@ -270,7 +296,8 @@ TEST(Options, ExplainReadsEveryRecordAndMayNameARecording) {
 TEST(Options, WhatExplainCannotDoIsRefused) {
   EXPECT_NE(bad({"explain", "-s"}).find("explain has no CSV"), std::string::npos);
   EXPECT_NE(bad({"explain", "--columns", "PID"}).find("explain has no columns"), std::string::npos);
-  EXPECT_NE(bad({"explain", "--events", "all"}).find("reads the records that it needs"), std::string::npos);
+  EXPECT_NE(bad({"explain", "--events", "all"}).find("reads the records that it needs"),
+            std::string::npos);
   EXPECT_NE(bad({"explain", "a", "b"}).find("unexpected argument b"), std::string::npos);
   EXPECT_NE(bad({"explain", "a", "--", "true"}).find("has happened already"), std::string::npos);
   EXPECT_NE(bad({"explain", "--jsno"}).find("did you mean --json?"), std::string::npos);
@@ -302,13 +329,16 @@ TEST(Options, WhatStatsCannotDoIsRefused) {
   EXPECT_NE(bad({"--interval", "60"}).find("belong to stats"), std::string::npos);
   EXPECT_NE(bad({"explain", "--diagram"}).find("belong to stats"), std::string::npos);
   EXPECT_EQ(bad({"stats", "--interval", "100ms"}),
-            "tcptrail: error: bad value for --interval: 100ms\n  why: records arrive up to half a second after their event\n"
+            "tcptrail: error: bad value for --interval: 100ms\n  why: records arrive up to half a "
+            "second after their event\n"
             "  fix: 1 second or more, for example --interval 60\n");
   EXPECT_NE(bad({"stats", "--interval", "often"}).find("--interval"), std::string::npos);
   EXPECT_NE(bad({"stats", "--interval"}).find("--interval needs a value"), std::string::npos);
   EXPECT_NE(bad({"stats", "--diagram=png"}).find("text dot"), std::string::npos);
-  EXPECT_NE(bad({"stats", "--diagram", "--json"}).find("the diagram is a picture"), std::string::npos);
-  EXPECT_NE(bad({"stats", "--diagram", "--interval", "60"}).find("counts the whole run"), std::string::npos);
+  EXPECT_NE(bad({"stats", "--diagram", "--json"}).find("the diagram is a picture"),
+            std::string::npos);
+  EXPECT_NE(bad({"stats", "--diagram", "--interval", "60"}).find("counts the whole run"),
+            std::string::npos);
   EXPECT_NE(bad({"stats", "--count", "5"}).find("use --for"), std::string::npos);
   EXPECT_NE(bad({"stats", "-s"}).find("stats has no CSV"), std::string::npos);
   EXPECT_NE(bad({"stats", "--columns", "PID"}).find("stats has no columns"), std::string::npos);
@@ -319,9 +349,11 @@ TEST(Options, WhatStatsCannotDoIsRefused) {
 TEST(Options, WhatPortsCannotDoIsRefused) {
   EXPECT_NE(bad({"--bind", ":80"}).find("questions to ports"), std::string::npos);
   EXPECT_NE(bad({"trace", "--v6only"}).find("questions to ports"), std::string::npos);
-  EXPECT_NE(bad({"ports", "--bind", ":80", "--connect", ":80"}).find("together"), std::string::npos);
+  EXPECT_NE(bad({"ports", "--bind", ":80", "--connect", ":80"}).find("together"),
+            std::string::npos);
   EXPECT_NE(bad({"ports", "--v6only"}).find("--v6only without --bind"), std::string::npos);
-  EXPECT_NE(bad({"ports", "--from", "127.0.0.1"}).find("--from without --connect"), std::string::npos);
+  EXPECT_NE(bad({"ports", "--from", "127.0.0.1"}).find("--from without --connect"),
+            std::string::npos);
   EXPECT_NE(bad({"ports", "--csv"}).find("ports has no CSV"), std::string::npos);
   EXPECT_NE(bad({"ports", "--columns", "PID"}).find("no columns"), std::string::npos);
   EXPECT_NE(bad({"ports", "--no-snapshot"}).find("ports is a snapshot"), std::string::npos);

@@ -303,7 +303,8 @@ TEST_F(OutFileTest, ReaderThatTakesNothingAfterAStopIsGivenUp) {
   EXPECT_GE(waited, std::chrono::milliseconds(50));
   EXPECT_LT(waited, std::chrono::seconds(2));
   EXPECT_EQ(out.bytes_written() + out.bytes_not_taken(), sent.size());
-  EXPECT_NE(out.failure().what.find(std::to_string(out.bytes_not_taken()) + " bytes"), std::string::npos);
+  EXPECT_NE(out.failure().what.find(std::to_string(out.bytes_not_taken()) + " bytes"),
+            std::string::npos);
   close(stop);
 }
 
@@ -356,7 +357,8 @@ TEST_F(OutFileTest, ReaderThatTakesBytesAfterAStopIsServedToTheEnd) {
 
 TEST_F(OutFileTest, TerminalThatIsStoppedDoesNotHangTheEnd) {
   const int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-  if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0) GTEST_SKIP() << "no pseudo terminals here";
+  if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0)
+    GTEST_SKIP() << "no pseudo terminals here";
   char name[128];
   ASSERT_EQ(ptsname_r(master, name, sizeof name), 0);
   const int terminal = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);

@@ -25,8 +25,8 @@ TEST(ParseDuration, TakesEveryUnitAndBareSeconds) {
 }
 
 TEST(ParseDuration, RefusesTheRest) {
-  for (const char* text : {"", "s", ".", "1x", "-1", "1.2.3", "1 s", "ms", "99999999999999999999", "9999999999h",
-                           "300y", "0", "0ms", "1e3"}) {
+  for (const char* text : {"", "s", ".", "1x", "-1", "1.2.3", "1 s", "ms", "99999999999999999999",
+                           "9999999999h", "300y", "0", "0ms", "1e3"}) {
     EXPECT_FALSE(parse_duration_ns("--for", text)) << text;
   }
 }
@@ -40,7 +40,8 @@ TEST(ParsePorts, SortsAndMerges) {
 }
 
 TEST(ParsePorts, RefusesWhatIsNoPort) {
-  for (const char* text : {"", ",", "0", "65536", "http", "80-", "-80", "90-80", "80-90-100", "80;443", "8 0", "+80"}) {
+  for (const char* text : {"", ",", "0", "65536", "http", "80-", "-80", "90-80", "80-90-100",
+                           "80;443", "8 0", "+80"}) {
     EXPECT_FALSE(parse_ports("-L", text)) << text;
   }
   EXPECT_EQ(parse_ports("-L", "90-80").error().why, "the range 90-80 is backwards");
@@ -59,10 +60,12 @@ TEST(ParseRingSize, IsAPowerOfTwoInItsRange) {
   EXPECT_EQ(*parse_ring_size("--ring-size", "4M"), 4U << 20U);
   EXPECT_EQ(*parse_ring_size("--ring-size", "1G"), 1U << 30U);
   EXPECT_EQ(*parse_ring_size("--ring-size", "8MiB"), 8U << 20U);
-  for (const char* text : {"", "K", "32K", "3M", "2G", "64k64", "99999999999G", "18446744073709551615K", "1T", "-1M"}) {
+  for (const char* text : {"", "K", "32K", "3M", "2G", "64k64", "99999999999G",
+                           "18446744073709551615K", "1T", "-1M"}) {
     EXPECT_FALSE(parse_ring_size("--ring-size", text)) << text;
   }
-  EXPECT_EQ(parse_ring_size("--ring-size", "3M").error().why, "the kernel takes only powers of two");
+  EXPECT_EQ(parse_ring_size("--ring-size", "3M").error().why,
+            "the kernel takes only powers of two");
 }
 
 TEST(ParseNumber, SaysItsRange) {
@@ -81,7 +84,8 @@ TEST(ParseMs, TakesFractions) {
 TEST(ParseLabel, SplitsAtTheFirstEqualsSign) {
   EXPECT_EQ(*parse_label("--label", "a=b=c"), (std::pair<std::string, std::string>("a", "b=c")));
   EXPECT_EQ(*parse_label("--label", "a="), (std::pair<std::string, std::string>("a", "")));
-  for (const char* text : {"", "a", "=b", "a=\xff"}) EXPECT_FALSE(parse_label("--label", text)) << text;
+  for (const char* text : {"", "a", "=b", "a=\xff"})
+    EXPECT_FALSE(parse_label("--label", text)) << text;
 }
 
 TEST(ParsePrefixes, TakesAList) {
@@ -119,14 +123,16 @@ TEST(ParseAddressPort, TakesEveryFormOfTheContract) {
 }
 
 TEST(ParseAddressPort, RefusesTheRest) {
-  for (const char* text : {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:65536", "127.0.0.1:0", "::1:80", "[::1]", "[127.0.0.1]:80", "[::1:80",
-                           "localhost:80", "[]:80", "[*]:80", "127.0.0.1:-1"}) {
+  for (const char* text :
+       {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:65536", "127.0.0.1:0", "::1:80",
+        "[::1]", "[127.0.0.1]:80", "[::1:80", "localhost:80", "[]:80", "[*]:80", "127.0.0.1:-1"}) {
     const auto parsed = parse_address_port("--bind", text, false);
     ASSERT_FALSE(parsed) << text;
     EXPECT_EQ(parsed.error().exit_code, 2);
     EXPECT_FALSE(parsed.error().fix.empty()) << text;
   }
-  EXPECT_EQ(parse_address_port("--bind", "::1:80", false).error().fix, "put the address into brackets: [::1]:80");
+  EXPECT_EQ(parse_address_port("--bind", "::1:80", false).error().fix,
+            "put the address into brackets: [::1]:80");
 }
 
 TEST(ParseAddress, TakesAnAddressWithOrWithoutBrackets) {

@@ -23,8 +23,10 @@ TEST(Plan, WithEverythingOnlyWhatNobodyAskedForStaysOff) {
   const Plan plan = make_plan({}, {.snapshot = true, .command_tree = false});
   EXPECT_TRUE(plan.typed);
   EXPECT_TRUE(plan.limits.empty());
-  for (const char* name : {"set_state", "set_state_again", "accept_hook", "bind_hook", "bind6_hook", "listen_hook", "send_reset", "receive_reset", "seen_sockets", "seen_holders",
-                           "tw_timer", "tw_packet", "tw_packet_done", "tw_reuse", "tw_abort", "tw_kill", "tw_rearm"})
+  for (const char* name :
+       {"set_state", "set_state_again", "accept_hook", "bind_hook", "bind6_hook", "listen_hook",
+        "send_reset", "receive_reset", "seen_sockets", "seen_holders", "tw_timer", "tw_packet",
+        "tw_packet_done", "tw_reuse", "tw_abort", "tw_kill", "tw_rearm"})
     EXPECT_TRUE(plan.loads(name)) << name;
   EXPECT_FALSE(plan.loads("destroy"));
   EXPECT_FALSE(plan.loads("process_fork"));
@@ -32,16 +34,19 @@ TEST(Plan, WithEverythingOnlyWhatNobodyAskedForStaysOff) {
 
 TEST(Plan, EachProgramThatStaysOffHasAReason) {
   for (std::size_t i = 0; i < kFeatureCount; ++i) {
-    const Plan plan = make_plan(without({static_cast<Feature>(i)}), {.snapshot = false, .command_tree = false});
+    const Plan plan =
+        make_plan(without({static_cast<Feature>(i)}), {.snapshot = false, .command_tree = false});
     for (const PlannedProgram& p : plan.programs) EXPECT_EQ(p.load, p.why_not.empty()) << p.name;
   }
 }
 
 TEST(Plan, EachMissingFeatureSaysWhatIsLessTrue) {
-  for (const Feature feature : {Feature::kTpBtf, Feature::kSecondCopy, Feature::kCookie, Feature::kTimeWaitWalk, Feature::kSendReset, Feature::kAccept, Feature::kRefusedCalls,
-                                Feature::kIterTcp, Feature::kIterTaskFile})
+  for (const Feature feature : {Feature::kTpBtf, Feature::kSecondCopy, Feature::kCookie,
+                                Feature::kTimeWaitWalk, Feature::kSendReset, Feature::kAccept,
+                                Feature::kRefusedCalls, Feature::kIterTcp, Feature::kIterTaskFile})
     // The hooks can tell what the walk would.
-    EXPECT_FALSE(make_plan(without({feature, Feature::kTimeWaitHooks}), {}).limits.empty()) << name_of(feature);
+    EXPECT_FALSE(make_plan(without({feature, Feature::kTimeWaitHooks}), {}).limits.empty())
+        << name_of(feature);
 }
 
 TEST(Plan, TheHooksStandInForTheWalk) {
@@ -53,12 +58,15 @@ TEST(Plan, TheHooksStandInForTheWalk) {
 }
 
 TEST(Plan, WithoutTypedTracepointsTheClassicObjectTracesAlone) {
-  const Plan plan = make_plan(without({Feature::kTpBtf, Feature::kCookie, Feature::kIterTcp, Feature::kIterTaskFile}), {});
+  const Plan plan = make_plan(
+      without({Feature::kTpBtf, Feature::kCookie, Feature::kIterTcp, Feature::kIterTaskFile}), {});
   EXPECT_FALSE(plan.typed);
   EXPECT_FALSE(plan.cookie);
   EXPECT_FALSE(plan.snapshot);
-  for (const char* name : {"set_state", "set_state_again", "send_reset", "receive_reset"}) EXPECT_TRUE(plan.loads(name)) << name;
-  EXPECT_TRUE(plan.loads("destroy")) << "an address is an identity only until its socket is destroyed";
+  for (const char* name : {"set_state", "set_state_again", "send_reset", "receive_reset"})
+    EXPECT_TRUE(plan.loads(name)) << name;
+  EXPECT_TRUE(plan.loads("destroy"))
+      << "an address is an identity only until its socket is destroyed";
 }
 
 TEST(Plan, WithoutCookiesDestroyEndsIdentities) {
@@ -74,7 +82,8 @@ TEST(Plan, WithoutHooksTheEndsOfTimeWaitAreLookedForAndNothingSaidIsLessTrue) {
 }
 
 TEST(Plan, WhatNobodyAskedForDoesNotLoadAndIsNotMissed) {
-  const Plan plan = make_plan(without({Feature::kRefusedCalls}), {.blocked = false, .time_wait = false});
+  const Plan plan =
+      make_plan(without({Feature::kRefusedCalls}), {.blocked = false, .time_wait = false});
   EXPECT_FALSE(plan.refused_calls);
   EXPECT_FALSE(plan.timewait_hooks);
   EXPECT_EQ(program(plan, "bind_return").why_not, "refused attempts are not asked for");
@@ -88,8 +97,10 @@ TEST(Plan, HooksNeedCookies) {
   EXPECT_EQ(program(plan, "tw_kill").why_not, "needs cookie");
 }
 
-constexpr const char* kCallTracepoints[] = {"accept4_return", "accept_return", "bind_return", "listen_return"};
-constexpr const char* kSocketHookPrograms[] = {"accept_hook", "bind_hook", "bind6_hook", "listen_hook"};
+constexpr const char* kCallTracepoints[] = {"accept4_return", "accept_return", "bind_return",
+                                            "listen_return"};
+constexpr const char* kSocketHookPrograms[] = {"accept_hook", "bind_hook", "bind6_hook",
+                                               "listen_hook"};
 
 TEST(Plan, WithSocketHooksNoSystemCallIsTraced) {
   const Plan plan = make_plan({}, {});
@@ -114,7 +125,8 @@ TEST(Plan, WithoutSocketHooksTheTracepointsTellAsMuch) {
 TEST(Plan, SocketHooksLoadForWhatIsKnownAndAskedForOnly) {
   const Plan locked = make_plan(without({Feature::kRefusedCalls}), {});
   EXPECT_TRUE(locked.loads("accept_hook"));
-  for (const char* name : {"bind_hook", "bind6_hook", "listen_hook"}) EXPECT_EQ(program(locked, name).why_not, "denied");
+  for (const char* name : {"bind_hook", "bind6_hook", "listen_hook"})
+    EXPECT_EQ(program(locked, name).why_not, "denied");
   const Plan unasked = make_plan({}, {.blocked = false});
   EXPECT_EQ(program(unasked, "bind_hook").why_not, "refused attempts are not asked for");
   EXPECT_EQ(program(unasked, "listen_return").why_not, "refused attempts are not asked for");
@@ -133,7 +145,8 @@ TEST(Plan, WithoutRefusedCallsNoRefusedBindIsSeen) {
 
 TEST(Plan, ACommandNeedsTheForkTracepoint) {
   EXPECT_TRUE(make_plan({}, {.snapshot = true, .command_tree = true}).loads("process_fork"));
-  EXPECT_TRUE(make_plan(without({Feature::kTpBtf}), {.snapshot = true, .command_tree = true}).loads("process_fork"));
+  EXPECT_TRUE(make_plan(without({Feature::kTpBtf}), {.snapshot = true, .command_tree = true})
+                  .loads("process_fork"));
   EXPECT_EQ(program(make_plan({}, {}), "process_fork").why_not, "no command is traced");
 }
 
@@ -144,8 +157,14 @@ TEST(Plan, ToLookOnlyNothingButTheIteratorsLoads) {
     EXPECT_EQ(p.load, p.why_not.empty()) << p.name;
   }
   EXPECT_TRUE(plan.limits.empty());
-  EXPECT_EQ(make_plan(without({Feature::kSendReset}), {.snapshot = true, .command_tree = false, .trace = false}).limits.size(), 0U);
-  EXPECT_EQ(make_plan(without({Feature::kIterTaskFile}), {.snapshot = true, .command_tree = false, .trace = false}).limits.size(), 1U);
+  EXPECT_EQ(make_plan(without({Feature::kSendReset}),
+                      {.snapshot = true, .command_tree = false, .trace = false})
+                .limits.size(),
+            0U);
+  EXPECT_EQ(make_plan(without({Feature::kIterTaskFile}),
+                      {.snapshot = true, .command_tree = false, .trace = false})
+                .limits.size(),
+            1U);
 }
 
 TEST(Plan, NoSnapshotMeansNoIterators) {

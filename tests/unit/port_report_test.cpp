@@ -8,12 +8,12 @@
 #include <cerrno>
 #include <cstring>
 
-#include "ports/port_remedies.h"
 #include "memory_output.h"
 #include "output/json.h"
 #include "output/ports_json.h"
 #include "output/ports_screen.h"
 #include "output/ports_text.h"
+#include "ports/port_remedies.h"
 #include "schema_check.h"
 #include "util/escape.h"
 
@@ -101,7 +101,8 @@ BindQuestion ask(const char* address, std::uint16_t port) {
   Address a;
   std::copy(std::begin(bytes), std::end(bytes), a.bytes.begin());
   const bool ipv4 = (flags & TCPTRAIL_F_IPV4) != 0;
-  return {.address = address_to_bind(a, ipv4 ? Family::kIpv4 : Family::kIpv6, !ipv4, false), .port = port};
+  return {.address = address_to_bind(a, ipv4 ? Family::kIpv4 : Family::kIpv6, !ipv4, false),
+          .port = port};
 }
 
 std::string all(const std::vector<std::string>& remedies) {
@@ -110,7 +111,9 @@ std::string all(const std::vector<std::string>& remedies) {
   return text;
 }
 
-bool says(const std::vector<std::string>& remedies, std::string_view word) { return all(remedies).find(word) != std::string::npos; }
+bool says(const std::vector<std::string>& remedies, std::string_view word) {
+  return all(remedies).find(word) != std::string::npos;
+}
 
 TEST(PortReport, AFreePortIsAnsweredToo) {
   const PortRecord r = answer_bind(snapshot_of({}), {}, ask("127.0.0.1", 8080), kNow);
@@ -121,7 +124,10 @@ TEST(PortReport, AFreePortIsAnsweredToo) {
 
 TEST(PortReport, BlockersAreCutAndCounted) {
   PortSnapshot snapshot(kNetns);
-  for (std::uint16_t i = 0; i < 100; ++i) snapshot.apply(seen({.rport = static_cast<std::uint16_t>(40000 + i), .cookie = 100U + i, .expires_ms = 1000U * i}));
+  for (std::uint16_t i = 0; i < 100; ++i)
+    snapshot.apply(seen({.rport = static_cast<std::uint16_t>(40000 + i),
+                         .cookie = 100U + i,
+                         .expires_ms = 1000U * i}));
   snapshot.apply(seen({.state = kListen, .raddr = "0.0.0.0", .rport = 0, .cookie = 7}));
   snapshot.finish();
   const PortRecord r = answer_bind(snapshot, {}, ask("127.0.0.1", 8080), kNow);
@@ -130,7 +136,8 @@ TEST(PortReport, BlockersAreCutAndCounted) {
   EXPECT_EQ(r.blockers[0].state, kListen) << "what stays longest comes first";
   EXPECT_EQ(r.blockers[1].expires_in_ms, 99'000U);
   EXPECT_EQ(r.free_in_ms, std::nullopt);
-  EXPECT_EQ(r.states, (std::vector<std::pair<TcpState, std::uint64_t>>{{kTimeWait, 100}, {kListen, 1}}));
+  EXPECT_EQ(r.states,
+            (std::vector<std::pair<TcpState, std::uint64_t>>{{kTimeWait, 100}, {kListen, 1}}));
 }
 
 TEST(PortReport, OfAnotherNamespaceNothingIsTaken) {
@@ -140,7 +147,9 @@ TEST(PortReport, OfAnotherNamespaceNothingIsTaken) {
 }
 
 TEST(PortReport, HoldersAreOwnersOnceForEachSocket) {
-  const PortSnapshot s = snapshot_of({seen({.state = kListen, .raddr = "0.0.0.0", .rport = 0}), held(1, 12, "nginx"), held(1, 13, "nginx"), held(1, 12, "nginx")});
+  const PortSnapshot s =
+      snapshot_of({seen({.state = kListen, .raddr = "0.0.0.0", .rport = 0}), held(1, 12, "nginx"),
+                   held(1, 13, "nginx"), held(1, 12, "nginx")});
   const PortRecord r = answer_bind(s, {}, ask("127.0.0.1", 8080), kNow);
   ASSERT_EQ(r.owners.size(), 2U);
   EXPECT_EQ(r.owners[0].count, 1U);
@@ -150,7 +159,8 @@ TEST(PortReport, HoldersAreOwnersOnceForEachSocket) {
 
 TEST(PortReport, OneRecordPerEndpointWorstFirst) {
   const PortSnapshot s = snapshot_of({
-      seen({.state = kListen, .laddr = "::", .lport = 9000, .raddr = "::", .rport = 0, .cookie = 1}),
+      seen(
+          {.state = kListen, .laddr = "::", .lport = 9000, .raddr = "::", .rport = 0, .cookie = 1}),
       seen({.laddr = "127.0.0.1", .lport = 8080, .cookie = 2}),
       seen({.laddr = "127.0.0.2", .lport = 8080, .cookie = 3}),
       seen({.laddr = "127.0.0.2", .lport = 8080, .rport = 40001, .cookie = 4}),
@@ -158,7 +168,8 @@ TEST(PortReport, OneRecordPerEndpointWorstFirst) {
   });
   const PortReport report = report_ports(s, {}, {}, kNow, PortList::kEach);
   std::string order;
-  for (const PortRecord& r : report.ports) order += address_text(r.laddr, r.family) + ":" + std::to_string(r.lport) + " ";
+  for (const PortRecord& r : report.ports)
+    order += address_text(r.laddr, r.family) + ":" + std::to_string(r.lport) + " ";
   EXPECT_EQ(order, "127.0.0.2:8080 127.0.0.1:8080 :::9000 127.0.0.1:40000 ");
   ASSERT_EQ(report.destinations.size(), 1U);
   EXPECT_EQ(report.destinations[0].tuple.rport, 80);
@@ -167,12 +178,16 @@ TEST(PortReport, OneRecordPerEndpointWorstFirst) {
 }
 
 TEST(PortReport, ConnectionsOfAServerInTheRangeAreNoDestinations) {
-  const PortSnapshot s = snapshot_of({seen({.state = kEstablished, .lport = 50000, .rport = 1234, .fastreuse = 0})});
+  const PortSnapshot s =
+      snapshot_of({seen({.state = kEstablished, .lport = 50000, .rport = 1234, .fastreuse = 0})});
   EXPECT_TRUE(report_ports(s, {}, {}, kNow, PortList::kEach).destinations.empty());
 }
 
 TEST(PortReport, FiltersChooseEndpointsByTheirSockets) {
-  const PortSnapshot s = snapshot_of({seen({.lport = 8080, .cookie = 1}), seen({.state = kListen, .lport = 9000, .raddr = "0.0.0.0", .rport = 0, .cookie = 2}), held(2, 12, "nginx")});
+  const PortSnapshot s = snapshot_of(
+      {seen({.lport = 8080, .cookie = 1}),
+       seen({.state = kListen, .lport = 9000, .raddr = "0.0.0.0", .rport = 0, .cookie = 2}),
+       held(2, 12, "nginx")});
   Filters by_port;
   by_port.lports.ranges = {{8080, 8080}};
   EXPECT_EQ(report_ports(s, {}, by_port, kNow, PortList::kEach).ports.at(0).lport, 8080);
@@ -191,16 +206,20 @@ TEST(PortReport, FiltersChooseEndpointsByTheirSockets) {
   EXPECT_EQ(records, 1);
 }
 
-// --- remedies -----------------------------------------------------------------------------------------------------
+// --- remedies
+// -----------------------------------------------------------------------------------------------------
 
-std::vector<std::string> remedies(std::initializer_list<Event> events, const char* address = "127.0.0.1", std::uint16_t port = 8080) {
+std::vector<std::string> remedies(std::initializer_list<Event> events,
+                                  const char* address = "127.0.0.1", std::uint16_t port = 8080) {
   return answer_bind(snapshot_of(events), {}, ask(address, port), kNow).remedies;
 }
 
 TEST(Remedies, TimeWaitWithoutTheOptionMeansWaitingAndNeverTheNewSocketAlone) {
   const auto r = remedies({seen({})});
   EXPECT_TRUE(r.front().starts_with("Wait 33 s, or bind another")) << all(r);
-  EXPECT_TRUE(says(r, "For next time set SO_REUSEADDR before every bind() to this port, from the first start on"));
+  EXPECT_TRUE(says(
+      r,
+      "For next time set SO_REUSEADDR before every bind() to this port, from the first start on"));
   EXPECT_TRUE(says(r, "on the restarted one alone it does not help"));
   EXPECT_FALSE(says(r, "Set SO_REUSEADDR on the new socket"));
   EXPECT_FALSE(says(r, "tw_recycle"));
@@ -226,18 +245,28 @@ TEST(Remedies, NothingThatIsAlreadyDone) {
 }
 
 TEST(Remedies, NameWhoHoldsThePortAndWhatHeShouldDo) {
-  EXPECT_EQ(remedies({seen({.state = kListen, .raddr = "0.0.0.0", .rport = 0}), held(1, 12, "nginx")}).front(),
-            "Stop nginx (pid 12), which listens here, or use another port.");
-  EXPECT_EQ(remedies({seen({.state = kClose, .raddr = "0.0.0.0", .rport = 0}), held(1, 12, "rsh")}).front(),
+  EXPECT_EQ(
+      remedies({seen({.state = kListen, .raddr = "0.0.0.0", .rport = 0}), held(1, 12, "nginx")})
+          .front(),
+      "Stop nginx (pid 12), which listens here, or use another port.");
+  EXPECT_EQ(remedies({seen({.state = kClose, .raddr = "0.0.0.0", .rport = 0}), held(1, 12, "rsh")})
+                .front(),
             "Stop rsh (pid 12), which holds the port with bind() and does not use it.");
-  EXPECT_TRUE(remedies({seen({.state = kCloseWait}), held(1, 12, "leaky")}).front().starts_with("Make leaky (pid 12) close its connection whose peer"));
-  EXPECT_EQ(remedies({seen({.state = kEstablished, .cookie = 1}), seen({.state = kEstablished, .rport = 4, .cookie = 2}), held(1, 12, "x"), held(2, 12, "x")}).front(),
+  EXPECT_TRUE(remedies({seen({.state = kCloseWait}), held(1, 12, "leaky")})
+                  .front()
+                  .starts_with("Make leaky (pid 12) close its connection whose peer"));
+  EXPECT_EQ(remedies({seen({.state = kEstablished, .cookie = 1}),
+                      seen({.state = kEstablished, .rport = 4, .cookie = 2}), held(1, 12, "x"),
+                      held(2, 12, "x")})
+                .front(),
             "Let x (pid 12) close its 2 connections here, or stop it.");
 }
 
 TEST(Remedies, AStrangersNameCannotDriveTheTerminal) {
-  EXPECT_EQ(remedies({seen({.state = kListen, .raddr = "0.0.0.0", .rport = 0}), held(1, 12, "\x1b[2Jx")}).front(),
-            "Stop \\x1b[2Jx (pid 12), which listens here, or use another port.");
+  EXPECT_EQ(
+      remedies({seen({.state = kListen, .raddr = "0.0.0.0", .rport = 0}), held(1, 12, "\x1b[2Jx")})
+          .front(),
+      "Stop \\x1b[2Jx (pid 12), which listens here, or use another port.");
 }
 
 TEST(Remedies, AnOrphanIsTheKernels) {
@@ -246,22 +275,29 @@ TEST(Remedies, AnOrphanIsTheKernels) {
 }
 
 TEST(Remedies, AHolderOutsideOurPidNamespaceIsSaidToBeSo) {
-  const auto r = remedies({seen({.state = kListen, .raddr = "0.0.0.0", .rport = 0}), held(1, 0, "x")});
+  const auto r =
+      remedies({seen({.state = kListen, .raddr = "0.0.0.0", .rport = 0}), held(1, 0, "x")});
   ASSERT_EQ(r.size(), 1U);
   EXPECT_TRUE(says(r, "another pid namespace"));
 }
 
 // Scenario B: the server was interrupted, the client sits in a read and never closes.
 TEST(Remedies, AFinWait2NamesWhoKeepsTheOtherEndOpen) {
-  const auto r = remedies({seen({.cookie = 1, .fin_wait2_minisocket = true}), seen({.state = kCloseWait, .lport = 40000, .rport = 8080, .cookie = 2, .fastreuse = -1}),
-                           held(2, 77, "telnet")});
-  EXPECT_TRUE(r.front().starts_with("Wait 33 s, or bind another local address or port: telnet (pid 77) has not closed the other end (CLOSE_WAIT)")) << all(r);
+  const auto r = remedies(
+      {seen({.cookie = 1, .fin_wait2_minisocket = true}),
+       seen({.state = kCloseWait, .lport = 40000, .rport = 8080, .cookie = 2, .fastreuse = -1}),
+       held(2, 77, "telnet")});
+  EXPECT_TRUE(
+      r.front().starts_with("Wait 33 s, or bind another local address or port: telnet (pid 77) has "
+                            "not closed the other end (CLOSE_WAIT)"))
+      << all(r);
   EXPECT_TRUE(says(r, "When it does, 60 s of TIME_WAIT begin")) << all(r);
   EXPECT_FALSE(says(r, "tcp_fin_timeout does not")) << "it does shorten a FIN_WAIT2";
 }
 
 TEST(Remedies, AServerInTheEphemeralRangeIsToldSo) {
-  const auto r = remedies({seen({.lport = 40000, .rport = 80, .fastreuse = -1})}, "127.0.0.1", 40000);
+  const auto r =
+      remedies({seen({.lport = 40000, .rport = 80, .fastreuse = -1})}, "127.0.0.1", 40000);
   EXPECT_TRUE(says(r, "ip_local_reserved_ports")) << all(r);
   EXPECT_FALSE(says(r, "set SO_REUSEADDR before every bind()")) << "no listener made it";
 }
@@ -288,7 +324,8 @@ PortSysctls one_port() {
   return sysctls;
 }
 
-DestinationRecord to_port_80(std::initializer_list<Event> events, const PortSysctls& sysctls, const char* from = "127.0.0.1", const char* to = "127.0.0.1") {
+DestinationRecord to_port_80(std::initializer_list<Event> events, const PortSysctls& sysctls,
+                             const char* from = "127.0.0.1", const char* to = "127.0.0.1") {
   ConnectQuestion question;
   std::uint8_t flags = 0;
   std::uint8_t bytes[16] = {};
@@ -302,7 +339,8 @@ DestinationRecord to_port_80(std::initializer_list<Event> events, const PortSysc
 
 TEST(Remedies, OfAConnectThatTcpTwReuseWouldLetThrough) {
   PortSysctls sysctls = one_port();
-  const auto events = {seen({.laddr = "10.0.0.1", .lport = 40000, .raddr = "10.0.0.2", .rport = 80, .fastreuse = -1})};
+  const auto events = {seen(
+      {.laddr = "10.0.0.1", .lport = 40000, .raddr = "10.0.0.2", .rport = 80, .fastreuse = -1})};
   const DestinationRecord r = to_port_80(events, sysctls, "10.0.0.1", "10.0.0.2");
   EXPECT_FALSE(r.connect);
   EXPECT_EQ(r.free_in_ms, 32'048U);
@@ -323,7 +361,9 @@ TEST(Remedies, WithoutTimestampsAllThatHasToChangeIsSaidAtOnce) {
   EXPECT_FALSE(says(applies.remedies, "tcp_tw_reuse=1")) << "it is in force on loopback";
   sysctls.tcp_tw_reuse = 0;
   const DestinationRecord off = to_port_80(events, sysctls);
-  EXPECT_TRUE(off.remedies.front().starts_with("net.ipv4.tcp_timestamps=1 together with net.ipv4.tcp_tw_reuse=1 (now 0)")) << all(off.remedies);
+  EXPECT_TRUE(off.remedies.front().starts_with(
+      "net.ipv4.tcp_timestamps=1 together with net.ipv4.tcp_tw_reuse=1 (now 0)"))
+      << all(off.remedies);
 }
 
 TEST(Remedies, OfAPortThatAServerPinned) {
@@ -332,12 +372,26 @@ TEST(Remedies, OfAPortThatAServerPinned) {
   EXPECT_TRUE(says(r.remedies, "1 port of the range is closed to connect()")) << all(r.remedies);
 }
 
-// --- output -------------------------------------------------------------------------------------------------------
+// --- output
+// -------------------------------------------------------------------------------------------------------
 
 PortSnapshot rich() {
-  return snapshot_of({seen({.state = kListen, .laddr = "::", .lport = 9000, .raddr = "::", .rport = 0, .cookie = 1, .reuseaddr = true}), held(1, 12, "a name\n"),
-                      seen({.cookie = 2}), seen({.lport = 40000, .rport = 80, .cookie = 3, .fastreuse = -1}),
-                      seen({.state = kEstablished, .laddr = "2001:db8:ffff:ffff:ffff:ffff:ffff:fff1", .lport = 40001, .raddr = "2001:db8:ffff:ffff:ffff:ffff:ffff:fff2", .rport = 65000, .cookie = 4, .fastreuse = -1}),
+  return snapshot_of({seen({.state = kListen,
+                            .laddr = "::",
+                            .lport = 9000,
+                            .raddr = "::",
+                            .rport = 0,
+                            .cookie = 1,
+                            .reuseaddr = true}),
+                      held(1, 12, "a name\n"), seen({.cookie = 2}),
+                      seen({.lport = 40000, .rport = 80, .cookie = 3, .fastreuse = -1}),
+                      seen({.state = kEstablished,
+                            .laddr = "2001:db8:ffff:ffff:ffff:ffff:ffff:fff1",
+                            .lport = 40001,
+                            .raddr = "2001:db8:ffff:ffff:ffff:ffff:ffff:fff2",
+                            .rport = 65000,
+                            .cookie = 4,
+                            .fastreuse = -1}),
                       held(4, 4'000'000, "a-client-of-15b")});
 }
 
@@ -398,17 +452,27 @@ TEST(PortsText, EachBlockedPortHasOneSentence) {
   test::MemoryOutput memory;
   PortsText text(memory.file(), {});
   text.report(report_ports(snapshot_of({seen({})}), {}, {}, kNow, PortList::kEach));
-  EXPECT_EQ(memory.lines().at(1), "127.0.0.1:8080         1 TIME_WAIT                    -                      -               33 s");
-  EXPECT_EQ(memory.lines().at(2), "    Wait 33 s, or bind another local address or port: nothing shortens TIME_WAIT (tcp_fin_timeout");
+  EXPECT_EQ(memory.lines().at(1),
+            "127.0.0.1:8080         1 TIME_WAIT                    -                      -        "
+            "       33 s");
+  EXPECT_EQ(memory.lines().at(2),
+            "    Wait 33 s, or bind another local address or port: nothing shortens TIME_WAIT "
+            "(tcp_fin_timeout");
   EXPECT_EQ(memory.lines().at(3), "    does not).");
 }
 
 PortSnapshot clients() {
   PortSnapshot s(kNetns);
   for (std::uint16_t i = 0; i < 200; ++i)
-    s.apply(seen({.lport = static_cast<std::uint16_t>(40000 + i), .rport = 80, .cookie = 1U + i, .fastreuse = -1, .expires_ms = 1000U + i}));
-  s.apply(seen({.state = kEstablished, .lport = 40300, .rport = 80, .cookie = 500, .fastreuse = -1}));
-  s.apply(seen({.state = kEstablished, .lport = 40301, .rport = 80, .cookie = 501, .fastreuse = -1}));
+    s.apply(seen({.lport = static_cast<std::uint16_t>(40000 + i),
+                  .rport = 80,
+                  .cookie = 1U + i,
+                  .fastreuse = -1,
+                  .expires_ms = 1000U + i}));
+  s.apply(
+      seen({.state = kEstablished, .lport = 40300, .rport = 80, .cookie = 500, .fastreuse = -1}));
+  s.apply(
+      seen({.state = kEstablished, .lport = 40301, .rport = 80, .cookie = 501, .fastreuse = -1}));
   s.apply(held(500, 12, "curl"));
   s.apply(held(501, 12, "curl"));
   s.apply(seen({.state = kListen, .lport = 80, .raddr = "0.0.0.0", .rport = 0, .cookie = 502}));
@@ -439,7 +503,9 @@ TEST(PortsText, AClientsPortsAreOneLine) {
   PortsText text(memory.file(), {});
   text.report(report_ports(clients(), {}, {}, kNow, PortList::kClientsTogether));
   expect_100_columns(memory);
-  EXPECT_EQ(memory.text(), R"(LOCAL ENDPOINT         BLOCKED BY                     OWNER                  BIND WORKS WITH FREE IN
+  EXPECT_EQ(
+      memory.text(),
+      R"(LOCAL ENDPOINT         BLOCKED BY                     OWNER                  BIND WORKS WITH FREE IN
 127.0.0.1:80           1 LISTEN                       7/nginx                -               -
     Stop nginx (pid 7), which listens here, or use another port.
 127.0.0.1:40000-40199  200 ports, 200 TIME_WAIT       -                      -               3.3 s
@@ -461,7 +527,9 @@ TEST(PortsScreen, ARoundAndARefusalFitIn100Columns) {
   leak.owner = {4'000'000, comm_of("\x1b\x1b\x1b\x1b\x1b\x1b\x1b\x1b\x1b\x1b\x1b\x1b\x1b\x1b\x1b")};
   leak.count = 1'000'000;
   leak.growth_per_s = 123.45;
-  leak.remedy = "x (pid 1) must close() what its peers have finished (a read of 0 bytes); until then no timer ends it.";
+  leak.remedy =
+      "x (pid 1) must close() what its peers have finished (a read of 0 bytes); until then no "
+      "timer ends it.";
   PortRound round;
   round.boot_ns = kNow;
   round.ports = report.ports;
@@ -473,8 +541,17 @@ TEST(PortsScreen, ARoundAndARefusalFitIn100Columns) {
   refused.caller = leak.owner;
   refused.tuple.lport = 8080;
   refused.blocker_count = 1;
-  refused.blockers = {{.state = kTimeWait, .cookie = 1, .tuple = {}, .owner = leak.owner, .owner_alive = false, .reuseaddr = {}, .reuseport = {}, .expires_in_ms = 1}};
-  refused.remedies = {"Wait 33 s, or bind another local address or port: nothing shortens TIME_WAIT (tcp_fin_timeout does not)."};
+  refused.blockers = {{.state = kTimeWait,
+                       .cookie = 1,
+                       .tuple = {},
+                       .owner = leak.owner,
+                       .owner_alive = false,
+                       .reuseaddr = {},
+                       .reuseport = {},
+                       .expires_in_ms = 1}};
+  refused.remedies = {
+      "Wait 33 s, or bind another local address or port: nothing shortens TIME_WAIT "
+      "(tcp_fin_timeout does not)."};
   for (const unsigned rows : {0U, 40U}) {
     test::MemoryOutput memory;
     WallClock clock;
@@ -482,16 +559,20 @@ TEST(PortsScreen, ARoundAndARefusalFitIn100Columns) {
     screen.on(refused);
     screen.on(round);
     for (const std::string& line : memory.lines()) {
-      const std::string_view text = line.starts_with("\x1b[H\x1b[J") ? std::string_view(line).substr(6) : std::string_view(line);
+      const std::string_view text = line.starts_with("\x1b[H\x1b[J")
+                                        ? std::string_view(line).substr(6)
+                                        : std::string_view(line);
       EXPECT_LE(display_width(text), 100U) << rows << ": " << text;
     }
-    EXPECT_NE(memory.text().find(" BLOCKED bind 0.0.0.0:8080: EADDRINUSE for"), std::string::npos) << memory.text();
+    EXPECT_NE(memory.text().find(" BLOCKED bind 0.0.0.0:8080: EADDRINUSE for"), std::string::npos)
+        << memory.text();
   }
 }
 
 TEST(PortsText, ALongListIsCutAndSaysSo) {
   PortSnapshot s(kNetns);
-  for (std::uint16_t i = 0; i < 60; ++i) s.apply(seen({.lport = static_cast<std::uint16_t>(1000 + i), .cookie = 1U + i}));
+  for (std::uint16_t i = 0; i < 60; ++i)
+    s.apply(seen({.lport = static_cast<std::uint16_t>(1000 + i), .cookie = 1U + i}));
   s.finish();
   test::MemoryOutput memory;
   PortsText text(memory.file(), {});

@@ -41,7 +41,8 @@ struct Flags {
 };
 constexpr Flags kNone{}, kR{true, false}, kP{false, true}, kRP{true, true};
 
-PortSocket socket_at(TcpState state, const BoundAddress& bound, Flags flags = kNone, std::uint16_t port = kPort) {
+PortSocket socket_at(TcpState state, const BoundAddress& bound, Flags flags = kNone,
+                     std::uint16_t port = kPort) {
   static std::uint64_t cookies = 0;
   PortSocket s;
   s.cookie = ++cookies;
@@ -76,7 +77,8 @@ PortTable table_of(std::initializer_list<PortSocket> sockets) {
   return table;
 }
 
-bool ok(const PortTable& table, const BoundAddress& address, BindOptions options, std::uint32_t uid = 0) {
+bool ok(const PortTable& table, const BoundAddress& address, BindOptions options,
+        std::uint32_t uid = 0) {
   return bind_succeeds(table, {}, {.address = address, .port = kPort, .uid = uid}, options);
 }
 
@@ -85,8 +87,10 @@ struct OptionsRow {
   Flags socket;
   bool plain, reuseport, reuseaddr, both;
 };
-constexpr OptionsRow kB1[] = {
-    {kNone, false, false, false, false}, {kP, false, true, false, true}, {kR, false, false, true, true}, {kRP, false, true, true, true}};
+constexpr OptionsRow kB1[] = {{kNone, false, false, false, false},
+                              {kP, false, true, false, true},
+                              {kR, false, false, true, true},
+                              {kRP, false, true, true, true}};
 
 TEST(PortRulesB1, BindOnATimeWaitNeedsTheSameOptionOnBothSockets) {
   for (const OptionsRow& row : kB1) {
@@ -104,7 +108,8 @@ TEST(PortRulesB1, OneSocketWithoutTheOptionAmongManyBlocks) {
   table.add(socket_at(kTimeWait, at("127.0.0.1"), kNone));
   table.finish();
   EXPECT_FALSE(ok(table, at("127.0.0.1"), kReuseAddr));
-  EXPECT_EQ(bind_blockers(table, {.address = at("127.0.0.1"), .port = kPort}, kReuseAddr).size(), 1U);
+  EXPECT_EQ(bind_blockers(table, {.address = at("127.0.0.1"), .port = kPort}, kReuseAddr).size(),
+            1U);
   EXPECT_EQ(bind_blockers(table, {.address = at("127.0.0.1"), .port = kPort}, kPlain).size(), 10U);
 }
 
@@ -176,7 +181,8 @@ TEST(PortRulesB2, WhichAddressesMeet) {
   for (const AddressRow& row : kB2) {
     const PortTable table = table_of({socket_at(kTimeWait, at(row.socket, row.socket_v6only))});
     EXPECT_EQ(ok(table, bound_by_bind(row.binder, row.binder_v6only), kPlain), row.ok)
-        << row.socket << (row.socket_v6only ? " v6only" : "") << " then " << row.binder << (row.binder_v6only ? " v6only" : "");
+        << row.socket << (row.socket_v6only ? " v6only" : "") << " then " << row.binder
+        << (row.binder_v6only ? " v6only" : "");
   }
 }
 
@@ -186,9 +192,12 @@ TEST(PortRulesB2, ReuseAddrHelpsAcrossAddresses) {
 }
 
 TEST(PortRulesB3, TheUidOfATimeWaitIsNotCompared) {
-  EXPECT_TRUE(ok(table_of({socket_at(kTimeWait, at("127.0.0.1"), kP)}), at("127.0.0.1"), kReusePort, 65534));
-  EXPECT_TRUE(ok(table_of({socket_at(kTimeWait, at("127.0.0.1"), kR)}), at("127.0.0.1"), kReuseAddr, 65534));
-  EXPECT_FALSE(ok(table_of({socket_at(kTimeWait, at("127.0.0.1"))}), at("127.0.0.1"), kReuseAddr, 65534));
+  EXPECT_TRUE(ok(table_of({socket_at(kTimeWait, at("127.0.0.1"), kP)}), at("127.0.0.1"), kReusePort,
+                 65534));
+  EXPECT_TRUE(ok(table_of({socket_at(kTimeWait, at("127.0.0.1"), kR)}), at("127.0.0.1"), kReuseAddr,
+                 65534));
+  EXPECT_FALSE(
+      ok(table_of({socket_at(kTimeWait, at("127.0.0.1"))}), at("127.0.0.1"), kReuseAddr, 65534));
 }
 
 TEST(PortRulesB3, TheUidOfALivingSocketIs) {
@@ -220,16 +229,20 @@ TEST(PortRulesB5, AFinWait2MinisocketIsLikeTimeWait) {
 }
 
 TEST(PortRulesB6, ALivingListenerIsNotOvercomeByReuseAddr) {
-  const PortTable table = table_of({socket_at(kListen, at("127.0.0.1"), kR), socket_at(kTimeWait, at("127.0.0.1"), kR)});
+  const PortTable table = table_of(
+      {socket_at(kListen, at("127.0.0.1"), kR), socket_at(kTimeWait, at("127.0.0.1"), kR)});
   EXPECT_FALSE(ok(table, at("127.0.0.1"), kReuseAddr));
   EXPECT_FALSE(ok(table, at("127.0.0.1"), kBoth));
 }
 
 TEST(PortRules, OtherLivingSocketsWithReuseAddrAreNotInTheWay) {
   for (const TcpState state : {kEstablished, kCloseWait, kFinWait1, kFinWait2, kBound, kSynSent}) {
-    EXPECT_TRUE(ok(table_of({socket_at(state, at("127.0.0.1"), kR)}), at("127.0.0.1"), kReuseAddr)) << state_name(state);
-    EXPECT_FALSE(ok(table_of({socket_at(state, at("127.0.0.1"), kR)}), at("127.0.0.1"), kPlain)) << state_name(state);
-    EXPECT_FALSE(ok(table_of({socket_at(state, at("127.0.0.1"))}), at("127.0.0.1"), kReuseAddr)) << state_name(state);
+    EXPECT_TRUE(ok(table_of({socket_at(state, at("127.0.0.1"), kR)}), at("127.0.0.1"), kReuseAddr))
+        << state_name(state);
+    EXPECT_FALSE(ok(table_of({socket_at(state, at("127.0.0.1"), kR)}), at("127.0.0.1"), kPlain))
+        << state_name(state);
+    EXPECT_FALSE(ok(table_of({socket_at(state, at("127.0.0.1"))}), at("127.0.0.1"), kReuseAddr))
+        << state_name(state);
   }
 }
 
@@ -241,10 +254,12 @@ PortSysctls small_range(unsigned low, unsigned high) {
 }
 
 TEST(PortRulesB7, BindToPortZeroNeedsAPortWithoutAnyOverlap) {
-  PortTable table = table_of({socket_at(kTimeWait, at("127.0.0.1"), kR, 40000), socket_at(kTimeWait, at("127.0.0.1"), kR, 40001)});
+  PortTable table = table_of({socket_at(kTimeWait, at("127.0.0.1"), kR, 40000),
+                              socket_at(kTimeWait, at("127.0.0.1"), kR, 40001)});
   PortSysctls sysctls = small_range(40000, 40001);
   const BindQuestion here{.address = at("127.0.0.1")};
-  for (const BindOptions options : {kPlain, kReuseAddr, kReusePort, kBoth}) EXPECT_FALSE(bind_succeeds(table, sysctls, here, options));
+  for (const BindOptions options : {kPlain, kReuseAddr, kReusePort, kBoth})
+    EXPECT_FALSE(bind_succeeds(table, sysctls, here, options));
   EXPECT_TRUE(bind_succeeds(table, sysctls, {.address = at("127.0.0.2")}, kPlain));
   sysctls.autobind_reuse = true;
   EXPECT_TRUE(bind_succeeds(table, sysctls, here, kReuseAddr));
@@ -255,7 +270,8 @@ TEST(PortRulesB7, AReservedPortIsNotChosen) {
   PortSysctls sysctls = small_range(40000, 40001);
   sysctls.reserved[40000] = sysctls.reserved[40001] = true;
   EXPECT_FALSE(bind_succeeds({}, sysctls, {.address = at("127.0.0.1")}, kPlain));
-  EXPECT_TRUE(bind_succeeds({}, sysctls, {.address = at("127.0.0.1"), .port = 40000}, kPlain)) << "bind() may name it";
+  EXPECT_TRUE(bind_succeeds({}, sysctls, {.address = at("127.0.0.1"), .port = 40000}, kPlain))
+      << "bind() may name it";
   EXPECT_EQ(reserved_in_range(sysctls), 2U);
 }
 
@@ -266,18 +282,25 @@ TEST(PortRulesB8, AnUnboundBinderMeetsSocketsOfEveryDevice) {
 }
 
 TEST(PortRules, WhatBindRefusesWhateverTheSocketsAre) {
-  EXPECT_EQ(refusal({.address = at("192.0.2.1"), .port = 80, .address_is_local = false}, {}), BindRefusal::kNotLocal);
-  EXPECT_EQ(refusal({.address = at("127.0.0.1"), .port = 80, .may_bind_low = false}, {}), BindRefusal::kNoPermission);
-  EXPECT_EQ(refusal({.address = at("127.0.0.1"), .port = 1024, .may_bind_low = false}, {}), BindRefusal::kNone);
-  EXPECT_EQ(refusal({.address = at("::ffff:127.0.0.1", true), .port = 8080}, {}), BindRefusal::kMappedV6Only);
+  EXPECT_EQ(refusal({.address = at("192.0.2.1"), .port = 80, .address_is_local = false}, {}),
+            BindRefusal::kNotLocal);
+  EXPECT_EQ(refusal({.address = at("127.0.0.1"), .port = 80, .may_bind_low = false}, {}),
+            BindRefusal::kNoPermission);
+  EXPECT_EQ(refusal({.address = at("127.0.0.1"), .port = 1024, .may_bind_low = false}, {}),
+            BindRefusal::kNone);
+  EXPECT_EQ(refusal({.address = at("::ffff:127.0.0.1", true), .port = 8080}, {}),
+            BindRefusal::kMappedV6Only);
 }
 
 // The bucket's memory (sk_reuseport_match): seen live with TIME_WAIT 127.0.0.1 {REUSEADDR}
 // and LISTEN 127.0.0.1 {both}, binder 127.0.0.1 {REUSEPORT}.
 TEST(PortRulesBucket, ABindThatRepeatsTheLastReusePortBindIsLetIn) {
-  PortTable table = table_of({socket_at(kTimeWait, at("127.0.0.1"), kR), socket_at(kListen, at("127.0.0.1"), kRP)});
-  EXPECT_FALSE(ok(table, at("127.0.0.1"), kReusePort)) << "without the bucket only the sockets count";
-  table.set_bucket(kPort, {.fastreuse = 0, .fastreuseport = 2, .fastuid = 0, .fast = at("127.0.0.1")});
+  PortTable table = table_of(
+      {socket_at(kTimeWait, at("127.0.0.1"), kR), socket_at(kListen, at("127.0.0.1"), kRP)});
+  EXPECT_FALSE(ok(table, at("127.0.0.1"), kReusePort))
+      << "without the bucket only the sockets count";
+  table.set_bucket(kPort,
+                   {.fastreuse = 0, .fastreuseport = 2, .fastuid = 0, .fast = at("127.0.0.1")});
   EXPECT_TRUE(ok(table, at("127.0.0.1"), kReusePort));
   EXPECT_FALSE(ok(table, at("127.0.0.1"), kReusePort, 1000)) << "another user";
   EXPECT_FALSE(ok(table, at("0.0.0.0"), kReusePort)) << "a wider address";
@@ -286,8 +309,10 @@ TEST(PortRulesBucket, ABindThatRepeatsTheLastReusePortBindIsLetIn) {
 }
 
 TEST(PortRulesBucket, AWildcardBindRememberedCoversAnAddress) {
-  PortTable table = table_of({socket_at(kBound, at("::"), kR), socket_at(kBound, at("0.0.0.0"), kRP)});
-  table.set_bucket(kPort, {.fastreuse = 1, .fastreuseport = 2, .fastuid = 0, .fast = at("0.0.0.0")});
+  PortTable table =
+      table_of({socket_at(kBound, at("::"), kR), socket_at(kBound, at("0.0.0.0"), kRP)});
+  table.set_bucket(kPort,
+                   {.fastreuse = 1, .fastreuseport = 2, .fastuid = 0, .fast = at("0.0.0.0")});
   EXPECT_TRUE(ok(table, at("127.0.0.1"), kReusePort));
   table.set_bucket(kPort, {.fastreuse = 1, .fastreuseport = 0});
   EXPECT_FALSE(ok(table, at("127.0.0.1"), kReusePort));
@@ -298,9 +323,11 @@ TEST(PortRulesBucket, AnIpv4WildcardRememberedDoesNotCoverAnIpv6Address) {
   PortSocket child = socket_at(kCloseWait, at("::1", true), kP);
   child.uid = 0;
   PortTable table = table_of({child});
-  table.set_bucket(kPort, {.fastreuse = 0, .fastreuseport = 2, .fastuid = 65534, .fast = at("0.0.0.0")});
+  table.set_bucket(kPort,
+                   {.fastreuse = 0, .fastreuseport = 2, .fastuid = 65534, .fast = at("0.0.0.0")});
   EXPECT_FALSE(ok(table, bound_by_bind("::1"), kReusePort, 65534));
-  table.set_bucket(kPort, {.fastreuse = 0, .fastreuseport = 2, .fastuid = 65534, .fast = bound_by_bind("::1")});
+  table.set_bucket(
+      kPort, {.fastreuse = 0, .fastreuseport = 2, .fastuid = 65534, .fast = bound_by_bind("::1")});
   EXPECT_TRUE(ok(table, bound_by_bind("::1"), kReusePort, 65534));
 }
 
@@ -320,9 +347,11 @@ TEST(PortRulesBucket, FastReuseAloneDoesNotCarryListen) {
   EXPECT_FALSE(ok(table, at("127.0.0.1"), kReuseAddr));
 }
 
-// --- connect() ------------------------------------------------------------------------------------------------
+// --- connect()
+// ------------------------------------------------------------------------------------------------
 
-PortSocket minisocket_to(const char* from, const char* to, std::uint16_t lport, std::uint64_t age_ms) {
+PortSocket minisocket_to(const char* from, const char* to, std::uint16_t lport,
+                         std::uint64_t age_ms) {
   PortSocket s = socket_at(kTimeWait, at(from), kNone, lport);
   const BoundAddress remote = at(to);
   if (remote.mapped())
@@ -346,8 +375,9 @@ struct ReuseRow {
   bool timestamps;
   bool young, at_1300_ms, at_2300_ms;
 };
-constexpr ReuseRow kC1[] = {{0, true, false, false, false}, {0, false, false, false, false}, {1, true, false, true, true},
-                            {1, false, false, false, false}, {2, true, false, true, true},  {2, false, false, false, false}};
+constexpr ReuseRow kC1[] = {{0, true, false, false, false}, {0, false, false, false, false},
+                            {1, true, false, true, true},   {1, false, false, false, false},
+                            {2, true, false, true, true},   {2, false, false, false, false}};
 
 TEST(PortRulesC1, TheOnlyPortOfTheRangeInTimeWait) {
   for (const ReuseRow& row : kC1) {
@@ -440,7 +470,8 @@ struct BoundRow {
   bool fin_wait2;
   bool ok;
 };
-constexpr BoundRow kC4[] = {{true, false, true}, {false, false, false}, {true, true, true}, {false, true, false}};
+constexpr BoundRow kC4[] = {
+    {true, false, true}, {false, false, false}, {true, true, true}, {false, true, false}};
 
 TEST(PortRulesC4, AfterBindTheSysctlIsNotAsked) {
   PortSysctls sysctls;
@@ -478,7 +509,8 @@ TEST(PortRulesC6, ARangeThatIsUsedUpIsSoForOneDestinationAndOneSourceOnly) {
   EXPECT_EQ(connect_verdict(table, sysctls, {there}, kNow).available, 4U);
   sysctls.tcp_tw_reuse = 2;
   there.laddr.bytes[3] = 1;
-  EXPECT_EQ(connect_verdict(table, sysctls, {there}, kNow).available, 4U) << "TIME_WAIT that may be taken over is available";
+  EXPECT_EQ(connect_verdict(table, sysctls, {there}, kNow).available, 4U)
+      << "TIME_WAIT that may be taken over is available";
   for (unsigned port = 40000; port <= 40003; ++port) sysctls.reserved[port] = true;
   EXPECT_FALSE(connect_verdict({}, sysctls, {there}, kNow).ok) << "all ports reserved";
 }
@@ -518,11 +550,14 @@ TEST(PortRulesConnect, OfAnOddRangeOneEndIsNotTried) {
 TEST(PortRulesConnect, WithoutABucketAListenerClosesItsPort) {
   PortSysctls sysctls = small_range(40000, 40000);
   const Tuple there = destination_of(minisocket_to("127.0.0.1", "127.0.0.1", 0, 0));
-  EXPECT_FALSE(connect_verdict(table_of({socket_at(kListen, at("127.0.0.1"), kNone, 40000)}), sysctls, {there}, kNow).ok);
+  EXPECT_FALSE(connect_verdict(table_of({socket_at(kListen, at("127.0.0.1"), kNone, 40000)}),
+                               sysctls, {there}, kNow)
+                   .ok);
   EXPECT_TRUE(connect_verdict({}, sysctls, {there}, kNow).ok);
 }
 
-// --- times -------------------------------------------------------------------------------------------------------
+// --- times
+// -------------------------------------------------------------------------------------------------------
 
 TEST(PortRulesTimes, TheStepOfTheTimerWheel) {
   EXPECT_EQ(timer_step_ms(60'000, 100), 5120U);

@@ -4,11 +4,11 @@
 
 #include <cmath>
 
-#include "ports/exhaustion.h"
-#include "model/model.h"
-#include "tcp/null_sink.h"
 #include "events.h"
 #include "machine_stub.h"
+#include "model/model.h"
+#include "ports/exhaustion.h"
+#include "tcp/null_sink.h"
 
 namespace tcptrail {
 namespace {
@@ -74,14 +74,16 @@ TEST(Exhaustion, ARateWhosePortsComeBackInTimeNeverFillsTheRange) {
 
 TEST(Exhaustion, AgreesWithAStepByStepCount) {
   std::vector<PortSocket> sockets;
-  for (std::uint16_t i = 0; i < 400; ++i) sockets.push_back(time_wait(static_cast<std::uint16_t>(1000 + i), (i % 50 + 1) * kSecond));
+  for (std::uint16_t i = 0; i < 400; ++i)
+    sockets.push_back(time_wait(static_cast<std::uint16_t>(1000 + i), (i % 50 + 1) * kSecond));
   std::vector<const PortSocket*> list;
   for (const PortSocket& s : sockets) list.push_back(&s);
   for (const double rate : {1.0, 7.0, 9.0, 12.0, 40.0, 500.0}) {
     std::optional<double> expected;
     for (double t = 0; t <= 60 && !expected; t += 0.001) {
       double used = rate * t;
-      for (const PortSocket& s : sockets) used += static_cast<double>(s.expires_ns) / kSecond > t ? 1 : 0;
+      for (const PortSocket& s : sockets)
+        used += static_cast<double>(s.expires_ns) / kSecond > t ? 1 : 0;
       if (used >= 600) expected = t;
     }
     const auto found = exhausted_in_s(list, 600, rate, no_reuse(), 0);
@@ -152,7 +154,8 @@ TEST(PortsWatch, ConnectionsThatStayInCloseWaitAreALeakOfTheirHolder) {
   w.model.event(ev(2, 9 * kSecond, kSynSent, kEstablished, {40001, 80}));
   w.model.event(ev(2, 9 * kSecond, kEstablished, kCloseWait, {40001, 80}));
   const auto both = [](std::uint64_t at) {
-    return std::vector{seen(1, at, kCloseWait), seen(2, at, kCloseWait, {40001, 80}), held_by(1, at, 10), held_by(2, at, 10)};
+    return std::vector{seen(1, at, kCloseWait), seen(2, at, kCloseWait, {40001, 80}),
+                       held_by(1, at, 10), held_by(2, at, 10)};
   };
   w.look(10 * kSecond, both(10 * kSecond));
   EXPECT_EQ(w.sink.leaks.at(0).count, 1U);
@@ -166,9 +169,13 @@ TEST(PortsWatch, ConnectionsThatStayInCloseWaitAreALeakOfTheirHolder) {
 TEST(PortsWatch, ATimeWaitIsBlockedByWhoClosedIt) {
   Watch w;
   w.facts.alive[10] = true;
-  for (const Event& event : {ev(5, kSecond, kListen, kSynRecv, {8080, 50000}), ev(5, kSecond + 1, kSynRecv, kEstablished, {8080, 50000}),
-                             by(10, ev(5, kSecond + 2, kEstablished, kFinWait1, {8080, 50000})), ev(5, kSecond + 3, kFinWait1, kFinWait2, {8080, 50000}),
-                             closing(ev(5, kSecond + 4, kFinWait2, kClose, {8080, 50000}), TCPTRAIL_END_DONE | TCPTRAIL_END_DEAD, 0, TCPTRAIL_TW_TIME_WAIT)})
+  for (const Event& event :
+       {ev(5, kSecond, kListen, kSynRecv, {8080, 50000}),
+        ev(5, kSecond + 1, kSynRecv, kEstablished, {8080, 50000}),
+        by(10, ev(5, kSecond + 2, kEstablished, kFinWait1, {8080, 50000})),
+        ev(5, kSecond + 3, kFinWait1, kFinWait2, {8080, 50000}),
+        closing(ev(5, kSecond + 4, kFinWait2, kClose, {8080, 50000}),
+                TCPTRAIL_END_DONE | TCPTRAIL_END_DEAD, 0, TCPTRAIL_TW_TIME_WAIT)})
     w.model.event(event);
   Event mini = seen(5, 2 * kSecond, kTimeWait, {8080, 50000});
   mini.owned.tw = TCPTRAIL_TW_TIME_WAIT;

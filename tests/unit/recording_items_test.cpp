@@ -59,13 +59,15 @@ TEST(Crc32c, GivesTheCheckValueOfTheCatalogue) {
 TEST(Crc32c, GoesOnWhereItStopped) {
   const std::string text(1000, 'x');
   const auto bytes = std::as_bytes(std::span(text));
-  for (const std::size_t cut : {0UL, 1UL, 7UL, 8UL, 999UL}) EXPECT_EQ(crc32c(bytes.subspan(cut), crc32c(bytes.first(cut))), crc32c(bytes));
+  for (const std::size_t cut : {0UL, 1UL, 7UL, 8UL, 999UL})
+    EXPECT_EQ(crc32c(bytes.subspan(cut), crc32c(bytes.first(cut))), crc32c(bytes));
 }
 
 TEST(Varint, KeepsEveryLength) {
   std::array<std::byte, kMaxVarint> room{};
   for (unsigned shift = 0; shift < 64; ++shift) {
-    for (const std::uint64_t value : {std::uint64_t{1} << shift, (std::uint64_t{1} << shift) - 1, UINT64_MAX >> shift}) {
+    for (const std::uint64_t value :
+         {std::uint64_t{1} << shift, (std::uint64_t{1} << shift) - 1, UINT64_MAX >> shift}) {
       const std::byte* end = put_varint(room.data(), value);
       const std::byte* p = room.data();
       std::uint64_t read = 0;
@@ -76,11 +78,13 @@ TEST(Varint, KeepsEveryLength) {
       EXPECT_FALSE(take_varint(p, end - 1, read));
     }
   }
-  for (const std::int64_t value : {std::int64_t{0}, std::int64_t{-1}, INT64_MAX, INT64_MIN}) EXPECT_EQ(unfold_sign(fold_sign(value)), value);
+  for (const std::int64_t value : {std::int64_t{0}, std::int64_t{-1}, INT64_MAX, INT64_MIN})
+    EXPECT_EQ(unfold_sign(fold_sign(value)), value);
 }
 
 TEST(Varint, RefusesMoreThan64Bits) {
-  const std::array<unsigned char, 10> raw = {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x02};
+  const std::array<unsigned char, 10> raw = {0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
+                                             0xFF, 0xFF, 0xFF, 0xFF, 0x02};
   const auto bytes = std::as_bytes(std::span(raw));
   const std::byte* p = bytes.data();
   std::uint64_t value = 0;
@@ -179,7 +183,8 @@ TEST(RecordingItems, EveryReservedPortComesBack) {
 
 TEST(RecordedFacts, AreBounded) {
   RecordedFacts answers;
-  for (std::uint64_t id = 0; id <= RecordedFacts::kMaxCgroups; ++id) EXPECT_TRUE(answers.learn_cgroup(id, "/"));
+  for (std::uint64_t id = 0; id <= RecordedFacts::kMaxCgroups; ++id)
+    EXPECT_TRUE(answers.learn_cgroup(id, "/"));
   EXPECT_EQ(answers.cgroups().size(), 1U);
   EXPECT_EQ(answers.cgroup_path(RecordedFacts::kMaxCgroups), "/");
 }
@@ -216,7 +221,10 @@ TEST(RecordingItems, CutAnywhereAreMalformedOrEndBetweenItems) {
   RecordedFacts answers;
   ASSERT_EQ(decode_all(items.bytes(), all, answers), Status::kEnd);
   for (std::size_t size = 0; size < items.bytes().size(); ++size) {
-    const Bytes cut(items.bytes().begin(), items.bytes().begin() + static_cast<std::ptrdiff_t>(size));  // its own heap block: ASan sees a byte too far
+    const Bytes cut(
+        items.bytes().begin(),
+        items.bytes().begin() +
+            static_cast<std::ptrdiff_t>(size));  // its own heap block: ASan sees a byte too far
     CallLog log;
     decode_all(cut, log, answers);
     ASSERT_LE(log.calls.size(), all.calls.size());
@@ -230,26 +238,34 @@ TEST(RecordingItems, NonsenseIsMalformed) {
     for (const int byte : list) out.push_back(static_cast<std::byte>(byte));
     return out;
   };
-  EXPECT_EQ(decode_all(bytes({0})), Status::kMalformed);           // no kind
+  EXPECT_EQ(decode_all(bytes({0})), Status::kMalformed);            // no kind
   EXPECT_EQ(decode_all(bytes({63, 0, 0, 0})), Status::kMalformed);  // an unknown kind
-  EXPECT_EQ(decode_all(bytes({71, 0})), Status::kMalformed);       // an unknown item
+  EXPECT_EQ(decode_all(bytes({71, 0})), Status::kMalformed);        // an unknown item
   EXPECT_EQ(decode_all(bytes({255})), Status::kMalformed);
-  EXPECT_EQ(decode_all(bytes({1, 1, 0, 0})), Status::kMalformed);  // the time is never a difference of words
-  EXPECT_EQ(decode_all(bytes({1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0})), Status::kMalformed);  // word 8 of a 64-byte event
-  EXPECT_EQ(decode_all(bytes({1, 128, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0})), Status::kMalformed);  // its word says kind 2
-  EXPECT_EQ(decode_all(bytes({64, 0, 2})), Status::kMalformed);    // a bool of 2
-  EXPECT_EQ(decode_all(bytes({66, 1})), Status::kMalformed);       // before the boot, or in 500 years
-  EXPECT_EQ(decode_all(bytes({65, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F})), Status::kMalformed);  // 34 thousand million namespaces
-  EXPECT_EQ(decode_all(bytes({80, 1, 0xFF, 0x7F})), Status::kMalformed);  // a path longer than its block
-  EXPECT_EQ(decode_all(bytes({82, 1, 1, 10, 20, 0, 0, 0, 0, 0, 0, 0, 2, 5, 3, 7, 1})), Status::kMalformed);  // ranges that overlap
-  EXPECT_EQ(decode_all(bytes({82, 1, 1, 20, 10, 0, 0, 0, 0, 0, 0, 0, 0})), Status::kMalformed);  // from 20 to 10
+  EXPECT_EQ(decode_all(bytes({1, 1, 0, 0})),
+            Status::kMalformed);  // the time is never a difference of words
+  EXPECT_EQ(decode_all(bytes({1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0})),
+            Status::kMalformed);  // word 8 of a 64-byte event
+  EXPECT_EQ(decode_all(bytes({1, 128, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0})),
+            Status::kMalformed);                                 // its word says kind 2
+  EXPECT_EQ(decode_all(bytes({64, 0, 2})), Status::kMalformed);  // a bool of 2
+  EXPECT_EQ(decode_all(bytes({66, 1})), Status::kMalformed);     // before the boot, or in 500 years
+  EXPECT_EQ(decode_all(bytes({65, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F})),
+            Status::kMalformed);  // 34 thousand million namespaces
+  EXPECT_EQ(decode_all(bytes({80, 1, 0xFF, 0x7F})),
+            Status::kMalformed);  // a path longer than its block
+  EXPECT_EQ(decode_all(bytes({82, 1, 1, 10, 20, 0, 0, 0, 0, 0, 0, 0, 2, 5, 3, 7, 1})),
+            Status::kMalformed);  // ranges that overlap
+  EXPECT_EQ(decode_all(bytes({82, 1, 1, 20, 10, 0, 0, 0, 0, 0, 0, 0, 0})),
+            Status::kMalformed);  // from 20 to 10
 }
 
 TEST(RecordingItems, RandomBytesNeverReadPastTheirEnd) {
   std::mt19937_64 random(7);
   for (int round = 0; round < 20'000; ++round) {
     Bytes bytes(random() % 300);
-    for (std::byte& byte : bytes) byte = static_cast<std::byte>(random() % (round % 2 == 0 ? 256 : 90));
+    for (std::byte& byte : bytes)
+      byte = static_cast<std::byte>(random() % (round % 2 == 0 ? 256 : 90));
     decode_all(bytes);
   }
 }
@@ -271,7 +287,8 @@ TEST(RecordingItems, TheTimeOfTheNextItemIsKnownBeforeItIsTaken) {
 }
 
 TEST(RecordingLayouts, EveryStepFromTheRecordedLayoutIsApplied) {
-  const std::array<LayoutStep, 2> steps = {[](Event& e) { e.base.pid += 1; }, [](Event& e) { e.base.pid *= 10; }};
+  const std::array<LayoutStep, 2> steps = {[](Event& e) { e.base.pid += 1; },
+                                           [](Event& e) { e.base.pid *= 10; }};
   Event event{};
   event.base.pid = 4;
   upgrade(event, 3, steps);

@@ -2,8 +2,8 @@
 // Recordings as files: what was told comes back, whatever ended the recorder; no
 // byte that was changed is ever believed.
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <csignal>
@@ -154,7 +154,8 @@ TEST(Recording, AnAnswerStandsBeforeTheItemThatAskedForIt) {
   AskingModel again;
   again.facts = &facts;
   auto status = reader->next(again);
-  while (status == RecordingReader::Status::kItem || status == RecordingReader::Status::kBlock) status = reader->next(again);
+  while (status == RecordingReader::Status::kItem || status == RecordingReader::Status::kBlock)
+    status = reader->next(again);
   EXPECT_EQ(status, RecordingReader::Status::kEnd);
   EXPECT_EQ(again.heard, live.heard);
   EXPECT_EQ(live.heard.back(), "alive");
@@ -173,8 +174,10 @@ TEST(Recording, EveryCgroupAndEveryNamespaceThatWasSeenIsKnown) {
   auto reader = std::move(*RecordingReader::open(std::make_unique<MemorySource>(bytes), "FILE"));
   CallLog log;
   auto status = reader->next(log);
-  while (status == RecordingReader::Status::kItem || status == RecordingReader::Status::kBlock) status = reader->next(log);
-  for (std::uint64_t id = 500; id < 505; ++id) EXPECT_EQ(reader->answers().cgroup_path(id), "/group/" + std::to_string(id));
+  while (status == RecordingReader::Status::kItem || status == RecordingReader::Status::kBlock)
+    status = reader->next(log);
+  for (std::uint64_t id = 500; id < 505; ++id)
+    EXPECT_EQ(reader->answers().cgroup_path(id), "/group/" + std::to_string(id));
   ASSERT_TRUE(reader->answers().port_sysctls(4026531840U));
   EXPECT_EQ(reader->answers().port_sysctls(4026531840U)->range_low, 40000U);
   EXPECT_TRUE(reader->answers().knows_sysctls(4026532177U));
@@ -203,14 +206,16 @@ TEST(Recording, ABlockEndsWhenItIsFull) {
   Recording recording(dir.file());
   tell(*recording.recorder, 0, 10'000);
   EXPECT_GT(blocks_of(read_bytes(dir.file())).size(), 3U);
-  for (const Block& block : blocks_of(read_bytes(dir.file()))) EXPECT_LE(block.header.raw_size, kBlockFill + 300);
+  for (const Block& block : blocks_of(read_bytes(dir.file())))
+    EXPECT_LE(block.header.raw_size, kBlockFill + 300);
 }
 
 TEST(Recording, WritesFewBytesPerEvent) {
   const TempDir dir;
   record(dir.file(), 1, 20'000);
   std::uint64_t events = 0;
-  for (const Block& block : blocks_of(read_bytes(dir.file()))) events += block.header.type == FileBlock::kItems ? block.header.events : 0;
+  for (const Block& block : blocks_of(read_bytes(dir.file())))
+    events += block.header.type == FileBlock::kItems ? block.header.events : 0;
   const auto size = static_cast<double>(std::filesystem::file_size(dir.file()));
   EXPECT_LT(size / static_cast<double>(events), 16.0);
 }
@@ -233,7 +238,9 @@ TEST(Recording, DoesNotFitBlocksOfAnotherRecording) {
   mixed.insert(mixed.end(), a.begin() + static_cast<std::ptrdiff_t>(rest), a.end());
   const Replayed back = replay(mixed);
   EXPECT_TRUE(back.calls.empty());
-  EXPECT_NE(back.error.find("damaged at byte " + std::to_string(header.at + header.size)), std::string::npos) << back.error;
+  EXPECT_NE(back.error.find("damaged at byte " + std::to_string(header.at + header.size)),
+            std::string::npos)
+      << back.error;
 }
 
 // ---- damage -------------------------------------------------------------------
@@ -256,7 +263,8 @@ TEST(RecordingDamage, CutAtEveryByteOfTheLastThreeBlocksGivesTheWholeOnes) {
     std::size_t whole = from;
     for (const Block& block : blocks)
       if (block.at + block.size <= size) whole = std::max(whole, block.at + block.size);
-    ASSERT_TRUE(back.error.starts_with("FILE: damaged at byte " + std::to_string(whole) + ": ")) << size << ": " << back.error;
+    ASSERT_TRUE(back.error.starts_with("FILE: damaged at byte " + std::to_string(whole) + ": "))
+        << size << ": " << back.error;
   }
   EXPECT_EQ(before, told.size());  // only the end mark was missing
 }
@@ -304,10 +312,12 @@ TEST(RecordingDamage, SeveralChangesAreNotBelievedEither) {
         for (std::size_t j = at; j < at + size; ++j) altered[j] = static_cast<std::byte>(random());
         break;
       case 1:  // taken out
-        altered.erase(altered.begin() + static_cast<std::ptrdiff_t>(at), altered.begin() + static_cast<std::ptrdiff_t>(at + size));
+        altered.erase(altered.begin() + static_cast<std::ptrdiff_t>(at),
+                      altered.begin() + static_cast<std::ptrdiff_t>(at + size));
         break;
       default:  // put in
-        altered.insert(altered.begin() + static_cast<std::ptrdiff_t>(at), size, static_cast<std::byte>(random()));
+        altered.insert(altered.begin() + static_cast<std::ptrdiff_t>(at), size,
+                       static_cast<std::byte>(random()));
         break;
     }
     const Replayed back = replay(altered);
@@ -321,10 +331,12 @@ TEST(RecordingDamage, ABlockThatIsMissingIsMissed) {
   const Calls told = record(dir.file(), 5, 40);
   Bytes bytes = read_bytes(dir.file());
   const Block third = blocks_of(bytes).at(2);
-  bytes.erase(bytes.begin() + static_cast<std::ptrdiff_t>(third.at), bytes.begin() + static_cast<std::ptrdiff_t>(third.at + third.size));
+  bytes.erase(bytes.begin() + static_cast<std::ptrdiff_t>(third.at),
+              bytes.begin() + static_cast<std::ptrdiff_t>(third.at + third.size));
   const Replayed back = replay(bytes);
   EXPECT_TRUE(begins(told, back.calls));
-  EXPECT_NE(back.error.find("block 2 should begin there, and block 3 does"), std::string::npos) << back.error;
+  EXPECT_NE(back.error.find("block 2 should begin there, and block 3 does"), std::string::npos)
+      << back.error;
 }
 
 TEST(RecordingDamage, BytesAfterTheEndMarkAreDamage) {
@@ -336,7 +348,8 @@ TEST(RecordingDamage, BytesAfterTheEndMarkAreDamage) {
   const Replayed back = replay(bytes);
   EXPECT_FALSE(back.whole);
   EXPECT_EQ(back.calls, told);
-  EXPECT_EQ(back.error, "FILE: damaged at byte " + std::to_string(end) + ": bytes follow the end mark");
+  EXPECT_EQ(back.error,
+            "FILE: damaged at byte " + std::to_string(end) + ": bytes follow the end mark");
   // Two recordings in one file are not one recording.
   bytes.pop_back();
   bytes.insert(bytes.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(end));
@@ -348,7 +361,8 @@ Bytes with_preamble(Bytes bytes, const std::function<void(RecordingPreamble&)>& 
   RecordingPreamble preamble;
   std::memcpy(&preamble, bytes.data(), sizeof preamble);
   change(preamble);
-  preamble.checksum = crc32c(std::as_bytes(std::span(&preamble, 1)).first(offsetof(RecordingPreamble, checksum)));
+  preamble.checksum =
+      crc32c(std::as_bytes(std::span(&preamble, 1)).first(offsetof(RecordingPreamble, checksum)));
   std::memcpy(bytes.data(), &preamble, sizeof preamble);
   return bytes;
 }
@@ -356,7 +370,8 @@ Bytes with_preamble(Bytes bytes, const std::function<void(RecordingPreamble&)>& 
 TEST(RecordingDamage, AnotherByteOrderIsRefusedByName) {
   const TempDir dir;
   record(dir.file(), 1, 1);
-  const Replayed back = replay(with_preamble(read_bytes(dir.file()), [](auto& p) { p.byte_order = kForeignByteOrderMark; }));
+  const Replayed back = replay(
+      with_preamble(read_bytes(dir.file()), [](auto& p) { p.byte_order = kForeignByteOrderMark; }));
   EXPECT_FALSE(back.opened);
   EXPECT_NE(back.error.find("-endian machine"), std::string::npos) << back.error;
 }
@@ -365,9 +380,15 @@ TEST(RecordingDamage, ALaterFormatIsRefusedByName) {
   const TempDir dir;
   record(dir.file(), 1, 1);
   const Bytes bytes = read_bytes(dir.file());
-  EXPECT_NE(replay(with_preamble(bytes, [](auto& p) { p.version = 2; })).error.find("newer tcptrail"), std::string::npos);
-  EXPECT_NE(replay(with_preamble(bytes, [](auto& p) { p.layout = TCPTRAIL_LAYOUT_VERSION + 1; })).error.find("newer tcptrail"), std::string::npos);
-  EXPECT_NE(replay(with_preamble(bytes, [](auto& p) { p.layout = 0; })).error.find("damaged at byte 0"), std::string::npos);
+  EXPECT_NE(
+      replay(with_preamble(bytes, [](auto& p) { p.version = 2; })).error.find("newer tcptrail"),
+      std::string::npos);
+  EXPECT_NE(replay(with_preamble(bytes, [](auto& p) { p.layout = TCPTRAIL_LAYOUT_VERSION + 1; }))
+                .error.find("newer tcptrail"),
+            std::string::npos);
+  EXPECT_NE(
+      replay(with_preamble(bytes, [](auto& p) { p.layout = 0; })).error.find("damaged at byte 0"),
+      std::string::npos);
 }
 
 TEST(RecordingDamage, AnotherFileIsNoRecording) {
@@ -384,11 +405,15 @@ TEST(RecordingDamage, GoodChecksumsOverNonsenseAreNotTrusted) {
   const Block header = blocks_of(bytes).at(0);
   RecordingPreamble preamble;
   std::memcpy(&preamble, bytes.data(), sizeof preamble);
-  const Bytes front(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(header.at + header.size));
+  const Bytes front(bytes.begin(),
+                    bytes.begin() + static_cast<std::ptrdiff_t>(header.at + header.size));
   const auto with_block = [&](BlockHeader block, const Bytes& payload) {
     block.sequence = 1;
     block.stored_size = static_cast<std::uint32_t>(payload.size());
-    block.checksum = crc32c(payload, crc32c(std::as_bytes(std::span(&block, 1)).subspan(offsetof(BlockHeader, sequence)), preamble.checksum));
+    block.checksum =
+        crc32c(payload,
+               crc32c(std::as_bytes(std::span(&block, 1)).subspan(offsetof(BlockHeader, sequence)),
+                      preamble.checksum));
     Bytes out = front;
     const auto raw = std::as_bytes(std::span(&block, 1));
     out.insert(out.end(), raw.begin(), raw.end());
@@ -413,7 +438,8 @@ TEST(RecordingDamage, GoodChecksumsOverNonsenseAreNotTrusted) {
   block.type = FileBlock::kEnd;
   EXPECT_NE(with_block(block, {}).find("impossible size"), std::string::npos);
   block.raw_size = sizeof(RecordingEnd);
-  EXPECT_NE(with_block(block, Bytes(sizeof(RecordingEnd), std::byte{1})).find("counts other items"), std::string::npos);
+  EXPECT_NE(with_block(block, Bytes(sizeof(RecordingEnd), std::byte{1})).find("counts other items"),
+            std::string::npos);
   block.raw_size = kMaxBlockBytes + 1;
   EXPECT_NE(with_block(block, {}).find("impossible"), std::string::npos);
 }
@@ -449,7 +475,9 @@ TEST(RecordingEnds, KilledRecorderLeavesEveryBlockItWrote) {
     EXPECT_NE(back.error.find("damaged at byte "), std::string::npos);
     const std::size_t common = std::min(back.calls.size(), told.calls.size());
     EXPECT_GT(common, 10'000U);
-    EXPECT_TRUE(std::equal(back.calls.begin(), back.calls.begin() + static_cast<std::ptrdiff_t>(common), told.calls.begin()));
+    EXPECT_TRUE(std::equal(back.calls.begin(),
+                           back.calls.begin() + static_cast<std::ptrdiff_t>(common),
+                           told.calls.begin()));
   }
 }
 
@@ -470,8 +498,11 @@ TEST(RecordingEnds, AFullDiskLeavesWholeBlocksAndOneError) {
     const rlimit limit{100'000, 100'000};
     ::setrlimit(RLIMIT_FSIZE, &limit);
     Recording recording(dir.file());
-    for (std::uint64_t i = 0; i < 100 && recording.writer->ok(); ++i) tell(*recording.recorder, i * 1000, 1000);
-    const bool failed = !recording.writer->ok() && recording.writer->failure().what == "cannot write to " + dir.file() + ": File too large";
+    for (std::uint64_t i = 0; i < 100 && recording.writer->ok(); ++i)
+      tell(*recording.recorder, i * 1000, 1000);
+    const bool failed =
+        !recording.writer->ok() &&
+        recording.writer->failure().what == "cannot write to " + dir.file() + ": File too large";
     tell(*recording.recorder, 0, 5000);  // the model goes on
     const bool closed = recording.writer->close();
     ::_exit(failed && !closed && recording.model.calls.size() > 35'000 ? 0 : 1);
@@ -480,16 +511,21 @@ TEST(RecordingEnds, AFullDiskLeavesWholeBlocksAndOneError) {
   ::waitpid(child, &status, 0);
   EXPECT_EQ(WEXITSTATUS(status), 0);
   const Bytes bytes = read_bytes(dir.file());
-  EXPECT_EQ(blocks_of(bytes).back().at + blocks_of(bytes).back().size, bytes.size());  // cut behind a block
+  EXPECT_EQ(blocks_of(bytes).back().at + blocks_of(bytes).back().size,
+            bytes.size());  // cut behind a block
   const Replayed back = replay(bytes);
   EXPECT_GT(back.calls.size(), 1'000U);
-  EXPECT_NE(back.error.find("damaged at byte " + std::to_string(bytes.size()) + ": the end mark is missing"), std::string::npos) << back.error;
+  EXPECT_NE(back.error.find("damaged at byte " + std::to_string(bytes.size()) +
+                            ": the end mark is missing"),
+            std::string::npos)
+      << back.error;
 }
 
 TEST(RecordingEnds, AReaderThatHasGoneIsNoFailure) {
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
-  auto writer = std::move(*RecordingWriter::create({.path = "/dev/fd/" + std::to_string(ends[1])}, sample_header()));
+  auto writer = std::move(
+      *RecordingWriter::create({.path = "/dev/fd/" + std::to_string(ends[1])}, sample_header()));
   ::close(ends[0]);
   ::signal(SIGPIPE, SIG_IGN);
   CallLog log;
@@ -520,7 +556,9 @@ TEST(RecordingParts, EachPartIsReadableAloneAndTogetherTheyAreTheRecording) {
   }
   std::vector<std::string> files;
   for (unsigned i = 50; i > 0; --i)
-    if (const std::string name = dir.file() + "." + std::to_string(i); std::filesystem::exists(name)) files.push_back(name);
+    if (const std::string name = dir.file() + "." + std::to_string(i);
+        std::filesystem::exists(name))
+      files.push_back(name);
   files.push_back(dir.file());
   ASSERT_GT(files.size(), 3U);
   Calls all;
@@ -564,14 +602,18 @@ TEST(RecordingParts, ASnapshotIsNotDivided) {
   Recording recording(dir.file(), {.path = {}, .max_bytes = 100'000, .keep = 2});
   recording.recorder->begin_snapshot(1, false);
   std::mt19937_64 random(1);
-  for (int i = 0; i < 30'000; ++i) recording.recorder->event(seen(random(), random() >> 2, kEstablished));
+  for (int i = 0; i < 30'000; ++i)
+    recording.recorder->event(seen(random(), random() >> 2, kEstablished));
   EXPECT_EQ(recording.writer->part(), 0U);
   recording.recorder->end_snapshot(2, {});
-  for (std::uint64_t i = 0; i < 200'000 && recording.writer->part() == 0; ++i) recording.recorder->event(ev(i, i, kSynSent, kEstablished));
+  for (std::uint64_t i = 0; i < 200'000 && recording.writer->part() == 0; ++i)
+    recording.recorder->event(ev(i, i, kSynSent, kEstablished));
   EXPECT_EQ(recording.writer->part(), 1U);
   EXPECT_TRUE(recording.writer->wants_snapshot());
   const Calls earlier = replay(read_bytes(dir.file() + ".1")).calls;
-  EXPECT_EQ(std::count_if(earlier.begin(), earlier.end(), [](const std::string& call) { return call.starts_with("end_snapshot"); }), 1);
+  EXPECT_EQ(std::count_if(earlier.begin(), earlier.end(),
+                          [](const std::string& call) { return call.starts_with("end_snapshot"); }),
+            1);
   recording.recorder->begin_snapshot(1, true);
   EXPECT_TRUE(recording.writer->wants_snapshot());
   recording.recorder->begin_snapshot(1, false);
@@ -583,7 +625,8 @@ TEST(RecordingParts, TheLastWordsBeginNoPartOfTheirOwn) {
   Recording recording(dir.file(), {.path = {}, .max_bytes = 100'000, .keep = 2});
   recording.recorder->begin_snapshot(1, false);
   std::mt19937_64 random(1);
-  for (int i = 0; i < 30'000; ++i) recording.recorder->event(seen(random(), random() >> 2, kEstablished));
+  for (int i = 0; i < 30'000; ++i)
+    recording.recorder->event(seen(random(), random() >> 2, kEstablished));
   recording.recorder->end_snapshot(2, {});
   EXPECT_GT(std::filesystem::file_size(dir.file()), 100'000U);
   recording.recorder->finish(3);
@@ -599,13 +642,16 @@ TEST(RecordingParts, ASnapshotThatHasNoRoomBeginsAPart) {
   std::mt19937_64 random(1);
   for (std::uint64_t look = 0; look < 12; ++look) {
     recording.recorder->begin_snapshot(look * 10, false);
-    for (int i = 0; i < 5'000; ++i) recording.recorder->event(seen(random(), random() >> 2, kEstablished));
+    for (int i = 0; i < 5'000; ++i)
+      recording.recorder->event(seen(random(), random() >> 2, kEstablished));
     recording.recorder->end_snapshot(look * 10 + 1, {});
-    for (int i = 0; i < 500; ++i) recording.recorder->event(ev(random(), random() >> 2, kSynSent, kEstablished));
+    for (int i = 0; i < 500; ++i)
+      recording.recorder->event(ev(random(), random() >> 2, kSynSent, kEstablished));
   }
   ASSERT_TRUE(recording.writer->close());
   ASSERT_GT(recording.writer->part(), 2U);
-  for (const auto& part : std::filesystem::directory_iterator(std::filesystem::path(dir.file()).parent_path()))
+  for (const auto& part :
+       std::filesystem::directory_iterator(std::filesystem::path(dir.file()).parent_path()))
     EXPECT_LE(part.file_size(), kLimit) << part.path();
 }
 
@@ -614,7 +660,8 @@ TEST(RecordingParts, WithoutRotationTheRecordingIsFull) {
   Recording recording(dir.file(), {.path = {}, .max_bytes = 1U << 20});
   std::mt19937_64 random(1);
   int told = 0;
-  for (; !recording.writer->full() && told < 1'000'000; ++told) recording.recorder->event(ev(random(), random() >> 2, kSynSent, kEstablished));
+  for (; !recording.writer->full() && told < 1'000'000; ++told)
+    recording.recorder->event(ev(random(), random() >> 2, kSynSent, kEstablished));
   EXPECT_TRUE(recording.writer->full());
   tell(*recording.recorder, 1, 1'000);  // what the ring still held
   ASSERT_TRUE(recording.writer->close());
@@ -624,7 +671,8 @@ TEST(RecordingParts, WithoutRotationTheRecordingIsFull) {
 }
 
 TEST(RecordingParts, OnlyAFileCanBeRotated) {
-  const auto writer = RecordingWriter::create({.path = "/dev/null", .max_bytes = 1U << 20, .keep = 2}, sample_header());
+  const auto writer = RecordingWriter::create(
+      {.path = "/dev/null", .max_bytes = 1U << 20, .keep = 2}, sample_header());
   ASSERT_FALSE(writer.ok());
   EXPECT_EQ(writer.error().exit_code, 2);
   EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
@@ -651,15 +699,18 @@ TEST(RecordingSource, AFileIsReadAsItsBytesAre) {
   auto reader = std::move(*RecordingReader::open(std::move(*source), dir.file()));
   CallLog log;
   auto status = reader->next(log);
-  while (status == RecordingReader::Status::kItem || status == RecordingReader::Status::kBlock) status = reader->next(log);
+  while (status == RecordingReader::Status::kItem || status == RecordingReader::Status::kBlock)
+    status = reader->next(log);
   EXPECT_EQ(status, RecordingReader::Status::kEnd);
   EXPECT_EQ(log.calls, told);
 }
 
 TEST(RecordingSource, WhatCannotBeOpenedIsSaid) {
   const TempDir dir;
-  EXPECT_EQ(FileSource::open(dir.file("none")).error().what, "cannot open " + dir.file("none") + ": No such file or directory");
-  EXPECT_NE(FileSource::open(dir.file("")).error().what.find("it is a directory"), std::string::npos);
+  EXPECT_EQ(FileSource::open(dir.file("none")).error().what,
+            "cannot open " + dir.file("none") + ": No such file or directory");
+  EXPECT_NE(FileSource::open(dir.file("")).error().what.find("it is a directory"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -28,7 +28,9 @@ class CallLog final : public ModelInput {
   void event(const Event& e) override {
     calls.emplace_back(reinterpret_cast<const char*>(&e), size_of_kind(e.kind()));
   }
-  void begin_snapshot(std::uint64_t t, bool mini) override { calls.push_back(fmt::format("begin_snapshot {} {}", t, mini)); }
+  void begin_snapshot(std::uint64_t t, bool mini) override {
+    calls.push_back(fmt::format("begin_snapshot {} {}", t, mini));
+  }
   void end_snapshot(std::uint64_t t, const SnapshotScope& s) override {
     std::string line = fmt::format("end_snapshot {} {}", t, s.minisockets_only);
     for (const auto* list : {&s.netns_read, &s.netns_refused, &s.netns_gone}) {
@@ -40,9 +42,12 @@ class CallLog final : public ModelInput {
   void advance_to(std::uint64_t t) override { calls.push_back(fmt::format("advance_to {}", t)); }
   void round(std::uint64_t t) override { calls.push_back(fmt::format("round {}", t)); }
   void loss(const LossRecord& r) override {
-    calls.push_back(fmt::format("loss {} {} {} {} {} {} {}", r.boot_ns, r.loss.ring, r.loss.nested, r.loss.table, r.loss.malformed, r.loss.other, r.since));
+    calls.push_back(fmt::format("loss {} {} {} {} {} {} {}", r.boot_ns, r.loss.ring, r.loss.nested,
+                                r.loss.table, r.loss.malformed, r.loss.other, r.since));
   }
-  void clock_offset(std::int64_t ns) override { calls.push_back(fmt::format("clock_offset {}", ns)); }
+  void clock_offset(std::int64_t ns) override {
+    calls.push_back(fmt::format("clock_offset {}", ns));
+  }
   void finish(std::uint64_t t) override { calls.push_back(fmt::format("finish {}", t)); }
 };
 
@@ -73,8 +78,14 @@ class FakeMachine final : public MachineQueries {
 
 inline RecordingHeader sample_header() {
   RecordingHeader header;
-  header.startup = {.boot_ns = 1'000'000'000, .version = "0.1.0", .command = "record", .hostname = "web1", .boot_id = "b-1",
-                    .kernel = "6.18.0", .features = {{"tp_btf", true}, {"accept", false}}, .filters = {{"lport", "80,443"}}};
+  header.startup = {.boot_ns = 1'000'000'000,
+                    .version = "0.1.0",
+                    .command = "record",
+                    .hostname = "web1",
+                    .boot_id = "b-1",
+                    .kernel = "6.18.0",
+                    .features = {{"tp_btf", true}, {"accept", false}},
+                    .filters = {{"lport", "80,443"}}};
   header.recording_id = 0x1234'5678'9ABC'DEF0;
   header.part_began_ns = 1'000'000'000;
   header.clock_offset_ns = 1'700'000'000'000'000'000;
@@ -90,7 +101,8 @@ inline void tell(ModelInput& input, std::uint64_t from, std::uint64_t connection
   for (std::uint64_t i = from; i < from + connections; ++i) {
     const std::uint64_t at = 2'000'000'000 + i * 37'123;
     const std::uint64_t cookie = 0x1eb5a00 + i;
-    const Ends ends{static_cast<std::uint16_t>(32768 + i % 20000), static_cast<std::uint16_t>(80 + i % 3)};
+    const Ends ends{static_cast<std::uint16_t>(32768 + i % 20000),
+                    static_cast<std::uint16_t>(80 + i % 3)};
     if (i % 100 == 0) {
       input.begin_snapshot(at, i % 200 == 0);
       input.event(seen(cookie + 1'000'000, at, kListen, ends));
@@ -105,13 +117,16 @@ inline void tell(ModelInput& input, std::uint64_t from, std::uint64_t connection
       input.loss({at, {i, 1, 0, 2, 3}, at - 5});
       input.round(at);
     }
-    Event owned = by(static_cast<std::uint32_t>(100 + i % 7), ev(cookie, at, kClose, kSynSent, ends), "client");
+    Event owned = by(static_cast<std::uint32_t>(100 + i % 7),
+                     ev(cookie, at, kClose, kSynSent, ends), "client");
     owned.owned.cgroup_id = 500 + i % 5;
     input.event(owned);
     input.event(ev(cookie, at + 90'000, kSynSent, kEstablished, ends));
     input.event(by(100, ev(cookie, at + 700'000, kEstablished, kFinWait1, ends)));
-    input.event(ev(cookie, at + 690'000, kFinWait1, kFinWait2, ends));  // another CPU: a little earlier
-    Event closed = closing(ev(cookie, at + 800'000, kFinWait2, kClose, ends), TCPTRAIL_END_ALL_ACKED | TCPTRAIL_END_DEAD, 0, TCPTRAIL_TW_TIME_WAIT);
+    input.event(
+        ev(cookie, at + 690'000, kFinWait1, kFinWait2, ends));  // another CPU: a little earlier
+    Event closed = closing(ev(cookie, at + 800'000, kFinWait2, kClose, ends),
+                           TCPTRAIL_END_ALL_ACKED | TCPTRAIL_END_DEAD, 0, TCPTRAIL_TW_TIME_WAIT);
     closed.end.tx_bytes = i * 1000;
     closed.end.rtt_us = static_cast<std::uint32_t>(30 + i % 40);
     input.event(closed);
@@ -129,7 +144,9 @@ class TempDir {
   }
   TempDir(const TempDir&) = delete;
   ~TempDir() { std::filesystem::remove_all(path_); }
-  [[nodiscard]] std::string file(const std::string& name = "r.trail") const { return path_ + "/" + name; }
+  [[nodiscard]] std::string file(const std::string& name = "r.trail") const {
+    return path_ + "/" + name;
+  }
 
  private:
   std::string path_;
@@ -167,7 +184,8 @@ inline Replayed replay(std::span<const std::byte> bytes) {
   CallLog log;
   for (;;) {
     const RecordingReader::Status status = (*reader)->next(log);
-    if (status == RecordingReader::Status::kItem || status == RecordingReader::Status::kBlock) continue;
+    if (status == RecordingReader::Status::kItem || status == RecordingReader::Status::kBlock)
+      continue;
     result.whole = status == RecordingReader::Status::kEnd;
     break;
   }

@@ -23,7 +23,9 @@ using Times = std::vector<std::uint64_t>;
 
 class Writer {
  public:
-  Writer() : page_(static_cast<std::size_t>(::sysconf(_SC_PAGESIZE))), file_(::memfd_create("ring", MFD_CLOEXEC)) {
+  Writer()
+      : page_(static_cast<std::size_t>(::sysconf(_SC_PAGESIZE))),
+        file_(::memfd_create("ring", MFD_CLOEXEC)) {
     EXPECT_EQ(::ftruncate(file_.get(), static_cast<off_t>(4 * page_)), 0);
     void* memory = ::mmap(nullptr, 4 * page_, PROT_READ | PROT_WRITE, MAP_SHARED, file_.get(), 0);
     EXPECT_NE(memory, MAP_FAILED);
@@ -55,11 +57,14 @@ class Rings : public testing::Test {
   RingSource open(std::size_t rings) {
     std::vector<int> fds;
     for (std::size_t i = 0; i < rings; ++i) fds.push_back(writers_.emplace_back().fd());
-    Result<RingSource> source = RingSource::open(fds, static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)), &sleeping_);
+    Result<RingSource> source =
+        RingSource::open(fds, static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)), &sleeping_);
     EXPECT_TRUE(source.ok());
     return std::move(*source);
   }
-  std::uint32_t* write(std::size_t ring, std::uint64_t time, std::uint32_t flags = 0) { return writers_[ring].write(time, flags); }
+  std::uint32_t* write(std::size_t ring, std::uint64_t time, std::uint32_t flags = 0) {
+    return writers_[ring].write(time, flags);
+  }
 
   // What drain() hands out is added to `read_`.
   void drain(RingSource& source) {
@@ -109,7 +114,9 @@ TEST_F(Rings, ARecordIsShownOnceBeforeItsTurn) {
     EXPECT_TRUE(read_.size() == 1 || shown.size() >= read_.size());
     return true;
   };
-  const auto soon = [&](std::span<const std::byte> bytes) { std::memcpy(&shown.emplace_back(), bytes.data(), sizeof(std::uint64_t)); };
+  const auto soon = [&](std::span<const std::byte> bytes) {
+    std::memcpy(&shown.emplace_back(), bytes.data(), sizeof(std::uint64_t));
+  };
   source.drain(take, soon);
   Times all(200);
   std::iota(all.begin(), all.end(), 2);
@@ -117,7 +124,8 @@ TEST_F(Rings, ARecordIsShownOnceBeforeItsTurn) {
   EXPECT_EQ(read_.size(), 200U);
 }
 
-// A program was interrupted between its reservation and its clock: what the interrupts wrote is older than its record.
+// A program was interrupted between its reservation and its clock: what the interrupts wrote is
+// older than its record.
 TEST_F(Rings, ARecordDoesNotKeepBackOlderOnesBehindIt) {
   RingSource source = open(2);
   write(0, 20);

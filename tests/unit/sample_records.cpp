@@ -43,7 +43,8 @@ Tuple tuple_v4(std::uint16_t lport, std::uint16_t rport) {
 }
 
 Tuple tuple_v6(std::uint16_t lport, std::uint16_t rport) {
-  return {ipv6("2001:db8::10"), ipv6("2001:db8:ffff:eeee:dddd:cccc:bbbb:aaaa"), lport, rport, Family::kIpv6};
+  return {ipv6("2001:db8::10"), ipv6("2001:db8:ffff:eeee:dddd:cccc:bbbb:aaaa"), lport, rport,
+          Family::kIpv6};
 }
 
 StartupRecord startup() {
@@ -98,7 +99,8 @@ TransitionRecord odd_transition() {
 OwnedConnection server_closed_first() {
   using enum TcpState;
   OwnedConnection c;
-  c.states = {{kSynRecv, 40'000}, {kEstablished, 8'213'300'000}, {kFinWait1, 60'000}, {kFinWait2, 40'000}};
+  c.states = {
+      {kSynRecv, 40'000}, {kEstablished, 8'213'300'000}, {kFinWait1, 60'000}, {kFinWait2, 40'000}};
   c.path = {kSynRecv, kEstablished, kFinWait1, kFinWait2, kClose, kTimeWait};
   ConnectionRecord& r = c.record;
   r.boot_ns = kStart + 9 * kSecondNs;
@@ -117,7 +119,8 @@ OwnedConnection server_closed_first() {
   r.how = How::kFin;
   r.evidence = "ESTABLISHED->FIN_WAIT1 before any FIN of the peer";
   r.closer_process = r.owner;
-  r.time_wait = {TimeWaitSide::kLocal, r.boot_ns, TimeWaitPhase::kTimeWait, r.boot_ns + 60 * kSecondNs};
+  r.time_wait = {TimeWaitSide::kLocal, r.boot_ns, TimeWaitPhase::kTimeWait,
+                 r.boot_ns + 60 * kSecondNs};
   r.counters = Counters{120, 120, 5, 6, 0, 45, 30, 65483};
   r.peer_cookie = 0x1a2b;
   r.service_port = 19999;
@@ -127,7 +130,8 @@ OwnedConnection server_closed_first() {
 OwnedConnection client_of_it() {
   using enum TcpState;
   OwnedConnection c = server_closed_first();
-  c.states = {{kSynSent, 40'000}, {kEstablished, 8'213'200'000}, {kCloseWait, 120'000}, {kLastAck, 40'000}};
+  c.states = {
+      {kSynSent, 40'000}, {kEstablished, 8'213'200'000}, {kCloseWait, 120'000}, {kLastAck, 40'000}};
   c.path = {kClose, kSynSent, kEstablished, kCloseWait, kLastAck, kClose};
   ConnectionRecord& r = c.record;
   r.cookie = 0x1a2b;

@@ -27,13 +27,13 @@ struct OwnedConnection {
 };
 
 StartupRecord startup();
-TransitionRecord connecting();         // CLOSE -> SYN_SENT, port not chosen, owner known
+TransitionRecord connecting();  // CLOSE -> SYN_SENT, port not chosen, owner known
 TransitionRecord established_v6();
-TransitionRecord odd_transition();     // nothing known, states without a name
+TransitionRecord odd_transition();      // nothing known, states without a name
 OwnedConnection server_closed_first();  // the echo server of interface.md
 OwnedConnection client_of_it();
 OwnedConnection refused_v6();
-OwnedConnection nothing_known();       // every optional field is unknown, incomplete
+OwnedConnection nothing_known();  // every optional field is unknown, incomplete
 TimeWaitRecord time_wait_entered();
 TimeWaitRecord time_wait_left();
 LossRecord some_loss();

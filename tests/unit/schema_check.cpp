@@ -39,7 +39,8 @@ std::string SchemaCheck::check(const Json& schema, const Json& value, const std:
   return value.is_object() ? check_object(schema, value, at) : "";
 }
 
-std::string SchemaCheck::check_object(const Json& schema, const Json& value, const std::string& at) const {
+std::string SchemaCheck::check_object(const Json& schema, const Json& value,
+                                      const std::string& at) const {
   const Json properties = schema.value("properties", Json::object());
   for (const auto& [key, member] : value.items()) {
     const std::string place = at + "." + key;
@@ -62,10 +63,12 @@ std::string SchemaCheck::check_object(const Json& schema, const Json& value, con
 
 std::string SchemaCheck::check_keyword(const std::string& key, const Json& rule, const Json& value,
                                        const std::string& at) const {
-  static const std::set<std::string> kSilent = {"$schema",    "$id",         "$comment", "$defs",
-                                                "title",      "description", "properties", "additionalProperties"};
+  static const std::set<std::string> kSilent = {
+      "$schema", "$id",         "$comment",   "$defs",
+      "title",   "description", "properties", "additionalProperties"};
   if (kSilent.contains(key)) return "";
-  if (key == "$ref") return check(root_.at(Json::json_pointer(rule.get<std::string>().substr(1))), value, at);
+  if (key == "$ref")
+    return check(root_.at(Json::json_pointer(rule.get<std::string>().substr(1))), value, at);
   if (key == "type") return has_any_type(rule, value) ? "" : at + ": is not of type " + rule.dump();
   if (key == "const") return value == rule ? "" : at + ": is not " + rule.dump();
   if (key == "enum") {
@@ -76,16 +79,22 @@ std::string SchemaCheck::check_keyword(const std::string& key, const Json& rule,
   }
   if (key == "required") {
     for (const auto& name : rule) {
-      if (!value.contains(name.get<std::string>())) return at + ": misses " + name.get<std::string>();
+      if (!value.contains(name.get<std::string>()))
+        return at + ": misses " + name.get<std::string>();
     }
     return "";
   }
-  if (key == "minimum") return !value.is_number() || value >= rule ? "" : at + ": is below " + rule.dump();
-  if (key == "maximum") return !value.is_number() || value <= rule ? "" : at + ": is above " + rule.dump();
-  if (key == "minItems") return !value.is_array() || value.size() >= rule.get<std::size_t>() ? "" : at + ": too short";
-  if (key == "maxItems") return !value.is_array() || value.size() <= rule.get<std::size_t>() ? "" : at + ": too long";
+  if (key == "minimum")
+    return !value.is_number() || value >= rule ? "" : at + ": is below " + rule.dump();
+  if (key == "maximum")
+    return !value.is_number() || value <= rule ? "" : at + ": is above " + rule.dump();
+  if (key == "minItems")
+    return !value.is_array() || value.size() >= rule.get<std::size_t>() ? "" : at + ": too short";
+  if (key == "maxItems")
+    return !value.is_array() || value.size() <= rule.get<std::size_t>() ? "" : at + ": too long";
   if (key == "pattern") {
-    return !value.is_string() || std::regex_search(value.get<std::string>(), std::regex(rule.get<std::string>()))
+    return !value.is_string() ||
+                   std::regex_search(value.get<std::string>(), std::regex(rule.get<std::string>()))
                ? ""
                : at + ": " + value.dump() + " does not match " + rule.dump();
   }

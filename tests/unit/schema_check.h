@@ -15,14 +15,18 @@ class SchemaCheck {
   explicit SchemaCheck(nlohmann::json schema) : root_(std::move(schema)) {}
 
   // "" when `value` is valid, else where and why it is not.
-  [[nodiscard]] std::string check(const nlohmann::json& value) const { return check(root_, value, "$"); }
+  [[nodiscard]] std::string check(const nlohmann::json& value) const {
+    return check(root_, value, "$");
+  }
 
  private:
   using Json = nlohmann::json;
-  [[nodiscard]] std::string check(const Json& schema, const Json& value, const std::string& at) const;
-  [[nodiscard]] std::string check_object(const Json& schema, const Json& value, const std::string& at) const;
-  [[nodiscard]] std::string check_keyword(const std::string& key, const Json& rule, const Json& value,
-                                          const std::string& at) const;
+  [[nodiscard]] std::string check(const Json& schema, const Json& value,
+                                  const std::string& at) const;
+  [[nodiscard]] std::string check_object(const Json& schema, const Json& value,
+                                         const std::string& at) const;
+  [[nodiscard]] std::string check_keyword(const std::string& key, const Json& rule,
+                                          const Json& value, const std::string& at) const;
 
   Json root_;
 };

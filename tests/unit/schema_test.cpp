@@ -29,7 +29,8 @@ std::vector<std::string> stream(const Labels& labels) {
   test::send_story(explain);
   for (const std::string& line : told.lines()) lines.push_back(line);
   test::MemoryOutput summed;
-  StatsJson stats(summed.file(), clock, {.interval_ns = 0, .labels = labels}, 2);  // two groups, and a rest
+  StatsJson stats(summed.file(), clock, {.interval_ns = 0, .labels = labels},
+                  2);  // two groups, and a rest
   test::send_minute(stats);
   for (const std::string& line : summed.lines()) lines.push_back(line);
   return lines;
@@ -38,14 +39,16 @@ std::vector<std::string> stream(const Labels& labels) {
 TEST(Schema, EveryRecordThatIsPrintedIsValid) {
   const test::SchemaCheck schema(json::parse(test::schema_text()));
   for (const std::string& line : stream({})) EXPECT_EQ(schema.check(json::parse(line)), "") << line;
-  for (const std::string& line : stream({{"k", "v"}})) EXPECT_EQ(schema.check(json::parse(line)), "") << line;
+  for (const std::string& line : stream({{"k", "v"}}))
+    EXPECT_EQ(schema.check(json::parse(line)), "") << line;
 }
 
 TEST(Schema, KeysArePrintedInItsOrder) {
   const ordered_json schema = ordered_json::parse(test::schema_text());
   for (const std::string& line : stream({{"k", "v"}})) {
     const ordered_json record = ordered_json::parse(line);
-    const ordered_json& properties = schema["$defs"][record["type"].get<std::string>()]["properties"];
+    const ordered_json& properties =
+        schema["$defs"][record["type"].get<std::string>()]["properties"];
     std::vector<std::string> expected;
     std::vector<std::string> printed;
     for (const auto& [key, value] : properties.items()) expected.push_back(key);
@@ -78,8 +81,9 @@ TEST(Schema, RefusesWhatIsNotInTheContract) {
 
 TEST(Schema, KnowsEveryRecordTypeOfTheContract) {
   const json schema = json::parse(test::schema_text());
-  for (const char* type : {"startup", "transition", "connection", "time_wait", "blocked", "port", "destination", "leak", "explanation",
-                           "rollup", "period", "loss", "summary"}) {
+  for (const char* type :
+       {"startup", "transition", "connection", "time_wait", "blocked", "port", "destination",
+        "leak", "explanation", "rollup", "period", "loss", "summary"}) {
     EXPECT_TRUE(schema["$defs"].contains(type)) << type;
   }
   EXPECT_EQ(schema["oneOf"].size(), 13U);
@@ -89,8 +93,11 @@ TEST(Schema, KnowsEveryRecordTypeOfTheContract) {
 TEST(Schema, KnowsEveryKindOfFindingAndNoOther) {
   const json schema = json::parse(test::schema_text());
   std::vector<std::string> kinds;
-  for (std::size_t kind = 0; kind < kFindingKinds; ++kind) kinds.emplace_back(to_string(static_cast<FindingKind>(kind)));
-  EXPECT_EQ(schema["$defs"]["explanation"]["properties"]["findings"]["items"]["properties"]["kind"]["enum"], kinds);
+  for (std::size_t kind = 0; kind < kFindingKinds; ++kind)
+    kinds.emplace_back(to_string(static_cast<FindingKind>(kind)));
+  EXPECT_EQ(schema["$defs"]["explanation"]["properties"]["findings"]["items"]["properties"]["kind"]
+                  ["enum"],
+            kinds);
 }
 
 // A consumer reads the unit from the schema; the name alone must not have to do.
@@ -102,7 +109,8 @@ TEST(Schema, EveryPropertyIsDescribed) {
       continue;
     }
     for (const auto& [key, rule] : definition["properties"].items()) {
-      const bool described = rule.contains("description") || rule.contains("$ref") || rule.contains("const");
+      const bool described =
+          rule.contains("description") || rule.contains("$ref") || rule.contains("const");
       EXPECT_TRUE(described) << name << "." << key;
     }
   }

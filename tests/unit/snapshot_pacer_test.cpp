@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// How often the kernel's tables are looked at: as asked, a tenth of a core at most, never later than promised.
+// How often the kernel's tables are looked at: as asked, a tenth of a core at most, never later
+// than promised.
 #include "run/snapshot_pacer.h"
 
 #include <gtest/gtest.h>
@@ -9,7 +10,8 @@ namespace {
 
 constexpr std::uint64_t kMs = 1'000'000;
 
-// Looks that cost one and the other in turn, each as soon as it is due: from the first to when the next one is due.
+// Looks that cost one and the other in turn, each as soon as it is due: from the first to when the
+// next one is due.
 std::uint64_t time_of(SnapshotPacer& pace, int looks, std::uint64_t one, std::uint64_t other) {
   std::uint64_t now = 0;
   for (int i = 0; i < looks; ++i) {

@@ -20,7 +20,8 @@ namespace {
 using nlohmann::json;
 
 template <class Sink, class Options, class Send>
-std::vector<std::string> lines_of(const Options& options, Send&& send, std::size_t max_groups = kMaxGroups) {
+std::vector<std::string> lines_of(const Options& options, Send&& send,
+                                  std::size_t max_groups = kMaxGroups) {
   WallClock clock;
   clock.set_offset(test::kOffset);
   test::MemoryOutput memory;
@@ -34,7 +35,8 @@ template <class Sink>
 void send_extremes(Sink& sink) {
   sink.on(test::startup());
   for (unsigned i = 0; i < 200; ++i) {
-    test::OwnedConnection c = i % 2 == 0 ? test::server_closes_first() : test::not_connected(How::kUnreachable, 9999, "");
+    test::OwnedConnection c =
+        i % 2 == 0 ? test::server_closes_first() : test::not_connected(How::kUnreachable, 9999, "");
     c.record.owner.comm = test::comm(std::string(14, '\x1b') + static_cast<char>('a' + i % 26));
     c.record.service_port = static_cast<std::uint16_t>(65535 - i);
     c.record.tuple = test::tuple_v6(1, 2);
@@ -55,12 +57,20 @@ void send_extremes(Sink& sink) {
 TEST(StatsText, NoLineIsLongerThanAHundredColumnsAndNoneHoldsAControl) {
   for (const bool unicode : {false, true}) {
     for (const std::size_t groups : {std::size_t{3}, kMaxGroups}) {
-      const auto lines = lines_of<StatsText>(StatsTextOptions{.unicode = unicode}, [](StatsText& sink) { send_extremes(sink); }, groups);
+      const auto lines = lines_of<StatsText>(
+          StatsTextOptions{.unicode = unicode}, [](StatsText& sink) { send_extremes(sink); },
+          groups);
       EXPECT_GT(lines.size(), 20U);
       for (const std::string& line : lines) {
         ASSERT_LE(display_width(line), kTextWidth) << line;
-        ASSERT_EQ(std::count_if(line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) < ' '; }), 0) << line;
-        ASSERT_TRUE(unicode || std::all_of(line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) < 128; })) << line;
+        ASSERT_EQ(std::count_if(line.begin(), line.end(),
+                                [](char c) { return static_cast<unsigned char>(c) < ' '; }),
+                  0)
+            << line;
+        ASSERT_TRUE(unicode ||
+                    std::all_of(line.begin(), line.end(),
+                                [](char c) { return static_cast<unsigned char>(c) < 128; }))
+            << line;
       }
     }
   }
@@ -68,13 +78,17 @@ TEST(StatsText, NoLineIsLongerThanAHundredColumnsAndNoneHoldsAControl) {
 
 TEST(StatsText, RestIsSaid) {
   std::string all;
-  for (const std::string& line : lines_of<StatsText>(StatsTextOptions{}, [](StatsText& sink) { send_extremes(sink); }, 3)) all += line + '\n';
+  for (const std::string& line : lines_of<StatsText>(
+           StatsTextOptions{}, [](StatsText& sink) { send_extremes(sink); }, 3))
+    all += line + '\n';
   EXPECT_NE(all.find(" records are summed as (all others)"), std::string::npos) << all;
 }
 
 TEST(StatsText, LongNameLeavesThePortVisible) {
   std::string all;
-  for (const std::string& line : lines_of<StatsText>(StatsTextOptions{}, [](StatsText& sink) { send_extremes(sink); })) all += line + '\n';
+  for (const std::string& line :
+       lines_of<StatsText>(StatsTextOptions{}, [](StatsText& sink) { send_extremes(sink); }))
+    all += line + '\n';
   EXPECT_NE(all.find("+:65535 "), std::string::npos) << all;
 }
 
@@ -83,7 +97,8 @@ TEST(StatsText, EmptyRunIsOneSentence) {
     sink.on(test::startup());
     sink.on(test::summary());
   });
-  EXPECT_EQ(lines, std::vector<std::string>{"2026-08-01 12:00:00Z to 12:00:13Z: 0 connections ended."});
+  EXPECT_EQ(lines,
+            std::vector<std::string>{"2026-08-01 12:00:00Z to 12:00:13Z: 0 connections ended."});
 }
 
 TEST(StatsJson, RollupsAddUpToTheirPeriodAndPeriodsToTheRun) {
@@ -93,7 +108,9 @@ TEST(StatsJson, RollupsAddUpToTheirPeriodAndPeriodsToTheRun) {
       std::map<std::string, std::uint64_t> rollups;
       std::map<std::string, std::uint64_t> periods;
       std::uint64_t open = 0;
-      for (const std::string& line : lines_of<StatsJson>(StatsJsonOptions{interval, {}}, [](StatsJson& sink) { test::send_minute(sink); }, groups)) {
+      for (const std::string& line : lines_of<StatsJson>(
+               StatsJsonOptions{interval, {}}, [](StatsJson& sink) { test::send_minute(sink); },
+               groups)) {
         const json record = json::parse(line);
         ASSERT_EQ(schema.check(record), "") << line;
         if (record["type"] == "rollup") open += record["connections"].get<std::uint64_t>();
@@ -103,8 +120,11 @@ TEST(StatsJson, RollupsAddUpToTheirPeriodAndPeriodsToTheRun) {
         }
         auto& sums = record["type"] == "rollup" ? rollups : periods;
         if (record["type"] != "rollup" && record["type"] != "period") continue;
-        for (const char* key : {"connections", "tx_bytes", "rx_bytes", "retransmits", "failed", "incomplete", "blocked"}) sums[key] += record[key].get<std::uint64_t>();
-        for (const char* key : {"local", "fin_wait2"}) sums[key] += record["time_wait"][key].get<std::uint64_t>();
+        for (const char* key : {"connections", "tx_bytes", "rx_bytes", "retransmits", "failed",
+                                "incomplete", "blocked"})
+          sums[key] += record[key].get<std::uint64_t>();
+        for (const char* key : {"local", "fin_wait2"})
+          sums[key] += record["time_wait"][key].get<std::uint64_t>();
       }
       EXPECT_EQ(rollups, periods);
       EXPECT_EQ(rollups["connections"], 232U);
@@ -145,9 +165,12 @@ TEST(Diagram, EveryCountIsBesideItsArrowOrListed) {
   path({kClose, kSynSent, kSynRecv, kEstablished, kClose}, 105);
   path({kEstablished, kFinWait2, kClose}, 106);  // a gap
   const std::string text = diagram_text(period);
-  for (const char* part : {"1,209 ", "1,106 ", "<---------------|  SYN_SENT", " 104 ", "ESTABLISHED -> FIN_WAIT2            106  events between them were lost", " 105\n"})
+  for (const char* part :
+       {"1,209 ", "1,106 ", "<---------------|  SYN_SENT", " 104 ",
+        "ESTABLISHED -> FIN_WAIT2            106  events between them were lost", " 105\n"})
     EXPECT_NE(text.find(part), std::string::npos) << part << '\n' << text;
-  for (const std::string& line : test::MemoryOutput::split(text)) EXPECT_LE(display_width(line), kTextWidth) << line;
+  for (const std::string& line : test::MemoryOutput::split(text))
+    EXPECT_LE(display_width(line), kTextWidth) << line;
   const std::string dot = diagram_dot(period);
   EXPECT_NE(dot.find("\"LAST_ACK\" -> \"CLOSE\" [label=\"1002\""), std::string::npos) << dot;
   EXPECT_NE(dot.find("style=dashed"), std::string::npos);

@@ -20,11 +20,22 @@ void send_minute(Sink& sink) {
     sink.on(c.record);
   };
   for (std::uint64_t i = 0; i < 200; ++i) {
-    OwnedConnection server = ended(true, {{kSynRecv, 0.003}, {kEstablished, static_cast<double>(i % 50) * static_cast<double>(i % 50) / 4 + 0.5}, {kFinWait1, 0.02}, {kFinWait2, 0.004}}, kTimeWait);
+    OwnedConnection server =
+        ended(true,
+              {{kSynRecv, 0.003},
+               {kEstablished, static_cast<double>(i % 50) * static_cast<double>(i % 50) / 4 + 0.5},
+               {kFinWait1, 0.02},
+               {kFinWait2, 0.004}},
+              kTimeWait);
     server.record.closer = Closer::kLocal;
     server.record.how = How::kFin;
     server.record.counters->tx_bytes = 20'000 + i * 100;
-    server.record.time_wait = {TimeWaitSide::kLocal, now, TimeWaitPhase::kTimeWait, now + 60 * kSecondNs + 300 * kMsNs, true, false};
+    server.record.time_wait = {TimeWaitSide::kLocal,
+                               now,
+                               TimeWaitPhase::kTimeWait,
+                               now + 60 * kSecondNs + 300 * kMsNs,
+                               true,
+                               false};
     server.record.tuple.raddr.bytes[3] = static_cast<std::uint8_t>(1 + i % 3);
     put(server, 250);
     if (i % 10 == 0) {
@@ -33,7 +44,8 @@ void send_minute(Sink& sink) {
       put(client, 1);
     }
     if (i % 40 == 1) {
-      OwnedConnection nobody = not_connected(How::kRefused, ECONNREFUSED, evidence::kRefusedByReset, 0.04);
+      OwnedConnection nobody =
+          not_connected(How::kRefused, ECONNREFUSED, evidence::kRefusedByReset, 0.04);
       nobody.record.service_port = nobody.record.tuple.rport = 9;
       put(nobody, 1);
     }
@@ -42,12 +54,14 @@ void send_minute(Sink& sink) {
       put(reset_one, 1);
     }
   }
-  OwnedConnection crossed = ended(false, {{kSynSent, 0.1}, {kEstablished, 3}, {kFinWait1, 0.5}, {kClosing, 0.1}}, kTimeWait);
+  OwnedConnection crossed = ended(
+      false, {{kSynSent, 0.1}, {kEstablished, 3}, {kFinWait1, 0.5}, {kClosing, 0.1}}, kTimeWait);
   crossed.record.closer = Closer::kBoth;
   crossed.record.how = How::kFin;
   crossed.record.time_wait.phase = TimeWaitPhase::kTimeWait;
   put(crossed, 10);
-  OwnedConnection left = ended(true, {{kSynRecv, 0.1}, {kEstablished, 3}, {kFinWait1, 0.5}, {kFinWait2, 0.1}});
+  OwnedConnection left =
+      ended(true, {{kSynRecv, 0.1}, {kEstablished, 3}, {kFinWait1, 0.5}, {kFinWait2, 0.1}});
   left.record.closer = Closer::kLocal;
   left.record.how = How::kFin;
   left.record.time_wait.phase = TimeWaitPhase::kFinWait2;

@@ -25,13 +25,24 @@ struct Kept {
 };
 
 Kept kept(const StatsInterval& p) {
-  Kept k{p.start_ns / kSecondNs, p.end_ns / kSecondNs, p.partial, p.total().connections, p.total().blocked, p.total().failed, p.bad(), p.rest(), p.groups().size(), {}};
-  for (const Group* g : p.groups()) k.by_comm[std::string(g->key.comm.view())] += g->connections + g->blocked;
+  Kept k{p.start_ns / kSecondNs,
+         p.end_ns / kSecondNs,
+         p.partial,
+         p.total().connections,
+         p.total().blocked,
+         p.total().failed,
+         p.bad(),
+         p.rest(),
+         p.groups().size(),
+         {}};
+  for (const Group* g : p.groups())
+    k.by_comm[std::string(g->key.comm.view())] += g->connections + g->blocked;
   return k;
 }
 
 struct StatsRun {
-  explicit StatsRun(StatsOptions options = {}) : stats(options, [this](const StatsInterval& p) { periods.push_back(kept(p)); }) {
+  explicit StatsRun(StatsOptions options = {})
+      : stats(options, [this](const StatsInterval& p) { periods.push_back(kept(p)); }) {
     StartupRecord startup = test::startup();
     startup.boot_ns = 100 * kSecondNs;
     stats.on(startup);
@@ -173,7 +184,8 @@ TEST(Stats, GroupsBeyondTheLimitAreSummedByHowTheyEnded) {
   EXPECT_EQ(p.connections, 10U);
   EXPECT_EQ(p.rest, 7U);
   EXPECT_EQ(p.groups, 5U);  // and two rests: passive rst-sent, active fin
-  EXPECT_EQ(p.by_comm, (std::map<std::string, std::uint64_t>{{"app0", 1}, {"app1", 1}, {"app2", 1}, {"", 7}}));
+  EXPECT_EQ(p.by_comm,
+            (std::map<std::string, std::uint64_t>{{"app0", 1}, {"app1", 1}, {"app2", 1}, {"", 7}}));
 }
 
 TEST(Stats, EveryCombinationBeyondTheLimitFindsRoom) {
@@ -217,7 +229,7 @@ TEST(Stats, GroupIsNameServiceRoleCloserEndingAndError) {
   StatsInterval period;
   OwnedConnection c = test::its_client();
   period.add(c.record);
-  c.record.owner.pid = 999;  // another process of that name
+  c.record.owner.pid = 999;             // another process of that name
   c.record.owner.comm.bytes[10] = 'x';  // behind the NUL
   c.record.tuple.lport = 1234;
   period.add(c.record);
@@ -270,7 +282,8 @@ TEST(Stats, TimeInStatesAndWaysThroughTheDiagramAreCounted) {
   for (int i = 0; i < 3; ++i) period.add(test::server_closes_first().record);
   period.add(test::its_client().record);
   EXPECT_EQ(period.state(kEstablished).count(), 4U);
-  EXPECT_NEAR(static_cast<double>(*period.state(kEstablished).quantile(0.5)), 8.213e9, 0.03 * 8.213e9);
+  EXPECT_NEAR(static_cast<double>(*period.state(kEstablished).quantile(0.5)), 8.213e9,
+              0.03 * 8.213e9);
   EXPECT_EQ(period.edge(kListen, kSynRecv), 3U);
   EXPECT_EQ(period.edge(kFinWait2, kTimeWait), 3U);
   EXPECT_EQ(period.edge(kLastAck, kClose), 1U);
@@ -279,7 +292,8 @@ TEST(Stats, TimeInStatesAndWaysThroughTheDiagramAreCounted) {
 
 TEST(Stats, StatesThatNobodyKnowsDoNoHarm) {
   StatsInterval period;
-  OwnedConnection c = test::ended(false, {{static_cast<TcpState>(200), 1}, {static_cast<TcpState>(17), 1}});
+  OwnedConnection c =
+      test::ended(false, {{static_cast<TcpState>(200), 1}, {static_cast<TcpState>(17), 1}});
   period.add(c.record);
   EXPECT_EQ(period.total().connections, 1U);
 }
@@ -390,7 +404,8 @@ TEST(Talkers, HeavyOnesSurviveAFlood) {
   Talkers talkers(100);
   const auto address = [](unsigned n) {
     Address a;
-    a.bytes = {10, static_cast<std::uint8_t>(n >> 16), static_cast<std::uint8_t>(n >> 8), static_cast<std::uint8_t>(n)};
+    a.bytes = {10, static_cast<std::uint8_t>(n >> 16), static_cast<std::uint8_t>(n >> 8),
+               static_cast<std::uint8_t>(n)};
     return a;
   };
   for (unsigned i = 0; i < 50'000; ++i) {

@@ -8,10 +8,10 @@
 #include <unordered_map>
 #include <vector>
 
+#include "allocations.h"
 #include "connections/closing_state.h"
 #include "util/index_set.h"
 #include "util/slab.h"
-#include "allocations.h"
 
 namespace tcptrail::test {
 namespace {
@@ -63,7 +63,8 @@ TEST(OrderedSlab, WalksInOrderOfInsertionWhateverPlacesAreUsedAgain) {
   EXPECT_EQ(slab.size(), order.size());
 }
 
-// A set over values of our own. Several values may have one key: that is for the caller to tell apart.
+// A set over values of our own. Several values may have one key: that is for the caller to tell
+// apart.
 struct IndexSetTest : testing::Test {
   static std::uint64_t key(std::uint64_t value) { return value / 2; }
   auto key_of() {
@@ -99,7 +100,8 @@ TEST_F(IndexSetTest, AgreesWithAStandardMapThroughGrowthAndChurn) {
   }
 }
 
-// The work of a growth is in the operations after it: none of them looks at more than a few entries.
+// The work of a growth is in the operations after it: none of them looks at more than a few
+// entries.
 TEST_F(IndexSetTest, NoOperationRehashesMoreThanAFewEntries) {
   std::size_t looked_at = 0;
   std::size_t most = 0;
@@ -157,7 +159,8 @@ TEST(ClosingStates, AnOpenConnectionHasNone) {
 TEST(ClosingStates, ThePathGoesOnWhereTheConnectionHasNoRoom) {
   ClosingStates endings;
   Conn conn;
-  for (std::uint8_t i = 0; i < kMaxSteps; ++i) endings.enter(conn, TcpState{static_cast<std::uint8_t>(i + 1)}, 100U + i);
+  for (std::uint8_t i = 0; i < kMaxSteps; ++i)
+    endings.enter(conn, TcpState{static_cast<std::uint8_t>(i + 1)}, 100U + i);
   EXPECT_TRUE(conn.complete);
   for (std::uint8_t i = 0; i < kMaxSteps; ++i) {
     EXPECT_EQ(endings.step(conn, i).state(), TcpState{static_cast<std::uint8_t>(i + 1)});

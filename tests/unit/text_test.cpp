@@ -43,31 +43,37 @@ TEST(TextSink, LifeIsTheTableOfTheContract) {
   const auto lines = printed({.events = kLife});
   ASSERT_EQ(lines.size(), 5U);
   EXPECT_EQ(lines[0],
-            "PID     COMM             LADDR           LPORT RADDR           RPORT TX_KB  RX_KB  MS        CLOSER "
+            "PID     COMM             LADDR           LPORT RADDR           RPORT TX_KB  RX_KB  MS "
+            "       CLOSER "
             "HOW        TIMEWAIT");
   EXPECT_EQ(lines[1],
-            "12241   echoserver       127.0.0.1       19999 127.0.0.1       63995 0.12   0.12   8213.44   local  "
+            "12241   echoserver       127.0.0.1       19999 127.0.0.1       63995 0.12   0.12   "
+            "8213.44   local  "
             "fin        local 60s");
   EXPECT_EQ(lines[2],
-            "14788   ehclient         127.0.0.1       63995 127.0.0.1       19999 0.12   0.12   8213.40   remote "
+            "14788   ehclient         127.0.0.1       63995 127.0.0.1       19999 0.12   0.12   "
+            "8213.40   remote "
             "fin        remote");
 }
 
 TEST(TextSink, UnknownIsADashNeverZeroAndIncompleteIsMarked) {
   EXPECT_EQ(line_of(test::nothing_known().record, {.events = kLife}),
-            "-       -                0.0.0.0         -     0.0.0.0         -     -      -      -         unknown "
+            "-       -                0.0.0.0         -     0.0.0.0         -     -      -      -  "
+            "       unknown "
             "unknown*   -");
 }
 
 TEST(TextSink, LongAddressPushesTheLineAndIsNotCut) {
   EXPECT_EQ(line_of(test::refused_v6().record, {.events = kLife}),
-            "77      curl             2001:db8::10    50001 2001:db8:ffff:eeee:dddd:cccc:bbbb:aaaa 8443  0.00   0.00   "
+            "77      curl             2001:db8::10    50001 2001:db8:ffff:eeee:dddd:cccc:bbbb:aaaa "
+            "8443  0.00   0.00   "
             "0.30      none   refused    none");
 }
 
 TEST(TextSink, WideGivesAddressesRoom) {
   const auto lines = printed({.events = kLife, .wide = true, .terminal_width = 40});
-  EXPECT_NE(lines[0].find("LADDR                                   LPORT RADDR"), std::string::npos);
+  EXPECT_NE(lines[0].find("LADDR                                   LPORT RADDR"),
+            std::string::npos);
   EXPECT_NE(lines[0].find("TIMEWAIT"), std::string::npos);
 }
 
@@ -84,18 +90,24 @@ TEST(TextSink, TraceIsLikeTcpstatesWithTimeWait) {
   const auto lines = printed({.events = kTrace});
   ASSERT_EQ(lines.size(), 6U);
   EXPECT_EQ(lines[0],
-            "PID     COMM             LADDR           LPORT RADDR           RPORT OLDSTATE    -> NEWSTATE    MS");
+            "PID     COMM             LADDR           LPORT RADDR           RPORT OLDSTATE    -> "
+            "NEWSTATE    MS");
   EXPECT_EQ(lines[1],
-            "14788   ehclient         127.0.0.1       -     127.0.0.1       19999 CLOSE       -> SYN_SENT    -");
+            "14788   ehclient         127.0.0.1       -     127.0.0.1       19999 CLOSE       -> "
+            "SYN_SENT    -");
   EXPECT_EQ(lines[2],
-            "77      curl             2001:db8::10    50000 2001:db8:ffff:eeee:dddd:cccc:bbbb:aaaa 443   SYN_SENT    "
+            "77      curl             2001:db8::10    50000 2001:db8:ffff:eeee:dddd:cccc:bbbb:aaaa "
+            "443   SYN_SENT    "
             "-> ESTABLISHED 1.23");
   EXPECT_EQ(lines[3],
-            "-       -                0.0.0.0         -     0.0.0.0         -     state-17    -> state-255   -");
+            "-       -                0.0.0.0         -     0.0.0.0         -     state-17    -> "
+            "state-255   -");
   EXPECT_EQ(lines[4],
-            "12241   echoserver       127.0.0.1       19999 127.0.0.1       63995 -           -> TIME_WAIT   -");
+            "12241   echoserver       127.0.0.1       19999 127.0.0.1       63995 -           -> "
+            "TIME_WAIT   -");
   EXPECT_EQ(lines[5],
-            "12241   echoserver       127.0.0.1       19999 127.0.0.1       63995 TIME_WAIT   -> CLOSE       2000.00");
+            "12241   echoserver       127.0.0.1       19999 127.0.0.1       63995 TIME_WAIT   -> "
+            "CLOSE       2000.00");
 }
 
 TEST(TextSink, BothTablesCanBeAskedFor) {
@@ -145,17 +157,22 @@ struct Narrow {
 
 TEST(TextSink, NarrowTerminalKeepsTheAnswerAndSaysWhatIsLeftOut) {
   const Narrow cases[] = {
-      {121, "PID     COMM             LADDR           LPORT RADDR           RPORT TX_KB  RX_KB  MS        CLOSER HOW   "
-            "     TIMEWAIT"},
-      {100, "PID     COMM      LADDR           LPORT RADDR           RPORT MS        CLOSER HOW        TIMEWAIT"},
+      {121,
+       "PID     COMM             LADDR           LPORT RADDR           RPORT TX_KB  RX_KB  MS      "
+       "  CLOSER HOW   "
+       "     TIMEWAIT"},
+      {100,
+       "PID     COMM      LADDR           LPORT RADDR           RPORT MS        CLOSER HOW        "
+       "TIMEWAIT"},
       {80, "PID     COMM       LADDR           LPORT RADDR           RPORT CLOSER HOW"},
       {20, "PID     COMM     LADDR           LPORT RADDR           RPORT CLOSER HOW"},
   };
   for (const Narrow& c : cases) {
     std::string warnings;
-    const auto lines = printed({.events = kLife, .terminal_width = c.width, .warn = [&](std::string_view line) {
-                                  if (line.find("lost") == std::string_view::npos) warnings += line;
-                                }});
+    const auto lines =
+        printed({.events = kLife, .terminal_width = c.width, .warn = [&](std::string_view line) {
+                   if (line.find("lost") == std::string_view::npos) warnings += line;
+                 }});
     EXPECT_EQ(lines[0], c.header) << c.width;
     EXPECT_EQ(warnings.empty(), c.width > 120) << warnings;
     if (c.width == 100) {
@@ -219,7 +236,8 @@ TEST(TextSink, HostileNameCannotDriveTheTerminalOrBreakTheLine) {
 TEST(TextSink, NameOfSeveralBytesPerCharacterIsPaddedByCharacters) {
   test::OwnedConnection c = test::server_closed_first();
   c.record.owner.comm = test::comm("日本");
-  EXPECT_TRUE(line_of(c.record, {.events = kLife}).starts_with("12241   日本               127.0.0.1"));
+  EXPECT_TRUE(
+      line_of(c.record, {.events = kLife}).starts_with("12241   日本               127.0.0.1"));
 }
 
 TEST(TextSink, LossGoesToTheCallbackNotToTheTable) {
@@ -229,12 +247,14 @@ TEST(TextSink, LossGoesToTheCallbackNotToTheTable) {
   EXPECT_EQ(lines.size(), 5U);
   EXPECT_EQ(warnings,
             "tcptrail: warning: 10 events were lost; connections with a gap are marked with *\n"
-            "  why: 7 because the ring buffer was full, 1 because the program was interrupted on its CPU, 2 because "
+            "  why: 7 because the ring buffer was full, 1 because the program was interrupted on "
+            "its CPU, 2 because "
             "the record could not be decoded\n"
             "  fix: a larger --ring-size, a narrower filter, or a faster reader\n");
 }
 
-// A stranger who opens connections in a loop must not hold up the reader of a terminal, nor flood it.
+// A stranger who opens connections in a loop must not hold up the reader of a terminal, nor flood
+// it.
 TEST(TextSink, MoreThanATerminalShowsIsSummedUpInALineASecond) {
   WallClock clock;
   MemoryOutput memory;
@@ -256,13 +276,16 @@ TEST(TextSink, MoreThanATerminalShowsIsSummedUpInALineASecond) {
   sink.on(SummaryRecord{});
   const auto lines = memory.lines();
   ASSERT_EQ(lines.size(), 1U + 3U + 1U + 3U + 1U);
-  EXPECT_EQ(lines[4], "... 7 more not shown: too many for a terminal (all of them: -o FILE, or | less)");
-  EXPECT_EQ(lines[8], "... 2 more not shown: too many for a terminal (all of them: -o FILE, or | less)");
+  EXPECT_EQ(lines[4],
+            "... 7 more not shown: too many for a terminal (all of them: -o FILE, or | less)");
+  EXPECT_EQ(lines[8],
+            "... 2 more not shown: too many for a terminal (all of them: -o FILE, or | less)");
 }
 
 TEST(LossReporter, SaysOneLineASecondAndTheRestAtTheEnd) {
   std::vector<std::string> said;
-  LossReporter reporter([&](std::string_view line) { said.emplace_back(line.substr(0, line.find(';'))); });
+  LossReporter reporter(
+      [&](std::string_view line) { said.emplace_back(line.substr(0, line.find(';'))); });
   for (std::uint64_t ms = 0; ms <= 1500; ms += 100) {
     LossRecord r;
     r.boot_ns = ms * 1'000'000;
@@ -272,8 +295,9 @@ TEST(LossReporter, SaysOneLineASecondAndTheRestAtTheEnd) {
   reporter.finish();
   reporter.finish();
   const std::string prefix = "tcptrail: warning: ";
-  EXPECT_EQ(said, (std::vector<std::string>{prefix + "1 event was lost", prefix + "10 events were lost",
-                                            prefix + "5 events were lost"}));
+  EXPECT_EQ(said,
+            (std::vector<std::string>{prefix + "1 event was lost", prefix + "10 events were lost",
+                                      prefix + "5 events were lost"}));
 }
 
 TEST(TextSink, WorksWithoutACallback) { EXPECT_EQ(printed({.events = kLife}).size(), 5U); }

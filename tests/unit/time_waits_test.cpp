@@ -6,9 +6,9 @@
 #include <cerrno>
 #include <cstring>
 
-#include "model/model.h"
 #include "events.h"
 #include "machine_stub.h"
+#include "model/model.h"
 
 namespace tcptrail {
 namespace {
@@ -19,7 +19,9 @@ constexpr std::uint64_t kSecond = 1'000'000'000;
 
 struct Ledger {
   // `older`: what the first snapshot shows.
-  explicit Ledger(ModelOptions options = {.follow_time_wait = true}, std::initializer_list<Event> older = {}) : model(options, facts, sink) {
+  explicit Ledger(ModelOptions options = {.follow_time_wait = true},
+                  std::initializer_list<Event> older = {})
+      : model(options, facts, sink) {
     model.begin_snapshot(0, false);
     input(older);
     model.end_snapshot(0, {});
@@ -28,12 +30,16 @@ struct Ledger {
     for (const Event& event : events) model.event(event);
   }
   // An active open that ends first and leaves `tw` behind.
-  void life(std::uint64_t cookie, std::uint64_t at, Ends ends = {}, std::uint8_t tw = TCPTRAIL_TW_TIME_WAIT, std::uint32_t expires_ms = 60'000) {
-    Event end = closing(ev(cookie, at + 5 * kMs, kFinWait2, kClose, ends), TCPTRAIL_END_DONE | TCPTRAIL_END_DEAD | TCPTRAIL_END_ALL_ACKED, 0, tw);
+  void life(std::uint64_t cookie, std::uint64_t at, Ends ends = {},
+            std::uint8_t tw = TCPTRAIL_TW_TIME_WAIT, std::uint32_t expires_ms = 60'000) {
+    Event end = closing(ev(cookie, at + 5 * kMs, kFinWait2, kClose, ends),
+                        TCPTRAIL_END_DONE | TCPTRAIL_END_DEAD | TCPTRAIL_END_ALL_ACKED, 0, tw);
     end.end.tw_expires_ms = expires_ms;
     end.end.tw_step_32ms = 64;
-    input({by(10, ev(cookie, at, kClose, kSynSent, {0, ends.rport})), ev(cookie, at + kMs, kSynSent, kEstablished, ends),
-          by(10, ev(cookie, at + 3 * kMs, kEstablished, kFinWait1, ends)), ev(cookie, at + 4 * kMs, kFinWait1, kFinWait2, ends), end});
+    input({by(10, ev(cookie, at, kClose, kSynSent, {0, ends.rport})),
+           ev(cookie, at + kMs, kSynSent, kEstablished, ends),
+           by(10, ev(cookie, at + 3 * kMs, kEstablished, kFinWait1, ends)),
+           ev(cookie, at + 4 * kMs, kFinWait1, kFinWait2, ends), end});
     model.advance_to(at + 20 * kMs);
   }
   // A scan of the one namespace that shows these.
@@ -53,7 +59,8 @@ struct Ledger {
   Model model;
 };
 
-Event sighting(std::uint64_t cookie, std::uint64_t at, std::uint32_t expires_ms, Ends ends = {}, std::uint8_t tw = TCPTRAIL_TW_TIME_WAIT) {
+Event sighting(std::uint64_t cookie, std::uint64_t at, std::uint32_t expires_ms, Ends ends = {},
+               std::uint8_t tw = TCPTRAIL_TW_TIME_WAIT) {
   const Event like = ev(cookie, at, kTimeWait, kTimeWait, ends);
   Event event{};
   tcptrail_timewait_record& r = event.timewait;
@@ -148,7 +155,8 @@ TEST(TimeWaits, ABoundConnectThatFindsItsTupleTakenTakesNothingOver) {
   Ledger ledger;
   ledger.life(1, kSecond);
   ledger.input({by(11, ev(2, 3 * kSecond, kClose, kSynSent)),
-               by(11, closing(ev(2, 3 * kSecond + kUs, kSynSent, kClose), TCPTRAIL_END_NO_SEGS_OUT | TCPTRAIL_END_BOUND))});
+                by(11, closing(ev(2, 3 * kSecond + kUs, kSynSent, kClose),
+                               TCPTRAIL_END_NO_SEGS_OUT | TCPTRAIL_END_BOUND))});
   EXPECT_EQ(ledger.size(), 1U);
   EXPECT_EQ(ledger.last().event, TimeWaitEvent::kEnter);
 }
@@ -158,7 +166,9 @@ TEST(TimeWaits, ABoundConnectThatIsAnsweredTakesTheTupleOver) {
     Ledger ledger;
     ledger.life(1, kSecond);
     ledger.input({by(11, ev(2, 3 * kSecond, kClose, kSynSent)),
-                 refused ? closing(ev(2, 3 * kSecond + kMs, kSynSent, kClose), TCPTRAIL_END_DONE, ECONNREFUSED) : ev(2, 3 * kSecond + kMs, kSynSent, kEstablished)});
+                  refused ? closing(ev(2, 3 * kSecond + kMs, kSynSent, kClose), TCPTRAIL_END_DONE,
+                                    ECONNREFUSED)
+                          : ev(2, 3 * kSecond + kMs, kSynSent, kEstablished)});
     EXPECT_EQ(ledger.size(), 0U) << refused;
     EXPECT_EQ(ledger.last().reason, LeaveReason::kReusedByConnect) << refused;
   }
@@ -175,25 +185,31 @@ TEST(TimeWaits, AConnectThatIsNotAnsweredShowsInTheScan) {
 TEST(TimeWaits, AConnectThatIsRefusedHasTakenTheTupleOver) {
   Ledger ledger;
   ledger.life(1, kSecond);
-  ledger.input({by(11, ev(2, 3 * kSecond, kClose, kSynSent, {0, 80})), closing(ev(2, 3 * kSecond + kMs, kSynSent, kClose), 0, ECONNREFUSED)});
+  ledger.input({by(11, ev(2, 3 * kSecond, kClose, kSynSent, {0, 80})),
+                closing(ev(2, 3 * kSecond + kMs, kSynSent, kClose), 0, ECONNREFUSED)});
   EXPECT_EQ(ledger.last().reason, LeaveReason::kReusedByConnect);
 }
 
-// bind() has given it the port; whether connect() may have the tuple is not decided at CLOSE->SYN_SENT.
+// bind() has given it the port; whether connect() may have the tuple is not decided at
+// CLOSE->SYN_SENT.
 TEST(TimeWaits, ABoundConnectThatIsRefusedThePortTakesNothingOver) {
   Ledger ledger;
   ledger.life(1, kSecond);
-  ledger.input({by(11, ev(2, 3 * kSecond, kClose, kSynSent)), by(11, closing(ev(2, 3 * kSecond + 1, kSynSent, kClose), TCPTRAIL_END_NO_SEGS_OUT))});
+  ledger.input(
+      {by(11, ev(2, 3 * kSecond, kClose, kSynSent)),
+       by(11, closing(ev(2, 3 * kSecond + 1, kSynSent, kClose), TCPTRAIL_END_NO_SEGS_OUT))});
   EXPECT_EQ(ledger.size(), 1U);
   EXPECT_EQ(ledger.last().event, TimeWaitEvent::kEnter);
-  ledger.input({by(11, ev(3, 4 * kSecond, kClose, kSynSent)), ev(3, 4 * kSecond + 1, kSynSent, kEstablished)});
+  ledger.input({by(11, ev(3, 4 * kSecond, kClose, kSynSent)),
+                ev(3, 4 * kSecond + 1, kSynSent, kEstablished)});
   EXPECT_EQ(ledger.last().reason, LeaveReason::kReusedByConnect);
 }
 
 TEST(TimeWaits, ATupleThatIsUsedAgainAfterTheTimerMustHaveFiredHadExpired) {
   Ledger ledger;
   ledger.life(1, kSecond, {}, TCPTRAIL_TW_FIN_WAIT2, 1'000);
-  ledger.input({by(11, ev(2, 4'500 * kMs, kClose, kSynSent)), ev(2, 4'500 * kMs + 1, kSynSent, kEstablished)});
+  ledger.input({by(11, ev(2, 4'500 * kMs, kClose, kSynSent)),
+                ev(2, 4'500 * kMs + 1, kSynSent, kEstablished)});
   EXPECT_EQ(ledger.last().reason, LeaveReason::kExpired);
 }
 
@@ -216,8 +232,12 @@ TEST(TimeWaits, ThePeerOnThisHostTellsWhenItsFinWasAcknowledged) {
   Ledger ledger;
   ledger.life(1, kSecond, {8080, 50000}, TCPTRAIL_TW_FIN_WAIT2);
   const Ends peer{50000, 8080};
-  ledger.input({by(12, ev(2, 2 * kSecond, kClose, kSynSent, peer)), ev(2, 2 * kSecond, kSynSent, kEstablished, peer), ev(2, 2 * kSecond, kEstablished, kCloseWait, peer),
-               by(12, ev(2, 2 * kSecond, kCloseWait, kLastAck, peer)), closing(ev(2, 2 * kSecond + kMs, kLastAck, kClose, peer), TCPTRAIL_END_DONE | TCPTRAIL_END_ALL_ACKED)});
+  ledger.input({by(12, ev(2, 2 * kSecond, kClose, kSynSent, peer)),
+                ev(2, 2 * kSecond, kSynSent, kEstablished, peer),
+                ev(2, 2 * kSecond, kEstablished, kCloseWait, peer),
+                by(12, ev(2, 2 * kSecond, kCloseWait, kLastAck, peer)),
+                closing(ev(2, 2 * kSecond + kMs, kLastAck, kClose, peer),
+                        TCPTRAIL_END_DONE | TCPTRAIL_END_ALL_ACKED)});
   ASSERT_EQ(ledger.sink.time_waits.size(), 2U);
   EXPECT_EQ(ledger.last().event, TimeWaitEvent::kEnter);
   EXPECT_EQ(ledger.last().phase, TimeWaitPhase::kTimeWait);
@@ -232,7 +252,9 @@ TEST(TimeWaits, APeerThatWasResetHasNotHadItsFinAcknowledged) {
   Ledger ledger;
   ledger.life(1, kSecond, {8080, 50000}, TCPTRAIL_TW_FIN_WAIT2);
   const Ends peer{50000, 8080};
-  ledger.input({by(12, ev(2, 2 * kSecond, kCloseWait, kLastAck, peer)), closing(ev(2, 2 * kSecond + kMs, kLastAck, kClose, peer), TCPTRAIL_END_DONE, ECONNRESET)});
+  ledger.input(
+      {by(12, ev(2, 2 * kSecond, kCloseWait, kLastAck, peer)),
+       closing(ev(2, 2 * kSecond + kMs, kLastAck, kClose, peer), TCPTRAIL_END_DONE, ECONNRESET)});
   EXPECT_EQ(ledger.sink.time_waits.size(), 1U);
 }
 
@@ -279,10 +301,12 @@ TEST(TimeWaits, OneThatIsOlderThanTheTraceIsFollowedToo) {
   EXPECT_EQ(ledger.last().owner.pid, 0U);
 }
 
-// Its CLOSE event was lost: what the scans show and no event explains enters when the event could no longer come.
+// Its CLOSE event was lost: what the scans show and no event explains enters when the event could
+// no longer come.
 TEST(TimeWaits, OneWhoseBirthWasLostEntersWithTheSecondScan) {
   Ledger ledger;
-  ledger.input({by(10, ev(7, kSecond, kEstablished, kFinWait1)), ev(7, kSecond + kMs, kFinWait1, kFinWait2)});
+  ledger.input({by(10, ev(7, kSecond, kEstablished, kFinWait1)),
+                ev(7, kSecond + kMs, kFinWait1, kFinWait2)});
   ledger.scan(2 * kSecond, {sighting(7, 2 * kSecond, 59'000)});
   EXPECT_TRUE(ledger.sink.time_waits.empty());
   ledger.scan(3 * kSecond, {sighting(7, 3 * kSecond, 58'000)});
@@ -315,7 +339,8 @@ TEST(TimeWaits, ACookieThatIsMadeLaterNamesTheSameOne) {
   EXPECT_EQ(ledger.last().cookie, 9U);
 }
 
-// Before Linux 5.12 the stream knows a socket by its address, and a scan shows its cookie, if it has one.
+// Before Linux 5.12 the stream knows a socket by its address, and a scan shows its cookie, if it
+// has one.
 TEST(TimeWaits, WithoutTheCookieHelperTheTupleNamesIt) {
   constexpr std::uint64_t kAddress = 0xffff888003a48000;
   Ledger ledger({.follow_time_wait = true, .cookie_is_address = true});
@@ -385,7 +410,8 @@ TEST(TimeWaits, WithoutFollowingOwnersAreRememberedAndNothingIsSaidOfTheEnd) {
 // Nothing would ever take them out again.
 TEST(TimeWaits, WithoutScansTheyAreDroppedWhenTheirTimerHasRunOut) {
   Ledger ledger({.follow_time_wait = true, .can_look = false});
-  for (std::uint16_t i = 0; i < 50; ++i) ledger.life(i + 1U, kSecond + i * 10 * kSecond, {static_cast<std::uint16_t>(40000 + i), 80});
+  for (std::uint16_t i = 0; i < 50; ++i)
+    ledger.life(i + 1U, kSecond + i * 10 * kSecond, {static_cast<std::uint16_t>(40000 + i), 80});
   EXPECT_LE(ledger.size(), 8U);
   EXPECT_EQ(ledger.model.evicted(), 0U);
   ledger.input({ev(100, 495 * kSecond, kListen, kSynRecv, {40049, 80})});
@@ -394,8 +420,11 @@ TEST(TimeWaits, WithoutScansTheyAreDroppedWhenTheirTimerHasRunOut) {
 
 TEST(TimeWaits, WithoutTheWalkTheTimerIsTakenToBeThatOfTimeWait) {
   Ledger ledger({.follow_time_wait = false});
-  Event end = closing(ev(1, kSecond, kFinWait2, kClose), TCPTRAIL_END_DONE | TCPTRAIL_END_DEAD | TCPTRAIL_END_ALL_ACKED, 0, TCPTRAIL_TW_UNKNOWN);
-  ledger.input({by(10, ev(1, kSecond, kEstablished, kFinWait1)), ev(1, kSecond, kFinWait1, kFinWait2), end});
+  Event end = closing(ev(1, kSecond, kFinWait2, kClose),
+                      TCPTRAIL_END_DONE | TCPTRAIL_END_DEAD | TCPTRAIL_END_ALL_ACKED, 0,
+                      TCPTRAIL_TW_UNKNOWN);
+  ledger.input(
+      {by(10, ev(1, kSecond, kEstablished, kFinWait1)), ev(1, kSecond, kFinWait1, kFinWait2), end});
   ASSERT_EQ(ledger.sink.time_waits.size(), 1U);
   EXPECT_FALSE(ledger.last().expires_in_ms);
   ledger.life(2, 30 * kSecond, {40001, 80});
@@ -404,7 +433,8 @@ TEST(TimeWaits, WithoutTheWalkTheTimerIsTakenToBeThatOfTimeWait) {
   EXPECT_EQ(ledger.size(), 2U);
 }
 
-// Where the cookie helper is missing, connections are known by their address, which a scan does not show.
+// Where the cookie helper is missing, connections are known by their address, which a scan does not
+// show.
 TEST(TimeWaits, WithoutCookiesTheTupleTellsThemApart) {
   Ledger ledger({.follow_time_wait = true, .cookie_is_address = true});
   ledger.life(0xffff888000001000, kSecond);
@@ -423,7 +453,8 @@ TEST(TimeWaits, WithoutCookiesTheTupleTellsThemApart) {
   EXPECT_EQ(ledger.last().owner.pid, 10U);
 }
 
-// connect(AF_UNSPEC) and connect() again: the socket keeps its cookie, and so do both that it leaves behind.
+// connect(AF_UNSPEC) and connect() again: the socket keeps its cookie, and so do both that it
+// leaves behind.
 TEST(TimeWaits, TwoOfOneSocketAreTwo) {
   Ledger ledger;
   ledger.life(1, kSecond);
@@ -444,7 +475,8 @@ TEST(TimeWaits, WithAFilterOfTheProgramsAScanTakesNothingIn) {
 
 TEST(TimeWaits, AFullLedgerDropsTheOldestAndCounts) {
   Ledger ledger({.follow_time_wait = true, .max_connections = 3});
-  for (std::uint16_t i = 0; i < 5; ++i) ledger.life(i + 1U, (i + 1U) * kSecond, {static_cast<std::uint16_t>(40000 + i), 80});
+  for (std::uint16_t i = 0; i < 5; ++i)
+    ledger.life(i + 1U, (i + 1U) * kSecond, {static_cast<std::uint16_t>(40000 + i), 80});
   EXPECT_EQ(ledger.size(), 3U);
   EXPECT_EQ(ledger.model.evicted_minisockets(), 2U);
   EXPECT_EQ(ledger.model.evicted(), 0U) << "no transition is lost with them";

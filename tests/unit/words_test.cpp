@@ -50,7 +50,8 @@ TEST(TcpState, ExactlyTheKernelsPairsAreLegal) {
   int legal = 0;
   for (int from = 0; from < 256; ++from) {
     for (int next = 0; next < 256; ++next) {
-      legal += is_legal_transition(static_cast<TcpState>(from), static_cast<TcpState>(next)) ? 1 : 0;
+      legal +=
+          is_legal_transition(static_cast<TcpState>(from), static_cast<TcpState>(next)) ? 1 : 0;
     }
   }
   EXPECT_EQ(legal, 3 + 2 + 3 + 4 + 3 + 4 + 2 + 2 + 2 + 2);  // kernel.md 1.3, line by line

@@ -55,9 +55,7 @@ void Actor::serve(int channel) {
     } catch (const std::exception& error) {
       tell(-1, error.what());
     }
-    if (::send(channel, &reply, sizeof reply, MSG_NOSIGNAL) < 0) {
-      break;
-    }
+    if (::send(channel, &reply, sizeof reply, MSG_NOSIGNAL) < 0) break;
   }
   _exit(0);  // its sockets end as those of a program that just ends
 }
@@ -68,16 +66,13 @@ void Actor::send(const Request& request) {
 
 Actor::Reply Actor::receive() {
   pollfd waiting{channel_.get(), POLLIN, 0};
-  if (check(poll(&waiting, 1, static_cast<int>(std::chrono::milliseconds(kPatience).count())), "poll") == 0) {
+  if (check(poll(&waiting, 1, static_cast<int>(std::chrono::milliseconds(kPatience).count())),
+            "poll") == 0)
     throw std::runtime_error(fmt::format("actor {} does not answer", pid_));
-  }
   Reply reply{};
-  if (check(::recv(channel_.get(), &reply, sizeof reply, 0), "from the actor") == 0) {
+  if (check(::recv(channel_.get(), &reply, sizeof reply, 0), "from the actor") == 0)
     throw std::runtime_error(fmt::format("actor {} is gone", pid_));
-  }
-  if (reply.error != 0) {
-    throw std::runtime_error(reply.what.data());
-  }
+  if (reply.error != 0) throw std::runtime_error(reply.what.data());
   return reply;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A process that acts for us, so that the two ends of a connection have two owners, and one of them can be
-// killed.
+// A process that acts for us, so that the two ends of a connection have two owners, and one of them
+// can be killed.
 #pragma once
 
 #include <sys/types.h>
@@ -24,9 +24,9 @@ class Actor {
 
   pid_t pid() const noexcept { return pid_; }
 
-  // Runs `work` in the actor's process and returns its result; what it throws is thrown here. The actor is a
-  // fork of this program, so the address of a function means the same in both: only the closure's bytes
-  // travel.
+  // Runs `work` in the actor's process and returns its result; what it throws is thrown here. The
+  // actor is a fork of this program, so the address of a function means the same in both: only the
+  // closure's bytes travel.
   template <class F>
   auto run(F work) {
     start(work);

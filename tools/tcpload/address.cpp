@@ -28,9 +28,7 @@ Address ipv4(std::uint32_t host_order, std::uint16_t port) {
 }
 
 Address loopback(Family family, std::uint16_t port, unsigned nth) {
-  if (family != Family::v6) {
-    return ipv4(INADDR_LOOPBACK - 1 + nth, port);
-  }
+  if (family != Family::v6) return ipv4(INADDR_LOOPBACK - 1 + nth, port);
   Address address;
   address.bytes[15] = 1;
   address.port = port;
@@ -38,9 +36,7 @@ Address loopback(Family family, std::uint16_t port, unsigned nth) {
 }
 
 Address any(Family family, std::uint16_t port) {
-  if (family == Family::v4) {
-    return ipv4(INADDR_ANY, port);
-  }
+  if (family == Family::v4) return ipv4(INADDR_ANY, port);
   Address address;
   address.port = port;
   return address;
@@ -82,11 +78,10 @@ Address from_socket(const SocketAddress& from) {
 
 std::string text(const Address& address) {
   std::array<char, INET6_ADDRSTRLEN> buffer{};
-  if (is_ipv4(address)) {
+  if (is_ipv4(address))
     inet_ntop(AF_INET, &address.bytes[12], buffer.data(), buffer.size());
-  } else {
+  else
     inet_ntop(AF_INET6, address.bytes.data(), buffer.data(), buffer.size());
-  }
   return buffer.data();
 }
 

@@ -28,7 +28,8 @@ struct SocketAddress {
 };
 
 Address ipv4(std::uint32_t host_order, std::uint16_t port);
-Address loopback(Family family, std::uint16_t port, unsigned nth = 1);  // 127.0.0.<nth> and on; ::1 always
+Address loopback(Family family, std::uint16_t port,
+                 unsigned nth = 1);  // 127.0.0.<nth> and on; ::1 always
 Address any(Family family, std::uint16_t port);
 
 SocketAddress to_socket(const Address& address, Family family);

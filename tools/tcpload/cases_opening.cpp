@@ -16,9 +16,8 @@ namespace {
 constexpr Expect kRefused{"none", "refused", "ECONNREFUSED", "none"};
 
 void require(int got, int wanted) {
-  if (got != wanted) {
+  if (got != wanted)
     throw std::runtime_error(fmt::format("connect() gave errno {}, not {}", got, wanted));
-  }
 }
 
 void refused(Stage& s) {
@@ -61,14 +60,13 @@ void unreachable(Stage& s) {
   s.report({"none", "unreachable", "EHOSTUNREACH", "none"});
 }
 
-// The socket may use one port only, and a connection to the same place has it. The option makes it so without
-// touching the range of the namespace.
+// The socket may use one port only, and a connection to the same place has it. The option makes it
+// so without touching the range of the namespace.
 void no_port(Stage& s) {
   const Fd probe(static_cast<int>(check(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket")));
   const int any = 0;
-  if (setsockopt(probe.get(), IPPROTO_IP, IP_LOCAL_PORT_RANGE, &any, sizeof any) != 0) {
+  if (setsockopt(probe.get(), IPPROTO_IP, IP_LOCAL_PORT_RANGE, &any, sizeof any) != 0)
     throw NotHere("no IP_LOCAL_PORT_RANGE");
-  }
   s.open();
   const int port = s.client.tuple().local.port;
   End second("load-client", s.client.family(), "active");

@@ -45,7 +45,8 @@ void half_close_and_stream(Stage& s) {
   s.report(kLocalFin, kRemoteFin);
 }
 
-// The full socket becomes a FIN_WAIT2 minisocket at close(), and that one TIME_WAIT at the peer's FIN.
+// The full socket becomes a FIN_WAIT2 minisocket at close(), and that one TIME_WAIT at the peer's
+// FIN.
 void close_in_fin_wait2(Stage& s) {
   s.open();
   s.client.shutdown_write();
@@ -108,8 +109,8 @@ void time_wait_overflow_at_close(Stage& s) {
   s.report({"local", "fin", kNull, "none"}, {"remote", "rst-received", "ECONNRESET", "none"});
 }
 
-// The client's FIN is queued behind data that the server's closed window keeps back, so the server's goes out
-// first.
+// The client's FIN is queued behind data that the server's closed window keeps back, so the
+// server's goes out first.
 void fin_behind_a_closed_window(Stage& s) {
   s.listen();
   s.server.listener_option(SOL_SOCKET, SO_RCVBUF, 4096);
@@ -125,7 +126,8 @@ void fin_behind_a_closed_window(Stage& s) {
 }
 
 void fast_open(Stage& s) {
-  const Sysctl without_cookie("ipv4/tcp_fastopen", "519");  // client, server, neither asks for a cookie
+  const Sysctl without_cookie("ipv4/tcp_fastopen",
+                              "519");  // client, server, neither asks for a cookie
   s.listen();
   s.server.listener_option(IPPROTO_TCP, TCP_FASTOPEN, 16);
   s.client.send_fast_open(s.server.listening(), 10);
@@ -183,11 +185,10 @@ void self_connect(Stage& s) {
   s.report({"both", "fin", kNull});
 }
 
-// The subflows close behind the application's back, so only their existence and the wire are certain.
+// The subflows close behind the application's back, so only their existence and the wire are
+// certain.
 void mptcp(Stage& s) {
-  if (!Fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP))) {
-    throw NotHere("no MPTCP");
-  }
+  if (!Fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP))) throw NotHere("no MPTCP");
   s.server.listen(loopback(s.server.family(), 0), 16, IPPROTO_MPTCP);
   s.client.make_socket(IPPROTO_MPTCP);
   s.connect();

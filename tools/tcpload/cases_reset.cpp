@@ -9,11 +9,12 @@ namespace tcpload {
 
 namespace {
 
-// The side that a RST reached after the peer's FIN finds EPIPE, not ECONNRESET (tcp_reset() in CLOSE_WAIT).
+// The side that a RST reached after the peer's FIN finds EPIPE, not ECONNRESET (tcp_reset() in
+// CLOSE_WAIT).
 constexpr Expect kResetAfterFin{"remote", "rst-received", "EPIPE", "none"};
 constexpr Expect kResetAfterPeersFin{"remote", "rst-sent", kNull, "none"};
-// Data that came after close() ends the socket through tcp_reset(); which errno that leaves is the kernel's
-// affair.
+// Data that came after close() ends the socket through tcp_reset(); which errno that leaves is the
+// kernel's affair.
 constexpr Expect kResetByLateData{"local", "rst-sent", nullptr, "none"};
 
 void client_aborts(Stage& s) {
@@ -171,7 +172,8 @@ void never_accepted_after_fin(Stage& s) {
   s.report(kLocalFin, kResetAfterPeersFin);
 }
 
-// The client is connected, but its ACK found the accept queue full: the server never had a socket for it.
+// The client is connected, but its ACK found the accept queue full: the server never had a socket
+// for it.
 void accept_queue_overflow(Stage& s) {
   End first("load-client", s.client.family(), "active");
   s.server.listen(Path::server(), 0);
@@ -190,7 +192,8 @@ void accept_queue_overflow(Stage& s) {
   s.client.finish_connect();
   wait_until(
       [&] {
-        return tcp_state({first.tuple().remote, first.tuple().local}, first.family()) == TCP_ESTABLISHED;
+        return tcp_state({first.tuple().remote, first.tuple().local}, first.family()) ==
+               TCP_ESTABLISHED;
       },
       "the first child");
   s.server.close_listener();
@@ -206,9 +209,9 @@ void accept_queue_overflow(Stage& s) {
 void killed_by_ss(Stage& s) {
   s.open();
   const Tuple tuple = s.client.tuple();
-  const pid_t ss =
-      run_program({"ss", "-K", "-t", "state", "established", fmt::format("sport = :{}", tuple.local.port),
-                   fmt::format("dport = :{}", tuple.remote.port)});
+  const pid_t ss = run_program({"ss", "-K", "-t", "state", "established",
+                                fmt::format("sport = :{}", tuple.local.port),
+                                fmt::format("dport = :{}", tuple.remote.port)});
   s.client.wait_error();
   s.server.wait_error();
   s.client.close();

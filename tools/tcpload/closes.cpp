@@ -24,9 +24,8 @@ std::vector<Case> wanted(const ClosesOptions& options) {
        {orderly_cases(), reset_cases(), crossing_cases(), opening_cases(), timeout_cases()}) {
     for (const Case& one : group) {
       const bool asked = options.only.empty() || options.only == one.name;
-      if (asked && !(one.traits & kRace) && !(options.quick && one.traits & kSlow)) {
+      if (asked && !(one.traits & kRace) && !(options.quick && one.traits & kSlow))
         cases.push_back(one);
-      }
     }
   }
   return cases;
@@ -34,15 +33,10 @@ std::vector<Case> wanted(const ClosesOptions& options) {
 
 // Why a case cannot be played here; empty when it can.
 std::string_view missing(const Case& one, bool own_namespace) {
-  if (one.traits & (kOwnNamespace | kPath) && !own_namespace) {
+  if (one.traits & (kOwnNamespace | kPath) && !own_namespace)
     return "needs a network namespace of its own";
-  }
-  if (one.traits & kPath && access("/dev/net/tun", R_OK | W_OK) != 0) {
-    return "needs /dev/net/tun";
-  }
-  if (!available(one.family)) {
-    return "needs IPv6";
-  }
+  if (one.traits & kPath && access("/dev/net/tun", R_OK | W_OK) != 0) return "needs /dev/net/tun";
+  if (!available(one.family)) return "needs IPv6";
   return {};
 }
 
@@ -62,9 +56,7 @@ int closes(const ClosesOptions& options) {
       continue;
     }
     try {
-      if (one.traits & kPath && !path) {
-        path.emplace();
-      }
+      if (one.traits & kPath && !path) path.emplace();
       Stage stage(one.name, one.family, one.traits & kPath ? &*path : nullptr, kPayload);
       one.play(stage);
     } catch (const NotHere& why) {
@@ -73,9 +65,7 @@ int closes(const ClosesOptions& options) {
       fmt::print(stderr, "tcpload: error: {}: {}\n", one.name, error.what());
       ++failed;
     }
-    if (path) {
-      path->pass();
-    }
+    if (path) path->pass();
   }
   return failed == 0 ? 0 : 1;
 }

@@ -16,11 +16,10 @@ namespace tcpload {
 namespace {
 
 void put(__be32 (&to)[4], const Address& address, Family family) {
-  if (family == Family::v4) {
+  if (family == Family::v4)
     std::memcpy(&to[0], &address.bytes[12], 4);
-  } else {
+  else
     std::memcpy(&to[0], address.bytes.data(), 16);
-  }
 }
 
 }  // namespace
@@ -42,8 +41,8 @@ int tcp_state(const Tuple& tuple, Family family) {
   put(request.body.id.idiag_dst, tuple.remote, family);
   request.body.id.idiag_cookie[0] = request.body.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
 
-  const Fd netlink(
-      static_cast<int>(check(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG), "netlink")));
+  const Fd netlink(static_cast<int>(
+      check(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG), "netlink")));
   check(send(netlink.get(), &request, sizeof request, 0), "sock_diag");
   alignas(nlmsghdr) char answer[8192];
   check(recv(netlink.get(), answer, sizeof answer, 0), "sock_diag");
@@ -52,9 +51,7 @@ int tcp_state(const Tuple& tuple, Family family) {
   if (header.nlmsg_type == NLMSG_ERROR) {
     nlmsgerr error{};
     std::memcpy(&error, answer + NLMSG_HDRLEN, sizeof error);
-    if (error.error == -ENOENT) {
-      return 0;
-    }
+    if (error.error == -ENOENT) return 0;
     throw std::system_error(-error.error, std::generic_category(), "sock_diag");
   }
   inet_diag_msg found{};

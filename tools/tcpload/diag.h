@@ -10,8 +10,9 @@ struct Tuple {
   Address remote;
 };
 
-// The kernel's state (TCP_ESTABLISHED, ...) of the socket with this tuple in the caller's network namespace,
-// orphans and minisockets included; 0 when there is none. A FIN_WAIT2 minisocket is TCP_FIN_WAIT2.
+// The kernel's state (TCP_ESTABLISHED, ...) of the socket with this tuple in the caller's network
+// namespace, orphans and minisockets included; 0 when there is none. A FIN_WAIT2 minisocket is
+// TCP_FIN_WAIT2.
 int tcp_state(const Tuple& tuple, Family family);
 
 // Waits until it is `state`; throws when that takes longer than kPatience.

@@ -15,15 +15,15 @@ namespace tcpload {
 
 namespace {
 
-// What follows runs in an actor's process. No socket blocks: what takes time is waited for with a limit.
+// What follows runs in an actor's process. No socket blocks: what takes time is waited for with a
+// limit.
 
 void wait_for(int fd, short events) {
   pollfd waiting{fd, events, 0};
   const auto limit =
       std::chrono::duration_cast<std::chrono::milliseconds>(kPatience) - std::chrono::seconds(1);
-  if (check(poll(&waiting, 1, static_cast<int>(limit.count())), "poll") == 0) {
+  if (check(poll(&waiting, 1, static_cast<int>(limit.count())), "poll") == 0)
     throw std::runtime_error("nothing happens on the socket");
-  }
 }
 
 void set_option(int fd, int level, int name, int value) {
@@ -31,11 +31,9 @@ void set_option(int fd, int level, int name, int value) {
 }
 
 int new_socket(Family family, int protocol) {
-  const int fd = static_cast<int>(
-      check(::socket(domain(family), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol), "socket"));
-  if (family == Family::mapped) {
-    set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-  }
+  const int fd = static_cast<int>(check(
+      ::socket(domain(family), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol), "socket"));
+  if (family == Family::mapped) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
   return fd;
 }
 
@@ -50,9 +48,7 @@ std::size_t read_up_to(int fd, std::size_t wanted) {
   while (got < wanted) {
     wait_for(fd, POLLIN);
     const long n = check(recv(fd, buffer.data(), std::min(buffer.size(), wanted - got), 0), "recv");
-    if (n == 0) {
-      break;
-    }
+    if (n == 0) break;
     got += static_cast<std::size_t>(n);
   }
   return got;
@@ -71,10 +67,13 @@ void linger_zero(int fd) {
 
 }  // namespace
 
-End::End(const char* comm, Family family, const char* role) : actor_(comm), family_(family), role_(role) {}
+End::End(const char* comm, Family family, const char* role)
+    : actor_(comm), family_(family), role_(role) {}
 
 void End::remember_names() {
-  tuple_ = actor_.run([fd = socket_] { return Tuple{name_of(fd, getsockname), name_of(fd, getpeername)}; });
+  tuple_ = actor_.run([fd = socket_] {
+    return Tuple{name_of(fd, getsockname), name_of(fd, getpeername)};
+  });
 }
 
 void End::listen(const Address& address, int backlog, int protocol) {
@@ -91,7 +90,8 @@ void End::listen(const Address& address, int backlog, int protocol) {
 void End::accept() {
   socket_ = actor_.run([fd = listener_] {
     wait_for(fd, POLLIN);
-    return static_cast<int>(check(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK), "accept"));
+    return static_cast<int>(
+        check(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK), "accept"));
   });
   remember_names();
   sent_ = 0;
@@ -111,9 +111,7 @@ void End::make_socket(int protocol) {
 }
 
 void End::bind(const Address& address) {
-  if (socket_ < 0) {
-    make_socket();
-  }
+  if (socket_ < 0) make_socket();
   tuple_.local = actor_.run([fd = socket_, family = family_, address] {
     // A test may meet the TIME_WAIT of the one before.
     set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -129,9 +127,7 @@ int End::connect(const Address& to) {
 }
 
 int End::start_connect(const Address& to) {
-  if (socket_ < 0) {
-    make_socket();
-  }
+  if (socket_ < 0) make_socket();
   struct Result {
     int error;
     Address local;
@@ -150,7 +146,8 @@ int End::start_connect(const Address& to) {
 int End::finish_connect() {
   return actor_.run([fd = socket_, family = family_, to = tuple_.remote] {
     wait_for(fd, POLLOUT);
-    // Asking connect() again, not SO_ERROR, also makes a socket whose connect() failed fit for another one.
+    // Asking connect() again, not SO_ERROR, also makes a socket whose connect() failed fit for
+    // another one.
     const SocketAddress name = to_socket(to, family);
     const int error = ::connect(fd, name.get(), name.length) < 0 ? errno : 0;
     return error == EISCONN ? 0 : error;
@@ -164,9 +161,7 @@ void End::again() {
 }
 
 void End::option(int level, int name, int value) {
-  if (socket_ < 0) {
-    make_socket();
-  }
+  if (socket_ < 0) make_socket();
   actor_.run([fd = socket_, level, name, value] { set_option(fd, level, name, value); });
 }
 
@@ -175,9 +170,8 @@ void End::listener_option(int level, int name, int value) {
 }
 
 void End::send(std::size_t bytes) {
-  if (const int error = try_send(bytes); error != 0) {
+  if (const int error = try_send(bytes); error != 0)
     throw std::system_error(error, std::generic_category(), "send");
-  }
 }
 
 int End::try_send(std::size_t bytes) {
@@ -190,14 +184,14 @@ int End::try_send(std::size_t bytes) {
 }
 
 int End::send_fast_open(const Address& to, std::size_t bytes) {
-  if (socket_ < 0) {
-    make_socket();
-  }
+  if (socket_ < 0) make_socket();
   const int error = actor_.run([fd = socket_, family = family_, to, bytes] {
     const std::vector<char> buffer(bytes, 'x');
     const SocketAddress name = to_socket(to, family);
-    return sendto(fd, buffer.data(), bytes, MSG_FASTOPEN | MSG_NOSIGNAL, name.get(), name.length) < 0 ? errno
-                                                                                                      : 0;
+    return sendto(fd, buffer.data(), bytes, MSG_FASTOPEN | MSG_NOSIGNAL, name.get(), name.length) <
+                   0
+               ? errno
+               : 0;
   });
   tuple_ = {actor_.run([fd = socket_] { return name_of(fd, getsockname); }), to};
   sent_ += error == 0 ? bytes : 0;
@@ -208,9 +202,8 @@ void End::fill() {
   sent_ += actor_.run([fd = socket_] {
     const std::vector<char> buffer(65536, 'x');
     std::size_t total = 0;
-    for (long n = 0; (n = ::send(fd, buffer.data(), buffer.size(), MSG_NOSIGNAL)) > 0;) {
+    for (long n = 0; (n = ::send(fd, buffer.data(), buffer.size(), MSG_NOSIGNAL)) > 0;)
       total += static_cast<std::size_t>(n);
-    }
     return total;
   });
 }

@@ -37,8 +37,8 @@ class End {
   void fill();                                               // until the kernel takes no more
   std::size_t receive(std::size_t bytes);                    // until so many came or the peer's FIN
   std::size_t drain();                                       // until the peer's FIN
-  int wait_error();                                          // until the socket has failed; its errno
-  void wait_readable();                                      // data or FIN is there and stays there
+  int wait_error();                  // until the socket has failed; its errno
+  void wait_readable();              // data or FIN is there and stays there
   void wait_state(int state) const;  // TCP_ESTABLISHED, ...: the kernel's state of this tuple
 
   void answer_fin(std::size_t bytes);  // reads the FIN and at once sends data (0: closes)

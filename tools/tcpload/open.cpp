@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Many connections open at once. The ends live in two processes; the client closes first, all of them, when
-// told to.
+// Many connections open at once. The ends live in two processes; the client closes first, all of
+// them, when told to.
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/prctl.h>
@@ -24,14 +24,15 @@ namespace tcpload {
 
 namespace {
 
-// Accepts `count` connections, says so with one byte on `channel`, and closes each one after its peer.
+// Accepts `count` connections, says so with one byte on `channel`, and closes each one after its
+// peer.
 void serve(const Fd& listener, unsigned count, const Fd& channel) {
   std::vector<int> accepted;
   accepted.reserve(count);
   while (accepted.size() < count) {
     const int fd = static_cast<int>(check(accept(listener.get(), nullptr, nullptr), "accept"));
-    // Else the FINs of all of them are acknowledged from a timer, thousands in one softirq: another test's
-    // matter.
+    // Else the FINs of all of them are acknowledged from a timer, thousands in one softirq: another
+    // test's matter.
     const int on = 1;
     check(setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on), "TCP_QUICKACK");
     accepted.push_back(fd);
@@ -57,7 +58,8 @@ void wait_for_word(const OpenOptions& options) {
 
 int open_many(const OpenOptions& options) {
   raise_descriptor_limit();
-  const Fd listener(static_cast<int>(check(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket")));
+  const Fd listener(
+      static_cast<int>(check(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket")));
   SocketAddress name = to_socket(any(Family::v4, 0), Family::v4);
   check(bind(listener.get(), name.get(), name.length), "bind");
   check(listen(listener.get(), SOMAXCONN), "listen");
@@ -82,8 +84,9 @@ int open_many(const OpenOptions& options) {
   }
   theirs = Fd();
 
-  const unsigned addresses =
-      options.addresses != 0 ? options.addresses : (options.count + kPerDestination - 1) / kPerDestination;
+  const unsigned addresses = options.addresses != 0
+                                 ? options.addresses
+                                 : (options.count + kPerDestination - 1) / kPerDestination;
   std::vector<Fd> open;
   open.reserve(options.count);
   for (unsigned i = 0; i < options.count; ++i) {
@@ -93,20 +96,17 @@ int open_many(const OpenOptions& options) {
     open.push_back(std::move(fd));
   }
   char byte = 0;
-  if (check(read(ours.get(), &byte, 1), "channel") != 1) {
+  if (check(read(ours.get(), &byte, 1), "channel") != 1)
     throw std::runtime_error("the server process failed");
-  }
   print_line("open");
   wait_for_word(options);
 
   open.clear();
   int status = 0;
   check(waitpid(server, &status, 0), "waitpid");
-  if (status != 0) {
-    throw std::runtime_error("the server process failed");
-  }
-  print_line(fmt::format(R"({{"connections":{},"port":{},"client_pid":{},"server_pid":{}}})", options.count,
-                         port, getpid(), server));
+  if (status != 0) throw std::runtime_error("the server process failed");
+  print_line(fmt::format(R"({{"connections":{},"port":{},"client_pid":{},"server_pid":{}}})",
+                         options.count, port, getpid(), server));
   return 0;
 }
 

@@ -28,7 +28,8 @@ namespace tcpload {
 namespace {
 
 constexpr const char* kDevice = "tcpload0";
-constexpr std::uint32_t kNetwork = 0xc6120000;  // 198.18.0.0/24, set aside for benchmarks (RFC 2544)
+constexpr std::uint32_t kNetwork =
+    0xc6120000;  // 198.18.0.0/24, set aside for benchmarks (RFC 2544)
 
 enum Mode : int { kPass, kHold, kDrop, kRefuse };
 
@@ -36,12 +37,9 @@ using Packet = std::vector<std::uint8_t>;
 
 std::uint16_t checksum(const std::uint8_t* data, std::size_t size) {
   std::uint32_t sum = 0;
-  for (std::size_t i = 0; i + 1 < size; i += 2) {
+  for (std::size_t i = 0; i + 1 < size; i += 2)
     sum += static_cast<std::uint32_t>(data[i] << 8 | data[i + 1]);
-  }
-  while (sum > 0xffff) {
-    sum = (sum & 0xffff) + (sum >> 16);
-  }
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
   return static_cast<std::uint16_t>(~sum);
 }
 
@@ -50,8 +48,8 @@ void put16(Packet& packet, std::size_t at, std::uint16_t value) {
   packet[at + 1] = static_cast<std::uint8_t>(value);
 }
 
-// ICMP destination unreachable, code 1 (host), RFC 792: the IP header and 8 bytes of what could not be
-// delivered.
+// ICMP destination unreachable, code 1 (host), RFC 792: the IP header and 8 bytes of what could not
+// be delivered.
 Packet host_unreachable(const Packet& packet) {
   constexpr std::size_t kIp = 20;
   constexpr std::size_t kIcmp = 8;
@@ -72,8 +70,8 @@ Packet host_unreachable(const Packet& packet) {
 }
 
 int open_tun() {
-  const int fd =
-      static_cast<int>(check(open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK), "/dev/net/tun"));
+  const int fd = static_cast<int>(
+      check(open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK), "/dev/net/tun"));
   ifreq request{};
   request.ifr_flags = IFF_TUN | IFF_NO_PI;
   std::memcpy(request.ifr_name, kDevice, std::strlen(kDevice) + 1);
@@ -124,26 +122,21 @@ namespace {
   };
   for (;;) {
     std::array<pollfd, 2> ready{{{tun, POLLIN, 0}, {wake, POLLIN, 0}}};
-    if (poll(ready.data(), ready.size(), -1) < 0) {
-      _exit(1);
-    }
+    if (poll(ready.data(), ready.size(), -1) < 0) _exit(1);
     std::uint64_t word = 0;
     [[maybe_unused]] const ssize_t woken = read(wake, &word, sizeof word);
     const unsigned told = control.told;
     // What was sent before a command is treated as before it.
     Packet buffer(65536);
-    for (ssize_t size = 0; (size = read(tun, buffer.data(), buffer.size())) > 0;) {
+    for (ssize_t size = 0; (size = read(tun, buffer.data(), buffer.size())) > 0;)
       handle(Packet(buffer.begin(), buffer.begin() + size));
-    }
     mode = control.mode;
     std::size_t free = mode == kPass ? held.size() : control.release.exchange(0);
     for (; free > 0 && !held.empty(); --free) {
       deliver(held.front());
       held.pop_front();
     }
-    if (mode == kDrop) {
-      held.clear();
-    }
+    if (mode == kDrop) held.clear();
     control.held = static_cast<unsigned>(held.size());
     control.heard = told;
   }
@@ -155,10 +148,9 @@ Address Path::client(std::uint16_t port) { return ipv4(kNetwork + 1, port); }
 Address Path::server(std::uint16_t port) { return ipv4(kNetwork + 2, port); }
 
 Path::Path() : wake_(static_cast<int>(check(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd"))) {
-  void* memory = mmap(nullptr, sizeof(Control), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) {
-    check(-1, "mmap");
-  }
+  void* memory =
+      mmap(nullptr, sizeof(Control), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) check(-1, "mmap");
   control_ = new (memory) Control;
 
   Fd tun(open_tun());
@@ -166,8 +158,8 @@ Path::Path() : wake_(static_cast<int>(check(eventfd(0, EFD_CLOEXEC | EFD_NONBLOC
   ip("addr add 198.18.0.1/32 dev tcpload0");
   ip("addr add 198.18.0.2/32 dev tcpload0");
   ip("link set tcpload0 up");
-  // Both addresses are local, so the local table would hand the packets over at once. What is sent from here
-  // looks at our table first; what comes in from the device still finds the local table.
+  // Both addresses are local, so the local table would hand the packets over at once. What is sent
+  // from here looks at our table first; what comes in from the device still finds the local table.
   ip("route add 198.18.0.0/24 dev tcpload0 src 198.18.0.1 table 198");
   ip("rule add pref 10 iif lo to 198.18.0.0/24 lookup 198");
   ip("rule add pref 20 lookup local");
@@ -182,7 +174,8 @@ Path::Path() : wake_(static_cast<int>(check(eventfd(0, EFD_CLOEXEC | EFD_NONBLOC
 }
 
 Path::~Path() {
-  kill(pump_, SIGKILL);  // the device goes with its last descriptor, and its addresses and routes with it
+  kill(pump_,
+       SIGKILL);  // the device goes with its last descriptor, and its addresses and routes with it
   waitpid(pump_, nullptr, 0);
   try {
     ip("rule add pref 0 lookup local");

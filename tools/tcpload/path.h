@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A slow, lossy or broken path between two addresses of one network namespace. Packets between them leave
-// through a TUN device; a pump process reads them there and, as it is told, sends them back in, keeps them,
-// or drops them. The pump also is a nasty witness: the kernel processes every packet in its context, and it
-// owns no socket.
+// A slow, lossy or broken path between two addresses of one network namespace. Packets between them
+// leave through a TUN device; a pump process reads them there and, as it is told, sends them back
+// in, keeps them, or drops them. The pump also is a nasty witness: the kernel processes every
+// packet in its context, and it owns no socket.
 #pragma once
 
 #include <sys/types.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Random connections closed in random ways, by several workers at once. What happened is for the packets to
-// tell: the expectation of a line holds where the case leaves no choice, and is empty where the two ends
-// race.
+// Random connections closed in random ways, by several workers at once. What happened is for the
+// packets to tell: the expectation of a line holds where the case leaves no choice, and is empty
+// where the two ends race.
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,8 +24,9 @@ namespace {
 std::vector<Case> random_cases() {
   std::vector<Case> cases;
   for (const auto group : {orderly_cases(), reset_cases(), crossing_cases(), opening_cases()}) {
-    std::copy_if(group.begin(), group.end(), std::back_inserter(cases),
-                 [](const Case& one) { return (one.traits & kRandom) != 0; });
+    std::copy_if(
+        group.begin(), group.end(), std::back_inserter(cases),
+        [](const Case& one) { return (one.traits & kRandom) != 0; });
   }
   return cases;
 }
@@ -33,11 +34,8 @@ std::vector<Case> random_cases() {
 // Plays cases until there are `count` connections.
 bool work(unsigned count, std::uint64_t seed) {
   std::vector<Family> families{Family::v4};
-  for (const Family one : {Family::v6, Family::mapped}) {
-    if (available(one)) {
-      families.push_back(one);
-    }
-  }
+  for (const Family one : {Family::v6, Family::mapped})
+    if (available(one)) families.push_back(one);
   const std::vector<Case> cases = random_cases();
   std::mt19937_64 random(seed);
   const auto below = [&](std::size_t limit) {
@@ -45,9 +43,7 @@ bool work(unsigned count, std::uint64_t seed) {
   };
   for (unsigned played = 0; played < count;) {
     const Case& one = cases[below(cases.size())];
-    if (one.traits & kTwice && count - played < 2) {
-      continue;
-    }
+    if (one.traits & kTwice && count - played < 2) continue;
     Stage stage(one.name, families[below(families.size())], nullptr, below(2000));
     try {
       one.play(stage);
@@ -65,7 +61,8 @@ bool work(unsigned count, std::uint64_t seed) {
 int random_connections(const RandomOptions& options) {
   std::vector<pid_t> workers;
   for (unsigned i = 0; i < options.workers; ++i) {
-    const unsigned share = options.count / options.workers + (i < options.count % options.workers ? 1 : 0);
+    const unsigned share =
+        options.count / options.workers + (i < options.count % options.workers ? 1 : 0);
     const pid_t pid = static_cast<pid_t>(check(fork(), "fork"));
     if (pid == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -24,12 +24,9 @@ Stage::Stage(std::string name, Family family, Path* path, std::size_t payload)
 void Stage::listen() { server.listen(path_ != nullptr ? Path::server() : loopback(family_, 0)); }
 
 void Stage::connect() {
-  if (path_ != nullptr) {
-    client.bind(Path::client());
-  }
-  if (const int error = client.connect(server.listening()); error != 0) {
+  if (path_ != nullptr) client.bind(Path::client());
+  if (const int error = client.connect(server.listening()); error != 0)
     throw std::system_error(error, std::generic_category(), "connect");
-  }
 }
 
 void Stage::open() {
@@ -40,9 +37,7 @@ void Stage::open() {
 }
 
 void Stage::exchange() {
-  if (payload_ == 0) {
-    return;
-  }
+  if (payload_ == 0) return;
   client.send(payload_);
   server.receive(payload_);
   server.send(payload_);
@@ -51,18 +46,19 @@ void Stage::exchange() {
 
 namespace {
 
-std::string quoted(const char* text) { return *text == '\0' ? "null" : fmt::format(R"("{}")", text); }
+std::string quoted(const char* text) {
+  return *text == '\0' ? "null" : fmt::format(R"("{}")", text);
+}
 
 std::string port_text(std::uint16_t port) { return port == 0 ? "null" : std::to_string(port); }
 
 }  // namespace
 
-std::string Stage::line(const End& end, const Tuple& tuple, const End* other, const Expect& expect) const {
+std::string Stage::line(const End& end, const Tuple& tuple, const End* other,
+                        const Expect& expect) const {
   std::vector<std::string> facts;
   const auto fact = [&](const char* name, const char* value) {
-    if (value != nullptr) {
-      facts.push_back(fmt::format(R"("{}":{})", name, quoted(value)));
-    }
+    if (value != nullptr) facts.push_back(fmt::format(R"("{}":{})", name, quoted(value)));
   };
   fact("closer", expect.closer);
   fact("how", expect.how);
@@ -72,13 +68,12 @@ std::string Stage::line(const End& end, const Tuple& tuple, const End* other, co
   std::optional<pid_t> closer_pid = expect.closer_pid;
   if (!closer_pid && expect.closer != nullptr) {
     const std::string_view closer = expect.closer;
-    if (closer == "local") {
+    if (closer == "local")
       closer_pid = end.pid();
-    } else if (closer == "remote" && other != nullptr) {
+    else if (closer == "remote" && other != nullptr)
       closer_pid = other->pid();
-    } else if (closer == "none") {
+    else if (closer == "none")
       closer_pid = 0;
-    }
   }
   if (closer_pid) {
     facts.push_back(
@@ -86,13 +81,15 @@ std::string Stage::line(const End& end, const Tuple& tuple, const End* other, co
   }
   return fmt::format(
       R"({{"laddr":"{}","lport":{},"raddr":"{}","rport":{},"generation":{},"pid":{},"sent":{},"orphan":{},"expect":{{{}}}}})",
-      text(tuple.local), port_text(tuple.local.port), text(tuple.remote), port_text(tuple.remote.port),
-      end.generation_, end.pid(), end.sent_, end.orphan_, fmt::join(facts, ","));
+      text(tuple.local), port_text(tuple.local.port), text(tuple.remote),
+      port_text(tuple.remote.port), end.generation_, end.pid(), end.sent_, end.orphan_,
+      fmt::join(facts, ","));
 }
 
 void Stage::print(const std::string& client_line, const std::string& server_line) {
-  print_line(fmt::format(R"({{"case":"{}","family":"{}","netns":{},"client":{},"server":{}}})", name_,
-                         packet_family(family_), network_namespace(), client_line, server_line));
+  print_line(fmt::format(R"({{"case":"{}","family":"{}","netns":{},"client":{},"server":{}}})",
+                         name_, packet_family(family_), network_namespace(), client_line,
+                         server_line));
   ++reported_;
 }
 
@@ -100,7 +97,8 @@ void Stage::report(const Expect& for_client, const Expect& for_server) {
   if (server.tuple_.local.port == 0) {  // never accepted: nobody could ask for its names
     report(client, for_client, for_server);
   } else {
-    print(line(client, client.tuple_, &server, for_client), line(server, server.tuple_, &client, for_server));
+    print(line(client, client.tuple_, &server, for_client),
+          line(server, server.tuple_, &client, for_server));
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The two ends of a connection, each in a process of its own, directed from here; and the line that says what
-// became of them and what a tracer has to report.
+// The two ends of a connection, each in a process of its own, directed from here; and the line that
+// says what became of them and what a tracer has to report.
 #pragma once
 
 #include <optional>
@@ -11,7 +11,8 @@
 
 namespace tcpload {
 
-// What a tracer has to say about one end. A null pointer is "not determined"; kNull is the JSON null.
+// What a tracer has to say about one end. A null pointer is "not determined"; kNull is the JSON
+// null.
 inline constexpr const char* kNull = "";
 struct Expect {
   const char* closer = nullptr;
@@ -54,7 +55,8 @@ class Stage {
   End server;
 
  private:
-  std::string line(const End& end, const Tuple& tuple, const End* other, const Expect& expect) const;
+  std::string line(const End& end, const Tuple& tuple, const End* other,
+                   const Expect& expect) const;
   void print(const std::string& client_line, const std::string& server_line);
 
   std::string name_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Short connections on loopback as fast as they go: the load for benchmarks and loss tests. Every connection
-// is accepted, read to its end and closed by both sides, so that a storm of N makes exactly 10 N state
-// transitions.
+// Short connections on loopback as fast as they go: the load for benchmarks and loss tests. Every
+// connection is accepted, read to its end and closed by both sides, so that a storm of N makes
+// exactly 10 N state transitions.
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -31,8 +31,8 @@ namespace tcpload {
 
 namespace {
 
-// How far the client may run ahead of the server. It bounds the accept queue (a full one drops the SYN and
-// costs a second) and lets each side work through a batch before the CPU changes hands.
+// How far the client may run ahead of the server. It bounds the accept queue (a full one drops the
+// SYN and costs a second) and lets each side work through a batch before the CPU changes hands.
 constexpr unsigned kAhead = 256;
 constexpr unsigned kBatch = 64;
 
@@ -85,9 +85,8 @@ Pair prepare(const StormOptions& options, unsigned index) {
       options.connections / options.pairs + (index < options.connections % options.pairs ? 1 : 0);
   const unsigned lanes = std::max(1U, (pair.connections + kPerDestination - 1) / kPerDestination);
   for (unsigned lane = 0; lane < lanes; ++lane) {
-    if (pair.listeners.empty() || options.v6) {
+    if (pair.listeners.empty() || options.v6)
       pair.listeners.push_back(listen_on(any(family, 0), family));
-    }
     // IPv4 varies the address (disjoint between the pairs), IPv6 has only ::1 and varies the port.
     const unsigned nth = 1 + index * lanes + lane;
     pair.destinations.push_back(loopback(family, port_of(pair.listeners.back()), nth));
@@ -101,16 +100,19 @@ void read_to_end(int fd) {
   }
 }
 
-// The fewest packets that TCP allows, so that the load is state transitions and not data: the client's byte
-// waits for its FIN (MSG_MORE), and both go with the ACK of the SYN-ACK (no quick ACK).
+// The fewest packets that TCP allows, so that the load is state transitions and not data: the
+// client's byte waits for its FIN (MSG_MORE), and both go with the ACK of the SYN-ACK (no quick
+// ACK).
 int open_and_send(const SocketAddress& to, Family family, const std::vector<char>& payload,
                   bool more_follows) {
-  const int fd = static_cast<int>(check(socket(domain(family), SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
+  const int fd =
+      static_cast<int>(check(socket(domain(family), SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
   const int off = 0;
   check(setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off), "TCP_QUICKACK");
   check(connect(fd, to.get(), to.length), "connect");
   if (!payload.empty()) {
-    check(send(fd, payload.data(), payload.size(), MSG_NOSIGNAL | (more_follows ? MSG_MORE : 0)), "send");
+    check(send(fd, payload.data(), payload.size(), MSG_NOSIGNAL | (more_follows ? MSG_MORE : 0)),
+          "send");
   }
   return fd;
 }
@@ -121,9 +123,7 @@ void client(const StormOptions& options, const Pair& pair) {
   std::vector<int> waiting;  // server-first: closed after a batch, when the server has had its turn
   pair.shared->start.acquire();
   for (unsigned done = 0; done < pair.connections; ++done) {
-    if (done % kBatch == 0) {
-      pair.shared->ahead.acquire();
-    }
+    if (done % kBatch == 0) pair.shared->ahead.acquire();
     const SocketAddress to = to_socket(pair.destinations[done / kPerDestination], family);
     const int fd = open_and_send(to, family, payload, !options.server_first);
     if (!options.server_first) {
@@ -146,29 +146,26 @@ void server(const StormOptions& options, const Pair& pair) {
   pair.shared->start.acquire();
   for (unsigned done = 0; done < pair.connections; ++done) {
     const std::size_t lane = options.v6 ? done / kPerDestination : 0;
-    const int fd = static_cast<int>(check(accept(pair.listeners[lane].get(), nullptr, nullptr), "accept"));
+    const int fd =
+        static_cast<int>(check(accept(pair.listeners[lane].get(), nullptr, nullptr), "accept"));
     // One byte more than there is: the call returns at the client's FIN.
     const std::size_t wanted = options.payload + (options.server_first ? 0 : 1);
     check(recv(fd, buffer.data(), wanted, MSG_WAITALL), "recv");
     check(close(fd), "close");
-    if (done % kBatch == kBatch - 1) {
-      pair.shared->ahead.release();
-    }
+    if (done % kBatch == kBatch - 1) pair.shared->ahead.release();
   }
 }
 
 template <class Work>
 pid_t start(unsigned cpu, const char* name, Work work) {
   const pid_t pid = static_cast<pid_t>(check(fork(), "fork"));
-  if (pid != 0) {
-    return pid;
-  }
+  if (pid != 0) return pid;
   try {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_NAME, name);
     pin_to_cpu(static_cast<int>(cpu));
-    // Batch scheduling keeps a wakeup from taking the CPU away at each connection: the two ends work in
-    // turns.
+    // Batch scheduling keeps a wakeup from taking the CPU away at each connection: the two ends
+    // work in turns.
     const sched_param none{};
     sched_setscheduler(0, SCHED_BATCH, &none);
     work();
@@ -184,9 +181,7 @@ pid_t start(unsigned cpu, const char* name, Work work) {
 int storm(const StormOptions& options) {
   void* memory = mmap(nullptr, sizeof(Shared) * options.pairs, PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) {
-    check(-1, "mmap");
-  }
+  if (memory == MAP_FAILED) check(-1, "mmap");
   auto* shared = static_cast<Shared*>(memory);
   const unsigned cpus = std::max(1U, std::thread::hardware_concurrency());
 
@@ -195,8 +190,10 @@ int storm(const StormOptions& options) {
   for (unsigned index = 0; index < options.pairs; ++index) {
     Pair pair = prepare(options, index);
     pair.shared = new (&shared[index]) Shared;
-    std::transform(pair.listeners.begin(), pair.listeners.end(), std::back_inserter(ports), port_of);
-    children.push_back(start(index % cpus, "storm-server", [&] { server(options, pair); }));
+    std::transform(pair.listeners.begin(), pair.listeners.end(), std::back_inserter(ports),
+                   port_of);
+    children.push_back(start(
+        index % cpus, "storm-server", [&] { server(options, pair); }));
     children.push_back(start(index % cpus, "storm-client", [&] { client(options, pair); }));
   }
 
@@ -211,17 +208,14 @@ int storm(const StormOptions& options) {
     check(wait(&status), "wait");
     if (status != 0 && good) {
       good = false;  // an end that waits for a dead one would wait for ever
-      for (const pid_t child : children) {
-        kill(child, SIGKILL);
-      }
+      for (const pid_t child : children) kill(child, SIGKILL);
     }
   }
-  if (!good) {
-    throw std::runtime_error("a storm process failed");
-  }
+  if (!good) throw std::runtime_error("a storm process failed");
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   print_line(fmt::format(R"({{"connections":{},"seconds":{:.6f},"rate":{:.0f},"ports":[{}]}})",
-                         options.connections, seconds, options.connections / seconds, fmt::join(ports, ",")));
+                         options.connections, seconds, options.connections / seconds,
+                         fmt::join(ports, ",")));
   return 0;
 }
 

@@ -20,23 +20,17 @@
 namespace tcpload {
 
 long check(long rc, std::string_view what) {
-  if (rc < 0) {
-    throw std::system_error(errno, std::generic_category(), std::string(what));
-  }
+  if (rc < 0) throw std::system_error(errno, std::generic_category(), std::string(what));
   return rc;
 }
 
 Fd::~Fd() {
-  if (fd_ >= 0) {
-    ::close(fd_);
-  }
+  if (fd_ >= 0) ::close(fd_);
 }
 
 pid_t run_program(const std::vector<std::string>& argv) {
   std::vector<char*> args;
-  for (const auto& arg : argv) {
-    args.push_back(const_cast<char*>(arg.c_str()));
-  }
+  for (const auto& arg : argv) args.push_back(const_cast<char*>(arg.c_str()));
   args.push_back(nullptr);
 
   posix_spawn_file_actions_t actions;
@@ -45,32 +39,25 @@ pid_t run_program(const std::vector<std::string>& argv) {
   pid_t pid = 0;
   const int error = posix_spawnp(&pid, args[0], &actions, nullptr, args.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
-  if (error == ENOENT) {
-    throw NotHere(argv[0] + " is not installed");
-  }
-  if (error != 0) {
-    throw std::system_error(error, std::generic_category(), argv[0]);
-  }
+  if (error == ENOENT) throw NotHere(argv[0] + " is not installed");
+  if (error != 0) throw std::system_error(error, std::generic_category(), argv[0]);
   int status = 0;
   check(waitpid(pid, &status, 0), "waitpid");
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
     throw std::runtime_error(fmt::format("{} failed (status {})", fmt::join(argv, " "), status));
-  }
   return pid;
 }
 
 bool in_own_network_namespace() {
   struct stat mine {};
   struct stat init {};
-  if (stat("/proc/self/ns/net", &mine) == 0 && stat("/proc/1/ns/net", &init) == 0) {
+  if (stat("/proc/self/ns/net", &mine) == 0 && stat("/proc/1/ns/net", &init) == 0)
     return mine.st_ino != init.st_ino;
-  }
   // PID 1 may be closed even to root (containers). A namespace without any way out is good enough.
   struct if_nameindex* all = if_nameindex();
   bool alone = all != nullptr;
-  for (const auto* one = all; alone && one->if_index != 0; ++one) {
+  for (const auto* one = all; alone && one->if_index != 0; ++one)
     alone = std::string_view(one->if_name) == "lo";
-  }
   if_freenameindex(all);
   return alone;
 }
@@ -90,7 +77,8 @@ void write_text(const std::string& path, std::string_view value) {
 
 }  // namespace
 
-Sysctl::Sysctl(std::string_view name, std::string_view value) : path_(fmt::format("/proc/sys/net/{}", name)) {
+Sysctl::Sysctl(std::string_view name, std::string_view value)
+    : path_(fmt::format("/proc/sys/net/{}", name)) {
   std::ifstream(path_) >> before_;
   write_text(path_, value);
 }

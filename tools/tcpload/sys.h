@@ -21,8 +21,8 @@ inline constexpr std::chrono::seconds kPatience{20};
 // Returns rc; throws std::system_error(errno, what) when rc is negative.
 long check(long rc, std::string_view what);
 
-// This machine cannot do what was asked, and that is no fault: no IPv6, no MPTCP, a program that is not
-// installed.
+// This machine cannot do what was asked, and that is no fault: no IPv6, no MPTCP, a program that is
+// not installed.
 struct NotHere : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -32,9 +32,8 @@ template <class Condition>
 void wait_until(Condition condition, std::string_view what) {
   const auto deadline = Clock::now() + kPatience;
   while (!condition()) {
-    if (Clock::now() > deadline) {
+    if (Clock::now() > deadline)
       throw std::runtime_error("waited too long for " + std::string(what));
-    }
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 }
@@ -59,17 +58,19 @@ class Fd {
   int fd_ = -1;
 };
 
-// Starts a program with its stdout thrown away. Throws when it does not exit with 0, NotHere when there is
-// none. Returns the pid that it had.
+// Starts a program with its stdout thrown away. Throws when it does not exit with 0, NotHere when
+// there is none. Returns the pid that it had.
 pid_t run_program(const std::vector<std::string>& argv);
 
-// True in another network namespace than that of PID 1. Only there may sysctls and routing rules be touched.
+// True in another network namespace than that of PID 1. Only there may sysctls and routing rules be
+// touched.
 bool in_own_network_namespace();
 
 // The number in `readlink /proc/self/ns/net`.
 unsigned long long network_namespace();
 
-// A sysctl of this network namespace, put back when the object goes. `name` is relative to /proc/sys/net.
+// A sysctl of this network namespace, put back when the object goes. `name` is relative to
+// /proc/sys/net.
 class Sysctl {
  public:
   Sysctl(std::string_view name, std::string_view value);

@@ -38,8 +38,8 @@ struct RandomOptions {
 };
 int random_connections(const RandomOptions& options);
 
-// Above some 14,000 connections (TIME_WAIT included) to one destination, connect() starts to search for a
-// port and the load measures that search. So the destination changes well before.
+// Above some 14,000 connections (TIME_WAIT included) to one destination, connect() starts to search
+// for a port and the load measures that search. So the destination changes well before.
 inline constexpr unsigned kPerDestination = 4'000;
 
 }  // namespace tcpload
