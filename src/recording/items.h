@@ -34,18 +34,18 @@ enum class ItemType : std::uint8_t {
   kSysctls = 82,
 };
 
-class ItemEncoder {
+class ItemEncoder final : public ModelInput {
  public:
   ItemEncoder();
 
-  void event(const Event& event);
-  void begin_snapshot(std::uint64_t boot_ns, bool minisockets_only);
-  void end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope);
-  void advance_to(std::uint64_t boot_ns);
-  void round(std::uint64_t boot_ns);
-  void loss(const LossRecord& record);
-  void clock_offset(std::int64_t ns);
-  void finish(std::uint64_t boot_ns);
+  void event(const Event& event) override;
+  void begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) override;
+  void end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) override;
+  void advance_to(std::uint64_t boot_ns) override;
+  void round(std::uint64_t boot_ns) override;
+  void loss(const LossRecord& record) override;
+  void clock_offset(std::int64_t ns) override;
+  void finish(std::uint64_t boot_ns) override;
   void cgroup(std::uint64_t id, std::string_view path);
   void alive(const Process& process, std::optional<bool> alive);
   void sysctls(std::uint32_t netns, const std::optional<PortSysctls>& sysctls);

@@ -46,42 +46,12 @@ void Recorder::event(const Event& event) {
   writer_.event(event);
 }
 
-void Recorder::begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) {
-  next_.begin_snapshot(boot_ns, minisockets_only);
-  writer_.begin_snapshot(boot_ns, minisockets_only);
-}
-
 void Recorder::end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) {
   next_.end_snapshot(boot_ns, scope);
   if (!scope.minisockets_only)
     for (const std::uint32_t netns : scope.netns_read)
       if (!writer_.answers().knows_sysctls(netns)) facts_.port_sysctls(netns);
   writer_.end_snapshot(boot_ns, scope);
-}
-
-void Recorder::advance_to(std::uint64_t boot_ns) {
-  next_.advance_to(boot_ns);
-  writer_.advance_to(boot_ns);
-}
-
-void Recorder::round(std::uint64_t boot_ns) {
-  next_.round(boot_ns);
-  writer_.round(boot_ns);
-}
-
-void Recorder::loss(const LossRecord& record) {
-  next_.loss(record);
-  writer_.loss(record);
-}
-
-void Recorder::clock_offset(std::int64_t ns) {
-  next_.clock_offset(ns);
-  writer_.clock_offset(ns);
-}
-
-void Recorder::finish(std::uint64_t boot_ns) {
-  next_.finish(boot_ns);
-  writer_.finish(boot_ns);
 }
 
 }  // namespace tcptrail

@@ -27,19 +27,13 @@ class RecordedQueries final : public MachineQueries {
 };
 
 // Asks for what this run's view may not need and another view of the recording
-// will: the name of every cgroup, the port settings of every namespace that was looked at.
-class Recorder final : public ModelInput {
+// will: the name of every cgroup, the port settings of every namespace of a snapshot.
+class Recorder final : public ForwardingInput {
  public:
   Recorder(ModelInput& next, RecordedQueries& facts, RecordingWriter& writer)
-      : next_(next), facts_(facts), writer_(writer) {}
+      : ForwardingInput(next, writer), next_(next), facts_(facts), writer_(writer) {}
   void event(const Event& event) override;
-  void begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) override;
   void end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) override;
-  void advance_to(std::uint64_t boot_ns) override;
-  void round(std::uint64_t boot_ns) override;
-  void loss(const LossRecord& record) override;
-  void clock_offset(std::int64_t ns) override;
-  void finish(std::uint64_t boot_ns) override;
 
  private:
   ModelInput& next_;

@@ -31,28 +31,28 @@ struct RecordingTarget {
   unsigned keep = 0;                         // older parts; 0 = the recording is full at max_bytes
 };
 
-class RecordingWriter {
+class RecordingWriter final : public ModelInput {
  public:
   // Opens the file and writes the preamble and the header block: an output that
   // cannot be written is an error at once.
   static Result<std::unique_ptr<RecordingWriter>> create(RecordingTarget target,
                                                          RecordingHeader header);
   RecordingWriter(const RecordingWriter&) = delete;
-  ~RecordingWriter();  // does not write
+  ~RecordingWriter() override;  // does not write
 
   // Items. Calls after a failure do nothing.
-  void event(const Event& event) {
+  void event(const Event& event) override {
     items_.event(event);
     if (items_.bytes().size() >= kBlockFill) [[unlikely]]
       flush();
   }
-  void begin_snapshot(std::uint64_t boot_ns, bool minisockets_only);
-  void end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope);
-  void advance_to(std::uint64_t boot_ns);
-  void round(std::uint64_t boot_ns);
-  void loss(const LossRecord& record);
-  void clock_offset(std::int64_t ns);
-  void finish(std::uint64_t boot_ns);
+  void begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) override;
+  void end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) override;
+  void advance_to(std::uint64_t boot_ns) override;
+  void round(std::uint64_t boot_ns) override;
+  void loss(const LossRecord& record) override;
+  void clock_offset(std::int64_t ns) override;
+  void finish(std::uint64_t boot_ns) override;
   // Answers: written when they are not what the file says already.
   void cgroup(std::uint64_t id, std::string_view path);
   void alive(const Process& process, std::optional<bool> alive);

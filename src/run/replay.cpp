@@ -20,31 +20,25 @@ namespace {
 constexpr std::uint64_t kFreshNs = 2'000'000'000;
 
 // Before the model: what the summary needs of the stream.
-class ReplayInput final : public ModelInput {
+class ReplayInput final : public ForwardingInput {
  public:
-  explicit ReplayInput(ModelInput& model) : model_(model) {}
+  using ForwardingInput::ForwardingInput;
   void event(const Event& event) override {
     ++events_;
-    model_.event(event);
-  }
-  void begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) override {
-    model_.begin_snapshot(boot_ns, minisockets_only);
+    ForwardingInput::event(event);
   }
   void end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) override {
     if (!scope.minisockets_only) looked_ns_ = boot_ns;
-    model_.end_snapshot(boot_ns, scope);
+    ForwardingInput::end_snapshot(boot_ns, scope);
   }
-  void advance_to(std::uint64_t boot_ns) override { model_.advance_to(boot_ns); }
   void round(std::uint64_t boot_ns) override {
     rounds_ = true;
-    if (show_rounds_) model_.round(boot_ns);
+    if (show_rounds_) ForwardingInput::round(boot_ns);
   }
   void loss(const LossRecord& record) override {
     loss_ = loss_ + record.loss;
-    model_.loss(record);
+    ForwardingInput::loss(record);
   }
-  void clock_offset(std::int64_t ns) override { model_.clock_offset(ns); }
-  void finish(std::uint64_t boot_ns) override { model_.finish(boot_ns); }
 
   // --at looks once; what `ports --watch` showed on the way there is passed over.
   void hide_rounds() { show_rounds_ = false; }
@@ -55,7 +49,6 @@ class ReplayInput final : public ModelInput {
   [[nodiscard]] const Loss& loss() const { return loss_; }
 
  private:
-  ModelInput& model_;
   std::uint64_t events_ = 0;
   Loss loss_;
   std::uint64_t looked_ns_ = 0;

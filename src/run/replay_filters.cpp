@@ -47,17 +47,6 @@ Result<std::vector<std::uint32_t>> namespaces(const Options& options,
   return wanted;
 }
 
-struct Nothing final : ModelInput {
-  void event(const Event&) override {}
-  void begin_snapshot(std::uint64_t, bool) override {}
-  void end_snapshot(std::uint64_t, const SnapshotScope&) override {}
-  void advance_to(std::uint64_t) override {}
-  void round(std::uint64_t) override {}
-  void loss(const LossRecord&) override {}
-  void clock_offset(std::int64_t) override {}
-  void finish(std::uint64_t) override {}
-};
-
 // Reads the file once for the names alone: which ids lie below the path must be
 // known before the first event is judged.
 Result<std::vector<std::uint64_t>> cgroups(const Options& options) {
@@ -77,7 +66,7 @@ Result<std::vector<std::uint64_t>> cgroups(const Options& options) {
   Result<std::unique_ptr<RecordingReader>> reader =
       RecordingReader::open(std::move(*source), options.replay_file);
   if (!reader) return reader.error();
-  Nothing nothing;
+  ModelInput nothing;
   for (auto status = (*reader)->next(nothing);
        status == RecordingReader::Status::kItem || status == RecordingReader::Status::kBlock;)
     status = (*reader)->next(nothing);

@@ -18,22 +18,15 @@ void write(const std::filesystem::path& path, std::span<const std::byte> bytes) 
 }
 
 // The events of an input as a ring has them, and every call as an item.
-class Keep final : public ModelInput {
+class Keep final : public ForwardingInput {
  public:
+  using ForwardingInput::ForwardingInput;
   test::Bytes ring;
-  ItemEncoder items;
   void event(const Event& e) override {
     const auto bytes = std::as_bytes(std::span(&e, 1)).first(size_of_kind(e.kind()));
     ring.insert(ring.end(), bytes.begin(), bytes.end());
-    items.event(e);
+    ForwardingInput::event(e);
   }
-  void begin_snapshot(std::uint64_t t, bool m) override { items.begin_snapshot(t, m); }
-  void end_snapshot(std::uint64_t t, const SnapshotScope& s) override { items.end_snapshot(t, s); }
-  void advance_to(std::uint64_t t) override { items.advance_to(t); }
-  void round(std::uint64_t t) override { items.round(t); }
-  void loss(const LossRecord& r) override { items.loss(r); }
-  void clock_offset(std::int64_t ns) override { items.clock_offset(ns); }
-  void finish(std::uint64_t t) override { items.finish(t); }
 };
 
 }  // namespace
@@ -46,19 +39,21 @@ int main(int argc, char** argv) {
   FakeMachine machine;
 
   for (const std::uint64_t from : {0UL, 1UL, 100UL}) {
-    Keep keep;
+    ItemEncoder items;
+    Keep keep(items);
     tell(keep, from, 3);
     write(to / "decode" / std::to_string(from), keep.ring);
-    write(to / "items" / ("calls_" + std::to_string(from)), keep.items.bytes());
+    write(to / "items" / ("calls_" + std::to_string(from)), items.bytes());
   }
-  Keep kinds;
+  ItemEncoder items;
+  Keep kinds(items);
   for (std::uint8_t kind = 1; size_of_kind(kind) != 0; ++kind) {
     Event event = by(7, ev(kind, kind * kMs, kEstablished, kClose));
     event.base.kind = kind;
     kinds.event(event);
   }
   write(to / "decode" / "kinds", kinds.ring);
-  write(to / "items" / "kinds", kinds.items.bytes());
+  write(to / "items" / "kinds", items.bytes());
   ItemEncoder answers;
   answers.cgroup(7, "/system.slice/ssh.service");
   answers.alive({12, {}}, true);

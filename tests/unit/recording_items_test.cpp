@@ -19,23 +19,6 @@ namespace {
 using namespace test;
 using Status = ItemDecoder::Status;
 
-// Feeds an encoder as a recorder does.
-class EncodingInput final : public ModelInput {
- public:
-  explicit EncodingInput(ItemEncoder& items) : items_(items) {}
-  void event(const Event& e) override { items_.event(e); }
-  void begin_snapshot(std::uint64_t t, bool m) override { items_.begin_snapshot(t, m); }
-  void end_snapshot(std::uint64_t t, const SnapshotScope& s) override { items_.end_snapshot(t, s); }
-  void advance_to(std::uint64_t t) override { items_.advance_to(t); }
-  void round(std::uint64_t t) override { items_.round(t); }
-  void loss(const LossRecord& r) override { items_.loss(r); }
-  void clock_offset(std::int64_t ns) override { items_.clock_offset(ns); }
-  void finish(std::uint64_t t) override { items_.finish(t); }
-
- private:
-  ItemEncoder& items_;
-};
-
 Status decode_all(std::span<const std::byte> bytes, CallLog& log, RecordedFacts& answers) {
   ItemDecoder decoder;
   decoder.start(bytes, TCPTRAIL_LAYOUT_VERSION);
@@ -93,11 +76,10 @@ TEST(Varint, RefusesMoreThan64Bits) {
 
 TEST(RecordingItems, EveryCallComesBackAsItWas) {
   ItemEncoder items;
-  EncodingInput input(items);
   CallLog told;
-  tell(input, 0, 700);
+  tell(items, 0, 700);
   tell(told, 0, 700);
-  input.finish(9'000'000'000);
+  items.finish(9'000'000'000);
   told.finish(9'000'000'000);
   CallLog read;
   RecordedFacts answers;
@@ -211,9 +193,8 @@ TEST(RecordingItems, ARepeatedEventTakesFewBytes) {
 
 TEST(RecordingItems, CutAnywhereAreMalformedOrEndBetweenItems) {
   ItemEncoder items;
-  EncodingInput input(items);
   FakeMachine machine;
-  tell(input, 0, 2);
+  tell(items, 0, 2);
   items.cgroup(7, "/system.slice");
   items.alive({1, {}}, true);
   items.sysctls(2, machine.port_sysctls(2));

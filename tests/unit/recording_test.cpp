@@ -119,15 +119,10 @@ TEST(Recording, AnAnswerStandsBeforeTheItemThatAskedForIt) {
     MachineQueries* facts = nullptr;
     Calls heard;
     void event(const Event& e) override { heard.push_back(facts->cgroup_path(e.cookie())); }
-    void begin_snapshot(std::uint64_t, bool) override {}
-    void end_snapshot(std::uint64_t, const SnapshotScope&) override {}
-    void advance_to(std::uint64_t) override {}
     void round(std::uint64_t netns) override {
       const auto sysctls = facts->port_sysctls(static_cast<std::uint32_t>(netns));
       heard.push_back(sysctls ? std::to_string(sysctls->range_low) : "unknown");
     }
-    void loss(const LossRecord&) override {}
-    void clock_offset(std::int64_t) override {}
     void finish(std::uint64_t pid) override {
       const auto alive = facts->is_alive({static_cast<std::uint32_t>(pid), {}});
       heard.push_back(alive ? (*alive ? "alive" : "dead") : "unknown");
@@ -640,11 +635,11 @@ TEST(RecordingParts, ASnapshotThatHasNoRoomBeginsAPart) {
   constexpr std::uint64_t kLimit = 400'000;
   Recording recording(dir.file(), {.path = {}, .max_bytes = kLimit, .keep = 20});
   std::mt19937_64 random(1);
-  for (std::uint64_t look = 0; look < 12; ++look) {
-    recording.recorder->begin_snapshot(look * 10, false);
+  for (std::uint64_t snapshot = 0; snapshot < 12; ++snapshot) {
+    recording.recorder->begin_snapshot(snapshot * 10, false);
     for (int i = 0; i < 5'000; ++i)
       recording.recorder->event(seen(random(), random() >> 2, kEstablished));
-    recording.recorder->end_snapshot(look * 10 + 1, {});
+    recording.recorder->end_snapshot(snapshot * 10 + 1, {});
     for (int i = 0; i < 500; ++i)
       recording.recorder->event(ev(random(), random() >> 2, kSynSent, kEstablished));
   }
