@@ -52,11 +52,11 @@ const volatile __u64 snapshot_high_water = 0;
 /* The reader sets this before it sleeps; the first event after that wakes it. */
 volatile __u32 consumer_sleeping TCPTRAIL_SHARED = 0;
 
-/* What the next snapshot looks at, set by the loader before it runs the iterators. */
-volatile __u32 look_minisockets_only = 0;
-volatile __u32 look_netns = 0; /* whose holders; 0 = as filtered */
-/* With look_minisockets_only seen_holders says only whether look_netns has a socket. */
-volatile __u32 look_found = 0;
+/* What the next snapshot shows, set by the loader before it runs the iterators. */
+volatile __u32 snapshot_is_scan = 0; /* minisockets only */
+volatile __u32 snapshot_netns = 0;   /* whose holders; 0 = as filtered */
+/* In a scan seen_holders says only whether snapshot_netns has a socket. */
+volatile __u32 snapshot_found = 0;
 
 /* Transitions that found the ring full, and other records (accepted, RST, destroyed) that did. */
 volatile __u64 lost_ring = 0;

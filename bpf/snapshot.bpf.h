@@ -97,23 +97,23 @@ static __always_inline int show_full_socket(struct tcp_sock *tp, struct sock_com
 }
 
 /*
- * The clocks of a look at minisockets, read for one in 16: a virtual machine's cost a
+ * The clocks of a minisocket's record, read for one in 16: a virtual machine's cost a
  * sixth of the whole. Who was preempted in between notices it by the tick.
  */
-static __u64 look_boot_ns = 0;
-static __u64 look_mono_ns = 0;
-static __u64 look_tick = 0;
-static __u32 look_count = 0;
+static __u64 snapshot_boot_ns = 0;
+static __u64 snapshot_mono_ns = 0;
+static __u64 snapshot_tick = 0;
+static __u32 snapshot_count = 0;
 
-static __always_inline void read_look_clocks(void)
+static __always_inline void read_snapshot_clocks(void)
 {
 	__u64 tick = bpf_jiffies64();
 
-	if (tick == look_tick && (++look_count & 15))
+	if (tick == snapshot_tick && (++snapshot_count & 15))
 		return;
-	look_tick = tick;
-	look_boot_ns = bpf_ktime_get_boot_ns();
-	look_mono_ns = bpf_ktime_get_ns();
+	snapshot_tick = tick;
+	snapshot_boot_ns = bpf_ktime_get_boot_ns();
+	snapshot_mono_ns = bpf_ktime_get_ns();
 }
 
 /*
@@ -122,7 +122,7 @@ static __always_inline void read_look_clocks(void)
  */
 static __always_inline __u32 reuse_age_ms(struct tcp_timewait_sock *tcptw)
 {
-	__u32 now_ms = look_mono_ns / 1000000;
+	__u32 now_ms = snapshot_mono_ns / 1000000;
 
 	if (bpf_core_field_exists(tcptw->tw_sk.tw_entry_stamp))
 		return now_ms - tcptw->tw_sk.tw_entry_stamp;
@@ -155,16 +155,16 @@ static __always_inline int show_timewait(struct tcp_timewait_sock *tcptw, struct
 		r->bind |= TCPTRAIL_BIND_V6ONLY;
 	if (tcptw->tw_ts_recent_stamp)
 		r->bind |= TCPTRAIL_BIND_TIMESTAMPS;
-	read_look_clocks();
+	read_snapshot_clocks();
 	r->reuse_age_ms = reuse_age_ms(tcptw);
 	fill_bucket(r, tw->tw_tb);
-	r->base.ts_boot_ns = look_boot_ns;
+	r->base.ts_boot_ns = snapshot_boot_ns;
 	tcptrail_submit(r);
 	return 0;
 }
 
-/* The same for a rescan, in which there may be a hundred thousand of them each second. */
-static __always_inline int show_timewait_again(struct sock_common *skc)
+/* The same for a scan, in which there may be a hundred thousand of them each second. */
+static __always_inline int scan_timewait(struct sock_common *skc)
 {
 	struct tcp_timewait_sock *tcptw = bpf_skc_to_tcp_timewait_sock(skc);
 	struct tcptrail_timewait_record *r;
@@ -177,8 +177,8 @@ static __always_inline int show_timewait_again(struct sock_common *skc)
 	if (!r)
 		return 1;
 	fill_timewait(r, tw, skc);
-	read_look_clocks();
-	r->ts_boot_ns = look_boot_ns;
+	read_snapshot_clocks();
+	r->ts_boot_ns = snapshot_boot_ns;
 	tcptrail_submit(r);
 	return 0;
 }
@@ -194,9 +194,9 @@ int seen_sockets(struct bpf_iter__tcp *ctx)
 		return 0;
 	if (ring_is_filling())
 		return 1;
-	if (look_minisockets_only) {
+	if (snapshot_is_scan) {
 		if (skc->skc_state == TCP_TIME_WAIT)
-			return show_timewait_again(skc);
+			return scan_timewait(skc);
 		if (skc->skc_state != TCP_SYN_SENT)
 			return 0;
 	}
@@ -235,10 +235,10 @@ int seen_holders(struct bpf_iter__task_file *ctx)
 	if (!tp)
 		return 0;
 	netns = tcptrail_netns(sk);
-	if (look_netns ? look_netns != netns : !netns_passes(netns))
+	if (snapshot_netns ? snapshot_netns != netns : !netns_passes(netns))
 		return 0;
-	if (look_minisockets_only) {
-		look_found = 1;
+	if (snapshot_is_scan) {
+		snapshot_found = 1;
 		return 0;
 	}
 	if (ring_is_filling())

@@ -109,14 +109,14 @@ class Session::Programs {
   }
   void look_at(bool minisockets_only, std::uint32_t netns) {
     if (!typed_) return;
-    *const_cast<volatile __u32*>(&typed_->bss->look_minisockets_only) = minisockets_only ? 1 : 0;
-    *const_cast<volatile __u32*>(&typed_->bss->look_netns) = netns;
+    *const_cast<volatile __u32*>(&typed_->bss->snapshot_is_scan) = minisockets_only ? 1 : 0;
+    *const_cast<volatile __u32*>(&typed_->bss->snapshot_netns) = netns;
   }
   template <class Run>
   bool holds_socket(std::uint32_t netns, Run&& run) {
     look_at(true, netns);
-    *const_cast<volatile __u32*>(&typed_->bss->look_found) = 0;
-    return !run() || *const_cast<volatile __u32*>(&typed_->bss->look_found) != 0;
+    *const_cast<volatile __u32*>(&typed_->bss->snapshot_found) = 0;
+    return !run() || *const_cast<volatile __u32*>(&typed_->bss->snapshot_found) != 0;
   }
   [[nodiscard]] std::uint64_t lost_ring() const {
     return typed_ ? *const_cast<volatile __u64*>(&typed_->bss->lost_ring)

@@ -25,7 +25,7 @@ Model::Model(const ModelOptions& options, MachineQueries& facts, RecordSink& sin
       sink_(sink),
       time_waits_({.filters = options.filters,
                    .follow = options.follow_time_wait,
-                   .scanned = options.follow_time_wait && options.can_look,
+                   .scanned = options.follow_time_wait && options.snapshots,
                    .only_traced = options.only_traced,
                    .cookie_is_address = options.cookie_is_address,
                    .max_entries = options.max_connections},
@@ -105,8 +105,8 @@ void Model::begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) {
   time_waits_.begin_scan(boot_ns);
   if (minisockets_only) return;
   tracker_.begin_snapshot(boot_ns);
-  blocked_.look_begins();
-  std::vector<std::uint32_t> wanted = blocked_.netns_to_look_at();
+  blocked_.begin_snapshot();
+  std::vector<std::uint32_t> wanted = blocked_.netns_wanted();
   wanted.insert(wanted.end(), options_.watched_netns.begin(), options_.watched_netns.end());
   std::sort(wanted.begin(), wanted.end());
   wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
@@ -143,12 +143,12 @@ void Model::end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) {
 }
 
 bool Model::due(std::uint64_t boot_ns) const {
-  return tracker_.waiting() || (!options_.can_look && blocked_.any()) ||
+  return tracker_.waiting() || (!options_.snapshots && blocked_.any()) ||
          time_waits_.next_decision_ns() <= boot_ns || sink_.next_tick() <= boot_ns;
 }
 
 std::optional<std::uint64_t> Model::wakes_at() const {
-  if (tracker_.waiting() || (!options_.can_look && blocked_.any())) return 0;
+  if (tracker_.waiting() || (!options_.snapshots && blocked_.any())) return 0;
   const std::uint64_t next = std::min(sink_.next_tick(), time_waits_.next_decision_ns());
   return next != UINT64_MAX ? std::optional(next) : std::nullopt;
 }
@@ -156,7 +156,7 @@ std::optional<std::uint64_t> Model::wakes_at() const {
 void Model::advance_to(std::uint64_t boot_ns) {
   tracker_.advance_to(boot_ns);
   time_waits_.advance_to(boot_ns);
-  if (!options_.can_look) blocked_.give_up(boot_ns);
+  if (!options_.snapshots) blocked_.give_up(boot_ns);
   if (sink_.next_tick() <= boot_ns) sink_.tick(boot_ns);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The model as a whole: gives each event to those that care (connections, the
 // ledger of minisockets, refused attempts, the view of the ports) and says what
-// it wants to look at next. It has no clock, no I/O and no libbpf: the same calls
+// it wants a snapshot of. It has no clock, no I/O and no libbpf: the same calls
 // give the same records, live and in a replay. Called by src/run.
 #pragma once
 
@@ -27,7 +27,7 @@ struct ModelOptions {
   bool only_traced =
       false;  // the programs apply a filter that no snapshot of a minisocket can answer (cgroup)
   bool want_blocked = true;
-  bool can_look = true;            // snapshots are taken: what is in an attempt's way will be known
+  bool snapshots = true;           // they are taken: an attempt's blockers will be known
   bool resets_traced = false;      // tcp_send_reset is attached
   bool listen_traced = true;       // refused listen() comes as an event of its own
   bool cookie_is_address = false;  // no cookie helper: identities are not to be printed
@@ -70,12 +70,13 @@ class Model final : public ModelInput, private ConnectionObserver {
   [[nodiscard]] bool follows_any() const { return tracker_.follows_any(); }
   // Namespaces with minisockets whose end is to be reported: sorted inode numbers.
   [[nodiscard]] std::vector<std::uint32_t> wants_scan() const {
-    return options_.follow_time_wait && options_.can_look ? time_waits_.namespaces()
-                                                          : std::vector<std::uint32_t>{};
+    return options_.follow_time_wait && options_.snapshots ? time_waits_.namespaces()
+                                                           : std::vector<std::uint32_t>{};
   }
-  // Namespaces in which somebody was refused: sorted inode numbers.
-  [[nodiscard]] std::vector<std::uint32_t> wants_look() const {
-    return options_.can_look ? blocked_.netns_to_look_at() : std::vector<std::uint32_t>{};
+  // Namespaces in which a call was refused and its blockers are not known yet: sorted inode
+  // numbers.
+  [[nodiscard]] std::vector<std::uint32_t> wants_blockers() const {
+    return options_.snapshots ? blocked_.netns_wanted() : std::vector<std::uint32_t>{};
   }
   [[nodiscard]] std::size_t minisockets() const { return time_waits_.size(); }
 
@@ -108,7 +109,7 @@ class Model final : public ModelInput, private ConnectionObserver {
   // Of the snapshot under way, and until the next one begins.
   std::vector<PortSnapshot> port_snapshots_;
   bool minisockets_only_ = false;
-  std::unordered_map<std::uint32_t, std::optional<bool>> alive_;  // by pid, during one look
+  std::unordered_map<std::uint32_t, std::optional<bool>> alive_;  // by pid, during one snapshot
 };
 
 }  // namespace tcptrail

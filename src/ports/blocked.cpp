@@ -154,7 +154,7 @@ void BlockedAttempts::add(Attempt attempt) {
   found->boot_ns = attempt.boot_ns;
 }
 
-std::vector<std::uint32_t> BlockedAttempts::netns_to_look_at() const {
+std::vector<std::uint32_t> BlockedAttempts::netns_wanted() const {
   std::vector<std::uint32_t> all;
   for (const Attempt& attempt : pending_) all.push_back(attempt.netns);
   std::sort(all.begin(), all.end());
@@ -163,7 +163,7 @@ std::vector<std::uint32_t> BlockedAttempts::netns_to_look_at() const {
 }
 
 void BlockedAttempts::on_snapshots(std::uint64_t boot_ns, std::span<const PortSnapshot> snapshots) {
-  // What is refused during the look waits for the next one.
+  // What is refused during the snapshot waits for the next one.
   const auto later = pending_.begin() + static_cast<std::ptrdiff_t>(std::exchange(asked_, 0));
   for (const PortSnapshot& snapshot : snapshots) {
     const auto is_here = [&](const Attempt& a) { return a.netns == snapshot.netns(); };
@@ -182,7 +182,7 @@ void BlockedAttempts::on_snapshots(std::uint64_t boot_ns, std::span<const PortSn
 }
 
 void BlockedAttempts::give_up(std::uint64_t boot_ns) {
-  look_begins();
+  begin_snapshot();
   on_snapshots(boot_ns, {});
 }
 

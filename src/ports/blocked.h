@@ -33,15 +33,15 @@ class BlockedAttempts {
   // A connect() that found no port: its CLOSE event.
   void no_port(const Conn& conn, const tcptrail_end_record& end);
 
-  // Where somebody was refused and nobody has looked yet; sorted inode numbers.
-  [[nodiscard]] std::vector<std::uint32_t> netns_to_look_at() const;
+  // Where somebody was refused and no snapshot has been taken since; sorted inode numbers.
+  [[nodiscard]] std::vector<std::uint32_t> netns_wanted() const;
   [[nodiscard]] bool any() const { return !pending_.empty(); }
-  // A look begins: it will answer what has come so far.
-  void look_begins() { asked_ = pending_.size(); }
+  // A snapshot begins: it will answer what has come so far.
+  void begin_snapshot() { asked_ = pending_.size(); }
   // It has ended: `snapshots` of the namespaces that could be read. What came before it began is
   // answered, without blockers where the namespace could not be read.
   void on_snapshots(std::uint64_t boot_ns, std::span<const PortSnapshot> snapshots);
-  // No look will come (the end of the run, or nothing to look with).
+  // No snapshot will come (the end of the run, or none can be taken).
   void give_up(std::uint64_t boot_ns);
 
  private:

@@ -71,7 +71,7 @@ std::string header_json(const RecordingHeader& header) {
                      {"in_tree", header.in_tree},
                      {"labels", object_of(header.labels)},
                      {"own_netns", header.own_netns},
-                     {"can_look", header.programs.can_look},
+                     {"can_look", header.programs.snapshots},
                      {"resets_traced", header.programs.resets_traced},
                      {"listen_traced", header.programs.listen_traced},
                      {"cookie_is_address", header.programs.cookie_is_address}};
@@ -98,7 +98,7 @@ Result<RecordingHeader> header_from_json(std::string_view text) {
     take(json, "in_tree", header.in_tree);
     take_object(json, "labels", header.labels);
     take(json, "own_netns", header.own_netns);
-    take(json, "can_look", header.programs.can_look);
+    take(json, "can_look", header.programs.snapshots);
     take(json, "resets_traced", header.programs.resets_traced);
     take(json, "listen_traced", header.programs.listen_traced);
     take(json, "cookie_is_address", header.programs.cookie_is_address);

@@ -18,7 +18,7 @@ namespace tcptrail {
 
 // What the model has to know of the programs that feed it.
 struct ProgramCapabilities {
-  bool can_look = true;            // snapshots are taken
+  bool snapshots = true;           // they are taken; `can_look` in the file
   bool resets_traced = false;      // tcp_send_reset is attached
   bool listen_traced = true;       // refused listen() comes as an event of its own
   bool cookie_is_address = false;  // no cookie helper

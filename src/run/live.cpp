@@ -182,7 +182,7 @@ Result<void> LiveRun::start_session() {
 }
 
 ProgramCapabilities LiveRun::program_facts() const {
-  return {.can_look = plan_.snapshot,
+  return {.snapshots = plan_.snapshot,
           .resets_traced = plan_.resets,
           .listen_traced = plan_.refused_calls,
           .cookie_is_address = !plan_.cookie};
@@ -286,7 +286,7 @@ void LiveRun::look_around() {
     scans_.not_before(serves ? rounds_.next_ns() : now + 1'000 * kMs);
   }
   if (now >= blocked_snapshots_.next_ns())
-    if (const std::vector<std::uint32_t> netns = model_->wants_look(); !netns.empty())
+    if (const std::vector<std::uint32_t> netns = model_->wants_blockers(); !netns.empty())
       blocked_snapshots_.taken(now, look({.netns = netns}));
   if (now >= scans_.next_ns())
     if (const std::vector<std::uint32_t> netns = model_->wants_scan(); !netns.empty()) {
@@ -308,7 +308,7 @@ std::uint64_t LiveRun::next_look_ns() const {
     next = std::min(next, repairs_.next_ns());
   if (options_.command == Command::kRecord) next = std::min(next, check_ups_.next_ns());
   if (options_.watch_ns) next = std::min(next, rounds_.next_ns());
-  if (!model_->wants_look().empty()) next = std::min(next, blocked_snapshots_.next_ns());
+  if (!model_->wants_blockers().empty()) next = std::min(next, blocked_snapshots_.next_ns());
   if (!model_->wants_scan().empty()) next = std::min(next, scans_.next_ns());
   return next;
 }
@@ -456,11 +456,11 @@ void LiveRun::loop() {
 void LiveRun::finish() {
   // While events still come: what closes now must not look as if its end were lost.
   drain();
-  if ((model_->follows_any() || !model_->wants_look().empty() || writer_) && !counting_->full())
+  if ((model_->follows_any() || !model_->wants_blockers().empty() || writer_) && !counting_->full())
     look_at_everything();
   // Somebody was refused in the meantime. A flood has no end: what it still brings is told without
   // its blockers.
-  if (const std::vector<std::uint32_t> netns = model_->wants_look();
+  if (const std::vector<std::uint32_t> netns = model_->wants_blockers();
       !netns.empty() && !counting_->full())
     look({.netns = netns});
   session_->detach();

@@ -11,7 +11,7 @@ ModelOptions model_options(const Options& options, const ProgramCapabilities& pr
   model.want_transitions = options.events.transition;
   model.follow_time_wait = recorded || options.events.time_wait || options.watch_ns.has_value();
   model.want_blocked = recorded || options.events.blocked;
-  model.can_look = programs.can_look;
+  model.snapshots = programs.snapshots;
   model.resets_traced = programs.resets_traced;
   model.listen_traced = programs.listen_traced;
   model.cookie_is_address = programs.cookie_is_address;

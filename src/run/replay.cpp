@@ -16,7 +16,7 @@
 namespace tcptrail {
 namespace {
 
-// A look is not called old that is as young as those of `ports --watch`.
+// A snapshot is not called old that is as young as those of `ports --watch`.
 constexpr std::uint64_t kFreshNs = 2'000'000'000;
 
 // Before the model: what the summary needs of the stream.
@@ -28,7 +28,7 @@ class ReplayInput final : public ForwardingInput {
     ForwardingInput::event(event);
   }
   void end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) override {
-    if (!scope.minisockets_only) looked_ns_ = boot_ns;
+    if (!scope.minisockets_only) snapshot_ns_ = boot_ns;
     ForwardingInput::end_snapshot(boot_ns, scope);
   }
   void round(std::uint64_t boot_ns) override {
@@ -40,18 +40,18 @@ class ReplayInput final : public ForwardingInput {
     ForwardingInput::loss(record);
   }
 
-  // --at looks once; what `ports --watch` showed on the way there is passed over.
+  // --at shows one round; those of `ports --watch` on the way there are passed over.
   void hide_rounds() { show_rounds_ = false; }
   [[nodiscard]] bool rounds() const { return rounds_; }
-  // When the recorder had last looked at the sockets; 0 = never.
-  [[nodiscard]] std::uint64_t looked_ns() const { return looked_ns_; }
+  // Of the recorder's last full snapshot; 0 = none so far.
+  [[nodiscard]] std::uint64_t snapshot_ns() const { return snapshot_ns_; }
   [[nodiscard]] std::uint64_t events() const { return events_; }
   [[nodiscard]] const Loss& loss() const { return loss_; }
 
  private:
   std::uint64_t events_ = 0;
   Loss loss_;
-  std::uint64_t looked_ns_ = 0;
+  std::uint64_t snapshot_ns_ = 0;
   bool rounds_ = false;
   bool show_rounds_ = true;
 };
@@ -68,7 +68,7 @@ class Replay {
   void start();
   Status read();
   bool check_signals();
-  void look(std::uint64_t boot_ns);
+  void show_ports(std::uint64_t boot_ns);
   void summarize();
 
   Options options_;
@@ -81,7 +81,7 @@ class Replay {
   std::unique_ptr<CountingSink> counting_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<ReplayInput> input_;
-  std::uint64_t look_at_ns_ = UINT64_MAX;  // boot ns of --at
+  std::uint64_t at_ns_ = UINT64_MAX;  // boot ns of --at
 };
 
 Result<void> Replay::open() {
@@ -101,9 +101,9 @@ Result<void> Replay::open() {
     options_.filters.netns = {header.own_netns};
   clock_.set_offset(header.clock_offset_ns);
   if (options_.at)
-    look_at_ns_ = options_.at->after_ns
-                      ? header.startup.boot_ns + *options_.at->after_ns
-                      : static_cast<std::uint64_t>(options_.at->unix_ns - header.clock_offset_ns);
+    at_ns_ = options_.at->after_ns
+                 ? header.startup.boot_ns + *options_.at->after_ns
+                 : static_cast<std::uint64_t>(options_.at->unix_ns - header.clock_offset_ns);
 
   Result<OutFile> output = open_output(options_);
   if (!output) return output.error();
@@ -141,7 +141,7 @@ bool Replay::check_signals() {
 
 Replay::Status Replay::read() {
   for (;;) {
-    if (reader_->next_boot_ns() > look_at_ns_) return Status::kEnd;
+    if (reader_->next_boot_ns() > at_ns_) return Status::kEnd;
     const Status status = reader_->next(*input_);
     if (status == Status::kItem) {
       if (counting_->full()) return Status::kStopped;
@@ -153,17 +153,16 @@ Replay::Status Replay::read() {
   }
 }
 
-// `ports` of a recording: the look that --at asks for, or one at the end where the run had none of
-// its own.
-void Replay::look(std::uint64_t boot_ns) {
+// `ports` of a recording: at the time of --at, or at the end where the run had no round of its own.
+void Replay::show_ports(std::uint64_t boot_ns) {
   if (options_.replay_view != Command::kPorts || (!options_.at && input_->rounds())) return;
   model_->round(boot_ns);
-  const std::uint64_t looked = input_->looked_ns();
-  if (looked != 0 && boot_ns < looked + kFreshNs) return;
+  const std::uint64_t taken = input_->snapshot_ns();
+  if (taken != 0 && boot_ns < taken + kFreshNs) return;
   const std::string what =
-      looked == 0 ? "the recorder had not looked at the sockets by then"
-                  : "these are the sockets of " + duration_text((boot_ns - looked) / 1'000'000) +
-                        " before that: the recorder had last looked at them then";
+      taken == 0 ? "the recorder had not looked at the sockets by then"
+                 : "these are the sockets of " + duration_text((boot_ns - taken) / 1'000'000) +
+                       " before that: the recorder had last looked at them then";
   print_error(message_text(
       "note",
       {what, "",
@@ -187,7 +186,7 @@ Result<int> Replay::run() {
   const Status status = read();
   // What waited for an event behind the damage is not shown: it could be something else than it
   // was.
-  if (status == Status::kEnd) look(options_.at ? look_at_ns_ : reader_->boot_ns());
+  if (status == Status::kEnd) show_ports(options_.at ? at_ns_ : reader_->boot_ns());
   summarize();
   out_->request_stop();
   out_->flush();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Connections inside the test's own network namespace, and looks at what they leave behind.
+// Connections inside the test's own network namespace, and snapshots of what they leave behind.
 #pragma once
 
 #include <poll.h>
@@ -46,7 +46,7 @@ class WithConnections : public InOwnNetwork {
     c.server = Fd();
   }
 
-  struct Look {
+  struct Snapshot {
     SnapshotScope scope;
     std::vector<Event> events;
     [[nodiscard]] std::vector<Event> of(std::uint8_t kind) const {
@@ -56,16 +56,16 @@ class WithConnections : public InOwnNetwork {
       return found;
     }
   };
-  static Look look(Session& session, const SnapshotRequest& request) {
+  static Snapshot snapshot(Session& session, const SnapshotRequest& request) {
     take(session);  // what was before
-    Look look;
+    Snapshot seen;
     const auto drain = [&] {
       const std::vector<Event> more = take(session);
-      look.events.insert(look.events.end(), more.begin(), more.end());
+      seen.events.insert(seen.events.end(), more.begin(), more.end());
     };
-    look.scope = session.snapshot(request, drain);
+    seen.scope = session.snapshot(request, drain);
     drain();
-    return look;
+    return seen;
   }
   [[nodiscard]] SnapshotRequest minisockets() const {
     return {.netns = {netns_}, .minisockets_only = true};
@@ -75,7 +75,7 @@ class WithConnections : public InOwnNetwork {
   [[nodiscard]] std::vector<Event> wait_for_minisocket(Session& session) const {
     std::vector<Event> seen;
     for (int i = 0; i < 400 && seen.empty(); ++i) {
-      seen = look(session, minisockets()).of(TCPTRAIL_SEEN_TIMEWAIT);
+      seen = snapshot(session, minisockets()).of(TCPTRAIL_SEEN_TIMEWAIT);
       if (seen.empty()) ::poll(nullptr, 0, 5);
     }
     return seen;

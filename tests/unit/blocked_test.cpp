@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Refused attempts, through the whole model: an event, a look, one record.
+// Refused attempts, through the whole model: an event, a snapshot, one record.
 #include <gtest/gtest.h>
 
 #include <cerrno>
@@ -42,7 +42,7 @@ Event minisocket(std::uint64_t cookie, std::uint64_t at, Ends ends, std::uint32_
 
 struct Attempts {
   explicit Attempts(ModelOptions options = {}) : model(options, facts, sink) {}
-  void look(std::uint64_t at, std::initializer_list<Event> shown, bool readable = true) {
+  void snapshot(std::uint64_t at, std::initializer_list<Event> shown, bool readable = true) {
     model.begin_snapshot(at, false);
     for (const Event& event : shown) model.event(event);
     SnapshotScope scope;
@@ -73,11 +73,11 @@ TEST(Blocked, ABindIsJoinedWithWhatIsInItsWayAndWhoLeftIt) {
   a.facts.alive[10] = false;
   server_life(a.model, 5, kSecond);
   a.model.event(refused(2 * kSecond, TCPTRAIL_OP_BIND, 8080));
-  EXPECT_EQ(a.model.wants_look(), std::vector<std::uint32_t>{kNetns});
+  EXPECT_EQ(a.model.wants_blockers(), std::vector<std::uint32_t>{kNetns});
   EXPECT_TRUE(a.sink.blocked.empty());
-  a.look(2 * kSecond + kMs, {minisocket(5, 2 * kSecond + kMs, {8080, 50000}, 59'000)});
+  a.snapshot(2 * kSecond + kMs, {minisocket(5, 2 * kSecond + kMs, {8080, 50000}, 59'000)});
   ASSERT_EQ(a.sink.blocked.size(), 1U);
-  EXPECT_TRUE(a.model.wants_look().empty());
+  EXPECT_TRUE(a.model.wants_blockers().empty());
   EXPECT_EQ(a.only().op, BlockedOp::kBind);
   EXPECT_EQ(a.only().error, EADDRINUSE);
   EXPECT_EQ(a.only().caller.pid, 20U);
@@ -105,19 +105,19 @@ TEST(Blocked, AFinWait2NamesWhoDoesNotCloseTheOtherEndAndSinceWhen) {
   Event holder = accept_of(6, 6 * kSecond, 30, TCPTRAIL_SEEN_HOLDER);
   holder.holder.netns = kNetns;
   std::strncpy(holder.holder.comm, "client", TCPTRAIL_COMM_LEN - 1);
-  a.look(6 * kSecond + kMs, {waiting, seen(6, 6 * kSecond, kCloseWait, {50000, 8080}), holder});
+  a.snapshot(6 * kSecond + kMs, {waiting, seen(6, 6 * kSecond, kCloseWait, {50000, 8080}), holder});
   EXPECT_NE(a.only().remedies.front().find(
                 "client (pid 30) has not closed the other end (CLOSE_WAIT for 4.0 s)"),
             std::string::npos)
       << a.only().remedies.front();
 }
 
-// Looking takes its time where there are many sockets: the timers count from the record all the
+// A snapshot takes its time where there are many sockets: the timers count from the record all the
 // same.
-TEST(Blocked, ALateLookDoesNotMoveTheEnd) {
+TEST(Blocked, ALateSnapshotDoesNotMoveTheEnd) {
   Attempts a;
   a.model.event(refused(2 * kSecond, TCPTRAIL_OP_BIND, 8080));
-  a.look(3 * kSecond, {minisocket(5, 3 * kSecond, {8080, 50000}, 58'000)});
+  a.snapshot(3 * kSecond, {minisocket(5, 3 * kSecond, {8080, 50000}, 58'000)});
   EXPECT_EQ(a.only().free_in_ms, 61'000U);
   EXPECT_EQ(a.only().blockers[0].expires_in_ms, 59'000U);
 }
@@ -128,11 +128,11 @@ TEST(Blocked, AListenersOwnSocketIsNotInItsWay) {
   Event self = seen(99, kSecond, kClose, {8080, 0});
   Event other = seen(7, kSecond, kListen, {8080, 0});
   self.owned.reuseaddr = other.owned.reuseaddr = 1;
-  a.look(kSecond + kMs, {self, other, [] {
-                           Event holder = accept_of(7, kSecond, 30, TCPTRAIL_SEEN_HOLDER);
-                           holder.holder.netns = kNetns;
-                           return holder;
-                         }()});
+  a.snapshot(kSecond + kMs, {self, other, [] {
+                               Event holder = accept_of(7, kSecond, 30, TCPTRAIL_SEEN_HOLDER);
+                               holder.holder.netns = kNetns;
+                               return holder;
+                             }()});
   ASSERT_EQ(a.only().blockers.size(), 1U);
   EXPECT_EQ(a.only().blockers[0].cookie, 7U);
   EXPECT_EQ(a.only().blockers[0].owner.pid, 30U);
@@ -142,7 +142,7 @@ TEST(Blocked, AListenersOwnSocketIsNotInItsWay) {
 TEST(Blocked, AnAddressOfAnotherMachineHasNoBlockers) {
   Attempts a;
   a.model.event(refused(kSecond, TCPTRAIL_OP_BIND, 8080, 20, EADDRNOTAVAIL));
-  a.look(kSecond + kMs, {});
+  a.snapshot(kSecond + kMs, {});
   EXPECT_EQ(a.only().blocker_count, 0U);
   EXPECT_NE(a.only().remedies.front().find("no address of this network namespace"),
             std::string::npos);
@@ -156,7 +156,7 @@ TEST(Blocked, AConnectWithoutAPortNamesTheSocketsThatHoldThem) {
       by(20, closing(ev(3, kSecond + kMs, kSynSent, kClose, {0, 80}), TCPTRAIL_END_NO_SEGS_OUT));
   a.model.event(by(20, ev(3, kSecond, kClose, kSynSent, {0, 80})));
   a.model.event(end);
-  a.look(kSecond + 2 * kMs, {minisocket(5, kSecond + 2 * kMs, {40000, 80}, 30'000)});
+  a.snapshot(kSecond + 2 * kMs, {minisocket(5, kSecond + 2 * kMs, {40000, 80}, 30'000)});
   ASSERT_EQ(a.sink.connections.size(), 1U);
   EXPECT_EQ(a.sink.connections[0].how, How::kNoPort);
   EXPECT_EQ(a.only().op, BlockedOp::kConnect);
@@ -171,8 +171,8 @@ TEST(Blocked, ABoundConnectNamesTheOneConnection) {
   a.model.event(by(20, ev(3, kSecond, kClose, kSynSent, {40000, 80})));
   a.model.event(by(20, closing(ev(3, kSecond + kMs, kSynSent, kClose, {40000, 80}),
                                TCPTRAIL_END_NO_SEGS_OUT | TCPTRAIL_END_BOUND)));
-  a.look(kSecond + 2 * kMs, {minisocket(5, kSecond, {40000, 80}, 30'000),
-                             minisocket(6, kSecond, {40000, 81}, 30'000)});
+  a.snapshot(kSecond + 2 * kMs, {minisocket(5, kSecond, {40000, 80}, 30'000),
+                                 minisocket(6, kSecond, {40000, 81}, 30'000)});
   ASSERT_EQ(a.only().blocker_count, 1U);
   EXPECT_EQ(a.only().blockers[0].cookie, 5U);
   EXPECT_NE(a.only().remedies.front().find("bind()"), std::string::npos);
@@ -181,7 +181,7 @@ TEST(Blocked, ABoundConnectNamesTheOneConnection) {
 TEST(Blocked, WhatHasGoneMeanwhileIsSaidSo) {
   Attempts a;
   a.model.event(refused(kSecond, TCPTRAIL_OP_BIND, 8080));
-  a.look(kSecond + kMs, {});
+  a.snapshot(kSecond + kMs, {});
   EXPECT_EQ(a.only().free_in_ms.value(), 2U);
   EXPECT_NE(a.only().remedies.front().find("try again"), std::string::npos);
 }
@@ -189,16 +189,16 @@ TEST(Blocked, WhatHasGoneMeanwhileIsSaidSo) {
 TEST(Blocked, ANamespaceThatCannotBeReadStillGivesTheRecord) {
   Attempts a;
   a.model.event(refused(kSecond, TCPTRAIL_OP_BIND, 8080));
-  a.look(kSecond + kMs, {}, false);
+  a.snapshot(kSecond + kMs, {}, false);
   ASSERT_EQ(a.sink.blocked.size(), 1U);
   EXPECT_NE(a.only().remedies.front().find("could not be read"), std::string::npos);
   EXPECT_FALSE(a.only().free_in_ms);
 }
 
 TEST(Blocked, WithoutSnapshotsTheAttemptIsReportedAtOnce) {
-  Attempts a({.can_look = false});
+  Attempts a({.snapshots = false});
   a.model.event(refused(kSecond, TCPTRAIL_OP_BIND, 8080));
-  EXPECT_TRUE(a.model.wants_look().empty());
+  EXPECT_TRUE(a.model.wants_blockers().empty());
   EXPECT_TRUE(a.model.due(kSecond));
   a.model.advance_to(kSecond + kMs);
   EXPECT_EQ(a.sink.blocked.size(), 1U);
@@ -208,9 +208,9 @@ TEST(Blocked, WithoutSnapshotsTheAttemptIsReportedAtOnce) {
 TEST(Blocked, AFloodSharesRecordsAndEveryAttemptIsCounted) {
   Attempts a;
   std::uint64_t at = kSecond;
-  for (int look = 0; look < 10; ++look) {
+  for (int snapshot = 0; snapshot < 10; ++snapshot) {
     for (int i = 0; i < 1000; ++i) a.model.event(refused(at += 100 * kUs, TCPTRAIL_OP_BIND, 8080));
-    a.look(at + 1, {seen(7, at, kListen, {8080, 0})});
+    a.snapshot(at + 1, {seen(7, at, kListen, {8080, 0})});
   }
   std::uint64_t total = 0;
   for (const BlockedRecord& record : a.sink.blocked) {
@@ -223,8 +223,8 @@ TEST(Blocked, AFloodSharesRecordsAndEveryAttemptIsCounted) {
   EXPECT_LE(a.facts.asked_for_sysctls, 10U);
 }
 
-// What comes while somebody looks does not put off the answer to what came before.
-TEST(Blocked, WhatALookAnswersDoesNotGrowDuringIt) {
+// What comes during a snapshot does not put off the answer to what came before.
+TEST(Blocked, WhatASnapshotAnswersDoesNotGrowDuringIt) {
   Attempts a;
   std::uint64_t at = kSecond;
   for (int i = 0; i < 1000; ++i) a.model.event(refused(at += kUs, TCPTRAIL_OP_BIND, 8080));
@@ -239,7 +239,7 @@ TEST(Blocked, WhatALookAnswersDoesNotGrowDuringIt) {
                            [](std::uint64_t sum, const BlockedRecord& r) { return sum + r.count; });
   };
   EXPECT_EQ(told(), 1000U);
-  a.look(at + kMs, {seen(7, at, kListen, {8080, 0})});
+  a.snapshot(at + kMs, {seen(7, at, kListen, {8080, 0})});
   EXPECT_EQ(told(), 2000U);
 }
 
@@ -248,7 +248,7 @@ TEST(Blocked, AFloodOfManyKindsStaysBoundedAndCounted) {
   for (std::uint32_t i = 0; i < 5000; ++i)
     a.model.event(
         refused(kSecond + i, TCPTRAIL_OP_BIND, static_cast<std::uint16_t>(1 + i), 1000 + i));
-  a.look(2 * kSecond, {});
+  a.snapshot(2 * kSecond, {});
   std::uint64_t total = 0;
   for (const BlockedRecord& record : a.sink.blocked) total += record.count;
   EXPECT_EQ(total, 5000U);
@@ -261,7 +261,7 @@ TEST(Blocked, FiltersApplyToTheCaller) {
   Attempts a(options);
   a.model.event(refused(kSecond, TCPTRAIL_OP_BIND, 8080, 20));
   a.model.event(refused(kSecond, TCPTRAIL_OP_BIND, 8080, 21));
-  a.look(kSecond + kMs, {});
+  a.snapshot(kSecond + kMs, {});
   ASSERT_EQ(a.sink.blocked.size(), 1U);
   EXPECT_EQ(a.only().caller.pid, 21U);
 }
@@ -272,7 +272,7 @@ TEST(Blocked, AListenIsInferredFromItsStatesWhereTheCallIsNotTraced) {
   Event end = by(20, closing(ev(8, kSecond + 2 * kUs, kListen, kClose, {8080, 0}), 0));
   a.model.event(begin);
   a.model.event(end);
-  a.look(kSecond + kMs, {seen(7, kSecond, kListen, {8080, 0})});
+  a.snapshot(kSecond + kMs, {seen(7, kSecond, kListen, {8080, 0})});
   ASSERT_EQ(a.sink.blocked.size(), 1U);
   EXPECT_EQ(a.only().op, BlockedOp::kListen);
   EXPECT_EQ(a.only().caller.pid, 20U);

@@ -32,7 +32,7 @@ class RoundSink final : public NullSink {
 
 struct Watch {
   Watch() : model({.watch_ports = true, .watched_netns = {kNetns}}, facts, sink) {}
-  void look(std::uint64_t at, const std::vector<Event>& shown) {
+  void round(std::uint64_t at, const std::vector<Event>& shown) {
     model.begin_snapshot(at, false);
     for (const Event& event : shown) model.event(event);
     SnapshotScope scope;
@@ -100,7 +100,7 @@ TEST(Exhaustion, AFullRangeIsExhaustedNow) {
 
 TEST(PortsWatch, ADestinationsRateIsWhatWasOpenedSinceTheFirstLook) {
   Watch w;
-  w.look(kSecond, {});
+  w.round(kSecond, {});
   std::vector<Event> shown;
   for (std::uint16_t i = 0; i < 20; ++i) {
     const Ends ends{static_cast<std::uint16_t>(40000 + i), 80};
@@ -110,18 +110,18 @@ TEST(PortsWatch, ADestinationsRateIsWhatWasOpenedSinceTheFirstLook) {
     shown.back().owned.fastreuse = shown.back().owned.fastreuseport = -1;
     shown.back().owned.bind = TCPTRAIL_BIND_BUCKET;
   }
-  w.look(3 * kSecond, shown);
+  w.round(3 * kSecond, shown);
   ASSERT_EQ(w.sink.destinations.size(), 1U);
   EXPECT_DOUBLE_EQ(w.sink.destinations[0].rate_per_s.value(), 10.0);
   EXPECT_FALSE(w.sink.destinations[0].exhausted_in_s);
-  w.look(20 * kSecond, shown);
+  w.round(20 * kSecond, shown);
   EXPECT_DOUBLE_EQ(w.sink.destinations[0].rate_per_s.value(), 0.0);
 }
 
 TEST(PortsWatch, ARateDoesNotCountTheTimeBeforeTheFirstConnection) {
   Watch w;
   std::vector<Event> shown;
-  for (std::uint64_t second = 1; second <= 8; ++second) w.look(second * kSecond, {});
+  for (std::uint64_t second = 1; second <= 8; ++second) w.round(second * kSecond, {});
   for (std::uint16_t i = 0; i < 20; ++i) {
     const Ends ends{static_cast<std::uint16_t>(40000 + i), 80};
     w.model.event(by(10, ev(100U + i, 8 * kSecond + i, kClose, kSynSent, {0, 80})));
@@ -130,21 +130,21 @@ TEST(PortsWatch, ARateDoesNotCountTheTimeBeforeTheFirstConnection) {
     shown.back().owned.fastreuse = shown.back().owned.fastreuseport = -1;
     shown.back().owned.bind = TCPTRAIL_BIND_BUCKET;
   }
-  w.look(9 * kSecond, shown);
+  w.round(9 * kSecond, shown);
   EXPECT_DOUBLE_EQ(w.sink.destinations.at(0).rate_per_s.value(), 20.0);
-  w.look(10 * kSecond, shown);
+  w.round(10 * kSecond, shown);
   EXPECT_DOUBLE_EQ(w.sink.destinations.at(0).rate_per_s.value(), 10.0);
 }
 
 TEST(PortsWatch, ConnectionsThatStayInCloseWaitAreALeakOfTheirHolder) {
   Watch w;
-  w.look(kSecond, {});
+  w.round(kSecond, {});
   w.model.event(by(10, ev(1, 2 * kSecond, kClose, kSynSent, {0, 80})));
   w.model.event(ev(1, 2 * kSecond, kSynSent, kEstablished));
   w.model.event(ev(1, 3 * kSecond, kEstablished, kCloseWait));
-  w.look(4 * kSecond, {seen(1, 4 * kSecond, kCloseWait), held_by(1, 4 * kSecond, 10)});
+  w.round(4 * kSecond, {seen(1, 4 * kSecond, kCloseWait), held_by(1, 4 * kSecond, 10)});
   EXPECT_TRUE(w.sink.leaks.empty());  // every connection is there for a moment
-  w.look(8 * kSecond, {seen(1, 8 * kSecond, kCloseWait), held_by(1, 8 * kSecond, 10)});
+  w.round(8 * kSecond, {seen(1, 8 * kSecond, kCloseWait), held_by(1, 8 * kSecond, 10)});
   ASSERT_EQ(w.sink.leaks.size(), 1U);
   EXPECT_EQ(w.sink.leaks[0].state, kCloseWait);
   EXPECT_EQ(w.sink.leaks[0].owner.pid, 10U);
@@ -157,9 +157,9 @@ TEST(PortsWatch, ConnectionsThatStayInCloseWaitAreALeakOfTheirHolder) {
     return std::vector{seen(1, at, kCloseWait), seen(2, at, kCloseWait, {40001, 80}),
                        held_by(1, at, 10), held_by(2, at, 10)};
   };
-  w.look(10 * kSecond, both(10 * kSecond));
+  w.round(10 * kSecond, both(10 * kSecond));
   EXPECT_EQ(w.sink.leaks.at(0).count, 1U);
-  w.look(18 * kSecond, both(18 * kSecond));
+  w.round(18 * kSecond, both(18 * kSecond));
   ASSERT_EQ(w.sink.leaks.size(), 1U);
   EXPECT_EQ(w.sink.leaks[0].count, 2U);
   EXPECT_EQ(w.sink.leaks[0].oldest_ns, 15 * kSecond);
@@ -180,7 +180,7 @@ TEST(PortsWatch, ATimeWaitIsBlockedByWhoClosedIt) {
   Event mini = seen(5, 2 * kSecond, kTimeWait, {8080, 50000});
   mini.owned.tw = TCPTRAIL_TW_TIME_WAIT;
   mini.owned.expires_ms = 59'000;
-  w.look(2 * kSecond, {mini});
+  w.round(2 * kSecond, {mini});
   ASSERT_EQ(w.sink.ports.size(), 1U);
   ASSERT_EQ(w.sink.ports[0].owners.size(), 1U);
   EXPECT_EQ(w.sink.ports[0].owners[0].process.pid, 10U);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// How often the kernel's tables are looked at: as asked, a tenth of a core at most, never later
-// than promised.
+// How often the kernel's tables are read: as asked, a tenth of a core at most, never later than
+// promised.
 #include "run/snapshot_pacer.h"
 
 #include <gtest/gtest.h>
@@ -10,18 +10,18 @@ namespace {
 
 constexpr std::uint64_t kMs = 1'000'000;
 
-// Looks that cost one and the other in turn, each as soon as it is due: from the first to when the
-// next one is due.
-std::uint64_t time_of(SnapshotPacer& pace, int looks, std::uint64_t one, std::uint64_t other) {
+// Snapshots that cost one and the other in turn, each as soon as it is due: from the first to when
+// the next one is due.
+std::uint64_t time_of(SnapshotPacer& pace, int snapshots, std::uint64_t one, std::uint64_t other) {
   std::uint64_t now = 0;
-  for (int i = 0; i < looks; ++i) {
+  for (int i = 0; i < snapshots; ++i) {
     pace.taken(now, i % 2 == 0 ? one : other);
     now = pace.next_ns();
   }
   return now;
 }
 
-TEST(SnapshotPacer, TheFirstLookIsDueAtOnceAndTheNextAfterThePeriod) {
+TEST(SnapshotPacer, TheFirstIsDueAtOnceAndTheNextAfterThePeriod) {
   SnapshotPacer pace(1'000 * kMs);
   EXPECT_EQ(pace.next_ns(), 0U);
   pace.taken(5'000 * kMs, 3 * kMs);
@@ -29,13 +29,13 @@ TEST(SnapshotPacer, TheFirstLookIsDueAtOnceAndTheNextAfterThePeriod) {
   EXPECT_FALSE(pace.slowed_to_ns());
 }
 
-TEST(SnapshotPacer, DearLooksComeSoSeldomThatTheyTakeLessThanATenthOfACore) {
+TEST(SnapshotPacer, ExpensiveOnesAreSoRareThatTheyTakeLessThanATenthOfACore) {
   SnapshotPacer pace(1'000 * kMs);
   EXPECT_LT(10 * 500 * kMs * 10, time_of(pace, 10, 500 * kMs, 500 * kMs));
   EXPECT_EQ(pace.slowed_to_ns(), 6'000 * kMs);
 }
 
-TEST(SnapshotPacer, OneDearLookAloneSlowsNothing) {
+TEST(SnapshotPacer, OneExpensiveAloneSlowsNothing) {
   SnapshotPacer pace(1'000 * kMs);
   pace.taken(0, 10 * kMs);
   pace.taken(1'000 * kMs, 900 * kMs);
@@ -43,7 +43,7 @@ TEST(SnapshotPacer, OneDearLookAloneSlowsNothing) {
   EXPECT_FALSE(pace.slowed_to_ns());
 }
 
-TEST(SnapshotPacer, WhatLooksTakeOnAverageCountsWhereTheyDiffer) {
+TEST(SnapshotPacer, WhatTheyTakeOnAverageCountsWhereTheyDiffer) {
   SnapshotPacer pace(1'000 * kMs);
   EXPECT_LT(40 * 140 * kMs * 10, time_of(pace, 40, 100 * kMs, 180 * kMs));
 }

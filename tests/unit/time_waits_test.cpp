@@ -409,7 +409,7 @@ TEST(TimeWaits, WithoutFollowingOwnersAreRememberedAndNothingIsSaidOfTheEnd) {
 
 // Nothing would ever take them out again.
 TEST(TimeWaits, WithoutScansTheyAreDroppedWhenTheirTimerHasRunOut) {
-  Ledger ledger({.follow_time_wait = true, .can_look = false});
+  Ledger ledger({.follow_time_wait = true, .snapshots = false});
   for (std::uint16_t i = 0; i < 50; ++i)
     ledger.life(i + 1U, kSecond + i * 10 * kSecond, {static_cast<std::uint16_t>(40000 + i), 80});
   EXPECT_LE(ledger.size(), 8U);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Looking again: at the minisockets alone, at one namespace, and at namespaces that are hard to
+// Scans of the minisockets alone, snapshots of one namespace, and namespaces that are hard to
 // find; and the RST that takes a minisocket away.
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -23,11 +23,11 @@ using test::Connection;
 using test::Endpoint;
 using test::tcp_socket;
 
-using Rescan = test::WithConnections;
+using Scan = test::WithConnections;
 
 std::string text_of(const Address& address, Family family) { return address_text(address, family); }
 
-TEST_F(Rescan, ATimeWaitIsDescribedInFull) {
+TEST_F(Scan, ATimeWaitIsDescribedInFull) {
   for (const auto& [listening, address, flags] :
        {std::tuple("127.0.0.1", "127.0.0.1", TCPTRAIL_F_IPV4),
         std::tuple("::1", "::1", TCPTRAIL_F_INET6),
@@ -38,7 +38,7 @@ TEST_F(Rescan, ATimeWaitIsDescribedInFull) {
     const Fd listener = listen_on(listening);
     Connection c = connect_to(listener, address);
     close_client_first(c);
-    const Look seen = look(*session, minisockets());
+    const Snapshot seen = snapshot(*session, minisockets());
     EXPECT_EQ(seen.scope.netns_read, std::vector<std::uint32_t>{netns_});
     EXPECT_TRUE(seen.scope.minisockets_only);
     const auto found = std::find_if(seen.events.begin(), seen.events.end(),
@@ -66,7 +66,7 @@ TEST_F(Rescan, ATimeWaitIsDescribedInFull) {
   }
 }
 
-TEST_F(Rescan, OneThatNobodyAskedForItsCookieGetsOne) {
+TEST_F(Scan, OneThatNobodyAskedForItsCookieGetsOne) {
   if (!probe_features({}).on(Feature::kCookie)) GTEST_SKIP() << "cookie is off here";
   const Fd listener = listen_on("127.0.0.1");
   {
@@ -79,28 +79,28 @@ TEST_F(Rescan, OneThatNobodyAskedForItsCookieGetsOne) {
   }
   const auto session = start({}, {}, options());
   ASSERT_NE(session, nullptr);
-  const std::vector<Event> first = look(*session, minisockets()).of(TCPTRAIL_SEEN_TIMEWAIT);
+  const std::vector<Event> first = snapshot(*session, minisockets()).of(TCPTRAIL_SEEN_TIMEWAIT);
   ASSERT_EQ(first.size(), 1U);
   EXPECT_NE(first[0].cookie(), 0U);
-  const std::vector<Event> full = look(*session, {}).of(TCPTRAIL_SEEN_SOCKET);
+  const std::vector<Event> full = snapshot(*session, {}).of(TCPTRAIL_SEEN_SOCKET);
   EXPECT_TRUE(std::any_of(full.begin(), full.end(),
                           [&](const Event& e) { return e.cookie() == first[0].cookie(); }));
 }
 
-TEST_F(Rescan, OptionsOfTheServersTimeWaitAreShown) {
+TEST_F(Scan, OptionsOfTheServersTimeWaitAreShown) {
   const auto session = start({}, {}, options());
   ASSERT_NE(session, nullptr);
   const Fd listener = listen_on("127.0.0.1");
   Connection c = connect_to(listener, "127.0.0.1");
   std::swap(c.client, c.server);
   close_client_first(c);
-  const std::vector<Event> seen = look(*session, minisockets()).of(TCPTRAIL_SEEN_TIMEWAIT);
+  const std::vector<Event> seen = snapshot(*session, minisockets()).of(TCPTRAIL_SEEN_TIMEWAIT);
   ASSERT_EQ(seen.size(), 1U);
   EXPECT_EQ(seen[0].timewait.tw,
             TCPTRAIL_TW_TIME_WAIT | TCPTRAIL_TW_REUSEADDR | TCPTRAIL_TW_WHOLE_PORT);
 }
 
-TEST_F(Rescan, AFinWait2MinisocketSaysSo) {
+TEST_F(Scan, AFinWait2MinisocketSaysSo) {
   test::write_file("/proc/sys/net/ipv4/tcp_fin_timeout", "7");
   const auto session = start({}, {}, options());
   ASSERT_NE(session, nullptr);
@@ -117,7 +117,7 @@ TEST_F(Rescan, AFinWait2MinisocketSaysSo) {
   EXPECT_LE(seen[0].timewait.expires_ms, 7'000U);
 }
 
-TEST_F(Rescan, OfFullSocketsOnlyThoseInSynSentAndNoHolderAreShown) {
+TEST_F(Scan, OfFullSocketsOnlyThoseInSynSentAndNoHolderAreShown) {
   const auto session = start({}, {}, options());
   ASSERT_NE(session, nullptr);
   const Fd listener = listen_on("127.0.0.1");
@@ -131,7 +131,7 @@ TEST_F(Rescan, OfFullSocketsOnlyThoseInSynSentAndNoHolderAreShown) {
     clients.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     ::connect(clients.back().get(), name.get(), name.length);
   }
-  const Look seen = look(*session, minisockets());
+  const Snapshot seen = snapshot(*session, minisockets());
   ASSERT_FALSE(seen.events.empty());
   for (const Event& e : seen.events) {
     EXPECT_EQ(e.kind(), TCPTRAIL_SEEN_SOCKET);
@@ -140,7 +140,7 @@ TEST_F(Rescan, OfFullSocketsOnlyThoseInSynSentAndNoHolderAreShown) {
   }
 }
 
-TEST_F(Rescan, FiltersOfTheTupleHold) {
+TEST_F(Scan, FiltersOfTheTupleHold) {
   const Fd listener = listen_on("127.0.0.1");
   Connection c = connect_to(listener, "127.0.0.1");
   const std::uint16_t rport = test::port_of(listener);
@@ -150,7 +150,7 @@ TEST_F(Rescan, FiltersOfTheTupleHold) {
     change(filtered.filters);
     const auto session = start({}, {}, filtered);
     return session == nullptr ? 99U
-                              : look(*session, minisockets()).of(TCPTRAIL_SEEN_TIMEWAIT).size();
+                              : snapshot(*session, minisockets()).of(TCPTRAIL_SEEN_TIMEWAIT).size();
   };
   EXPECT_EQ(count([&](Filters& f) { f.lports.ranges = {{c.lport, c.lport}}; }), 1U);
   EXPECT_EQ(count([&](Filters& f) { f.lports.ranges = {{rport, rport}}; }), 0U);
@@ -162,7 +162,7 @@ TEST_F(Rescan, FiltersOfTheTupleHold) {
   EXPECT_EQ(count([&](Filters& f) { f.raddrs = {*parse_prefix("10.0.0.0/8")}; }), 0U);
 }
 
-TEST_F(Rescan, ManyThroughASmallRingAreSeenOnceEach) {
+TEST_F(Scan, ManyThroughASmallRingAreSeenOnceEach) {
   SessionOptions small = options();
   small.ring_bytes = 16 * 1024;
   const auto session = start({}, {.snapshot = true, .command_tree = false, .trace = false}, small);
@@ -176,7 +176,7 @@ TEST_F(Rescan, ManyThroughASmallRingAreSeenOnceEach) {
     ports[c.lport] = 0;
   }
   std::uint64_t last = 0;
-  for (const Event& e : look(*session, minisockets()).of(TCPTRAIL_SEEN_TIMEWAIT)) {
+  for (const Event& e : snapshot(*session, minisockets()).of(TCPTRAIL_SEEN_TIMEWAIT)) {
     ++ports[e.timewait.lport];
     EXPECT_GE(e.boot_ns(), last);
     last = e.boot_ns();
@@ -186,12 +186,12 @@ TEST_F(Rescan, ManyThroughASmallRingAreSeenOnceEach) {
       std::all_of(ports.begin(), ports.end(), [](const auto& port) { return port.second == 1; }));
 }
 
-TEST_F(Rescan, AFullSnapshotFollowsAsIfNothingHadBeen) {
+TEST_F(Scan, AFullSnapshotFollowsAsIfNothingHadBeen) {
   const auto session = start({}, {}, options());
   ASSERT_NE(session, nullptr);
   const Fd listener = listen_on("127.0.0.1");
-  look(*session, minisockets());
-  const Look seen = look(*session, {});
+  snapshot(*session, minisockets());
+  const Snapshot seen = snapshot(*session, {});
   EXPECT_FALSE(seen.scope.minisockets_only);
   ASSERT_EQ(seen.of(TCPTRAIL_SEEN_SOCKET).size(), 1U);
   EXPECT_EQ(seen.of(TCPTRAIL_SEEN_SOCKET)[0].new_state(), TcpState::kListen);
@@ -199,7 +199,7 @@ TEST_F(Rescan, AFullSnapshotFollowsAsIfNothingHadBeen) {
             make_plan(probe_features({}), {}).holders ? 1U : 0U);
 }
 
-TEST_F(Rescan, ASnapshotOfOneNamespaceShowsItsHoldersOnly) {
+TEST_F(Scan, ASnapshotOfOneNamespaceShowsItsHoldersOnly) {
   if (!probe_features({}).on(Feature::kIterTaskFile)) GTEST_SKIP() << "iter_task_file is off here";
   SessionOptions everywhere = options();
   everywhere.filters.netns.clear();
@@ -212,7 +212,7 @@ TEST_F(Rescan, ASnapshotOfOneNamespaceShowsItsHoldersOnly) {
   ASSERT_EQ(::listen(there.get(), 1), 0);  // on a port of the kernel's choice
   for (const auto& [wanted, netns] :
        {std::pair(std::vector{other}, other), std::pair(std::vector{netns_}, netns_)}) {
-    const Look seen = look(*session, {.netns = wanted});
+    const Snapshot seen = snapshot(*session, {.netns = wanted});
     if (netns == netns_) {  // nobody is in it any more; a socket keeps it alive
       EXPECT_EQ(seen.scope.netns_refused, wanted);
       EXPECT_TRUE(seen.scope.netns_read.empty() && seen.scope.netns_gone.empty());
@@ -224,24 +224,24 @@ TEST_F(Rescan, ASnapshotOfOneNamespaceShowsItsHoldersOnly) {
     ASSERT_EQ(seen.of(TCPTRAIL_SEEN_HOLDER).size(), 1U);
     EXPECT_EQ(seen.of(TCPTRAIL_SEEN_HOLDER)[0].holder.netns, netns);
   }
-  const std::vector<Event> all = look(*session, {}).of(TCPTRAIL_SEEN_HOLDER);
+  const std::vector<Event> all = snapshot(*session, {}).of(TCPTRAIL_SEEN_HOLDER);
   EXPECT_TRUE(std::any_of(all.begin(), all.end(),
                           [&](const Event& e) { return e.holder.netns == netns_; }));
   EXPECT_TRUE(
       std::any_of(all.begin(), all.end(), [&](const Event& e) { return e.holder.netns == other; }));
 }
 
-class HiddenNetns : public Rescan {
+class HiddenNetns : public Scan {
  protected:
   void SetUp() override {
-    Rescan::SetUp();
+    Scan::SetUp();
     if (!IsSkipped() && !can_find_every_netns())
       GTEST_SKIP() << "not every namespace can be found here";
   }
   // Leaves the test's namespace as its only inhabitant, and tells what a snapshot makes of it.
   void leave() { ASSERT_EQ(::setns(home_.get(), CLONE_NEWNET), 0); }
   [[nodiscard]] SnapshotScope scope_of(Session& session) const {
-    return look(session, minisockets()).scope;
+    return snapshot(session, minisockets()).scope;
   }
 };
 
@@ -307,7 +307,7 @@ TEST_F(HiddenNetns, IsFoundThroughAThread) {
   thread.join();
 }
 
-TEST_F(Rescan, ARstOfAMinisocketIsItsEnd) {
+TEST_F(Scan, ARstOfAMinisocketIsItsEnd) {
   unsigned major = 0;
   unsigned minor = 0;
   ASSERT_EQ(std::sscanf(kernel_release().c_str(), "%u.%u", &major, &minor), 2);
@@ -329,7 +329,7 @@ TEST_F(Rescan, ARstOfAMinisocketIsItsEnd) {
   EXPECT_EQ(ends[0].base.netns, netns_);
   EXPECT_EQ(ends[0].base.new_state, TCPTRAIL_CAUSE_RESET);
   EXPECT_EQ(ends[0].base.pid, 0U);
-  EXPECT_TRUE(look(*session, minisockets()).of(TCPTRAIL_SEEN_TIMEWAIT).empty());
+  EXPECT_TRUE(snapshot(*session, minisockets()).of(TCPTRAIL_SEEN_TIMEWAIT).empty());
 }
 
 }  // namespace
