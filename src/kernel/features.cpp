@@ -14,6 +14,7 @@
 
 #include "kernel/handles.h"
 #include "kernel/machine.h"
+#include "kernel/plan.h"
 #include "kernel/tracefs.h"
 #include "kernel/vmlinux_btf.h"
 
@@ -77,38 +78,43 @@ bool may_probe_memory() {
   return static_cast<bool>(loaded);
 }
 
-// As in bpf/timewait.bpf.c and bpf/socket_hooks.bpf.h.
-constexpr std::array kHookedFunctions = {
-    "inet_twsk_kill", "tw_timer_handler",     "tcp_timewait_state_process", "tcp_twsk_unique",
-    "tcp_abort",      "__inet_twsk_schedule", "security_sock_graft",        "inet_bind",
-    "inet6_bind",     "inet_listen"};
-struct Hooks {
-  Feature feature;
-  std::size_t first, end;  // of kHookedFunctions
-};
-constexpr Hooks kHooks[] = {{Feature::kTimeWaitHooks, 0, 6},
-                            {Feature::kSocketHooks, 6, kHookedFunctions.size()}};
-using HookIds = std::array<std::uint32_t, kHookedFunctions.size()>;
-
 // Presence in BTF says little about fentry: a function may be inlined, and a kernel may refuse
-// the kind as a whole. Empty when each of them takes a program.
-std::string why_no_hooks(const Hooks& hooks, const HookIds& ids) {
+// the kind as a whole. Empty when the function takes a program.
+std::string why_no_hook(std::string_view function, std::uint32_t id) {
+  if (id == 0) return "this kernel has no " + std::string(function) + "() to hook";
   const bpf_insn program[] = {
       {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = 0},
       {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
   };
-  for (std::size_t i = hooks.first; i < hooks.end; ++i) {
-    if (ids[i] == 0) return std::string("this kernel has no ") + kHookedFunctions[i] + "() to hook";
-    LIBBPF_OPTS(bpf_prog_load_opts, options);
-    options.expected_attach_type = BPF_TRACE_FENTRY;
-    options.attach_btf_id = ids[i];
-    const Fd loaded(bpf_prog_load(BPF_PROG_TYPE_TRACING, "may_hook", "Dual BSD/GPL", program,
-                                  std::size(program), &options));
-    if (!loaded)
-      return std::string("the kernel refuses fentry of ") + kHookedFunctions[i] + "() (" +
-             std::strerror(errno) + ")";
+  LIBBPF_OPTS(bpf_prog_load_opts, options);
+  options.expected_attach_type = BPF_TRACE_FENTRY;
+  options.attach_btf_id = id;
+  const Fd loaded(bpf_prog_load(BPF_PROG_TYPE_TRACING, "may_hook", "Dual BSD/GPL", program,
+                                std::size(program), &options));
+  if (loaded) return {};
+  return "the kernel refuses fentry of " + std::string(function) + "() (" + std::strerror(errno) +
+         ")";
+}
+
+// The hooks of a kind are off when one of their functions takes no program.
+void probe_hooks(const VmlinuxBtf& btf, Features& features) {
+  std::vector<std::string_view> functions;
+  std::vector<Feature> needed_by;
+  for (const Program& program : all_programs()) {
+    if (program.function.empty() || program.may_be_missing) continue;
+    const Feature feature =
+        program.kind == ProgramKind::kMinisocket ? Feature::kTimeWaitHooks : Feature::kSocketHooks;
+    if (!features.on(feature)) continue;
+    functions.push_back(program.function);
+    needed_by.push_back(feature);
   }
-  return {};
+  if (functions.empty()) return;
+  const std::vector<std::uint32_t> ids = btf.functions(functions);
+  for (std::size_t i = 0; i < functions.size(); ++i) {
+    if (!features.on(needed_by[i])) continue;
+    if (std::string why = why_no_hook(functions[i], ids[i]); !why.empty())
+      features.turn_off(needed_by[i], std::move(why));
+  }
 }
 
 }  // namespace
@@ -152,15 +158,7 @@ Features probe_features(std::span<const std::string> denied) {
       need(f, false, "needs tp_btf");
   need(Feature::kTimeWaitHooks, features.on(Feature::kCookie),
        "needs cookie: nothing else names a minisocket");
-  if (features.on(Feature::kTimeWaitHooks) || features.on(Feature::kSocketHooks)) {
-    HookIds ids{};
-    btf.functions(kHookedFunctions, ids);
-    for (const Hooks& hooks : kHooks) {
-      if (!features.on(hooks.feature)) continue;
-      if (std::string why = why_no_hooks(hooks, ids); !why.empty())
-        features.turn_off(hooks.feature, std::move(why));
-    }
-  }
+  probe_hooks(btf, features);
 
   const bool probes = may_probe_memory();
   need(Feature::kTimeWaitWalk, probes,

@@ -3,6 +3,83 @@
 
 namespace tcptrail {
 
+namespace {
+
+using enum ProgramKind;
+using enum ProgramUse;
+
+constexpr std::string_view kNoAccept = "a passive connection's owner is known when it closes";
+constexpr std::string_view kNoRefused = "some refused calls are not seen";
+
+constexpr Program kPrograms[] = {
+    {"set_state", kEvent, 13, kConnections, {}},
+    {"destroy", kEvent, 7, kIdentity, {}},
+    {"accept4_return", kCall, 1, kConnections, Feature::kAccept, {}, false, kNoAccept},
+    {"accept_return", kCall, 2, kConnections, Feature::kAccept, {}, false, kNoAccept},
+    {"bind_return", kCall, 3, kRefusedCalls, Feature::kRefusedCalls, {}, false, kNoRefused},
+    {"listen_return", kCall, 4, kRefusedCalls, Feature::kRefusedCalls, {}, false, kNoRefused},
+    {"set_state_again", kEvent, 14, kConnections, Feature::kSecondCopy},
+    {"send_reset", kEvent, 5, kConnections, Feature::kSendReset},
+    {"receive_reset", kEvent, 6, kConnections, Feature::kReceiveReset},
+    {"process_fork", kEvent, 8, kCommand, {}},
+    {"seen_sockets", kIterator, 0, kSnapshot, Feature::kIterTcp},
+    {"seen_holders", kIterator, 0, kHolders, Feature::kIterTaskFile},
+    {"accept_hook", kFunction, 9, kConnections, Feature::kAccept, "security_sock_graft"},
+    {"bind_hook", kFunction, 10, kRefusedCalls, Feature::kRefusedCalls, "inet_bind"},
+    {"bind6_hook", kFunction, 11, kRefusedCalls, Feature::kRefusedCalls, "inet6_bind"},
+    {"listen_hook", kFunction, 12, kRefusedCalls, Feature::kRefusedCalls, "inet_listen"},
+    {"tw_timer", kMinisocket, 0, kTimeWaits, {}, "tw_timer_handler"},
+    {"tw_packet", kMinisocket, 0, kTimeWaits, {}, "tcp_timewait_state_process"},
+    {"tw_packet_done", kMinisocket, 0, kTimeWaits, {}, "tcp_timewait_state_process"},
+    {"tw_reuse", kMinisocket, 0, kTimeWaits, {}, "tcp_twsk_unique"},
+    {"tw_abort", kMinisocket, 0, kTimeWaits, {}, "tcp_abort"},
+    {"tw_kill", kMinisocket, 0, kTimeWaits, {}, "inet_twsk_kill"},
+    {"tw_rearm", kMinisocket, 0, kTimeWaits, {}, "__inet_twsk_schedule"},
+    // Where it is missing, tw_rearm sees as much.
+    {"tw_born", kMinisocket, 0, kBirths, {}, "inet_twsk_hashdance_schedule", true},
+};
+
+// Empty: somebody asks for it.
+std::string_view why_not_wanted(ProgramUse use, const PlanRequest& request, const Plan& plan) {
+  switch (use) {
+    case kConnections:
+      return {};
+    case kIdentity:
+      return plan.cookie ? "the cookie tells sockets apart" : "";
+    case kRefusedCalls:
+      return request.blocked ? "" : "refused attempts are not asked for";
+    case kCommand:
+      return request.command_tree ? "" : "no command is traced";
+    case kSnapshot:
+      return request.snapshot ? "" : "no snapshot was asked for";
+    case kHolders:
+      return plan.snapshot ? "" : "no snapshot is taken";
+    case kTimeWaits:
+      return request.time_wait || plan.births ? "" : "the ends of TIME_WAIT are not asked for";
+    case kBirths:
+      return plan.births ? "" : "the walk tells as much";
+  }
+  return {};
+}
+
+// Empty: it loads.
+std::string why_not(const Program& program, const Features& features, const PlanRequest& request,
+                    const Plan& plan) {
+  if (program.kind != kIterator && !request.trace) return "nothing is traced";
+  if (const std::string_view reason = why_not_wanted(program.use, request, plan); !reason.empty())
+    return std::string(reason);
+  if (program.kind == kMinisocket && !plan.cookie) return "needs cookie";
+  if (program.feature && !features.on(*program.feature)) return features[*program.feature].why_off;
+  if (program.kind == kMinisocket) return features[Feature::kTimeWaitHooks].why_off;
+  if (program.kind == kFunction) return features[Feature::kSocketHooks].why_off;
+  if (program.kind == kCall && plan.socket_hooks) return "socket_hooks tell as much";
+  return {};
+}
+
+}  // namespace
+
+std::span<const Program> all_programs() { return kPrograms; }
+
 bool Plan::loads(std::string_view program) const {
   for (const PlannedProgram& p : programs)
     if (p.name == program) return p.load;
@@ -24,50 +101,11 @@ Plan make_plan(const Features& features, const PlanRequest& request) {
   plan.births = hooks && !plan.probe_reads;
   plan.timewait_hooks = hooks && (request.time_wait || plan.births);
 
-  const auto add = [&](std::string_view name, bool load, std::string why_not) {
-    plan.programs.push_back({name, load, load ? "" : std::move(why_not)});
-  };
-  const auto add_tracing = [&](std::string_view name, bool load, std::string why_not) {
-    if (request.trace)
-      add(name, load, std::move(why_not));
-    else
-      add(name, false, "nothing is traced");
-  };
-  const auto why = [&](Feature feature) { return features[feature].why_off; };
-
-  add_tracing("set_state", true, "");
-  add_tracing("destroy", !plan.cookie, "the cookie tells sockets apart");
-  const bool accept = features.on(Feature::kAccept);
-  const std::string why_no_accept = why(Feature::kAccept);
-  const std::string why_no_refused =
-      request.blocked ? why(Feature::kRefusedCalls) : "refused attempts are not asked for";
-  const std::string hooked = "socket_hooks tell as much";
-  for (const char* name : {"accept4_return", "accept_return"})
-    add_tracing(name, accept && !plan.socket_hooks, accept ? hooked : why_no_accept);
-  for (const char* name : {"bind_return", "listen_return"})
-    add_tracing(name, plan.refused_calls && !plan.socket_hooks,
-                plan.refused_calls ? hooked : why_no_refused);
-  add_tracing("set_state_again", features.on(Feature::kSecondCopy), why(Feature::kSecondCopy));
-  add_tracing("send_reset", plan.resets, why(Feature::kSendReset));
-  add_tracing("receive_reset", features.on(Feature::kReceiveReset), why(Feature::kReceiveReset));
-  add_tracing("process_fork", request.command_tree, "no command is traced");
-  if (plan.typed) {
-    add("seen_sockets", plan.snapshot,
-        request.snapshot ? why(Feature::kIterTcp) : "no snapshot was asked for");
-    add("seen_holders", plan.holders,
-        plan.snapshot ? why(Feature::kIterTaskFile) : "no snapshot is taken");
-    add_tracing("accept_hook", accept && plan.socket_hooks,
-                accept ? why(Feature::kSocketHooks) : why_no_accept);
-    for (const char* name : {"bind_hook", "bind6_hook", "listen_hook"})
-      add_tracing(name, plan.refused_calls && plan.socket_hooks,
-                  plan.refused_calls ? why(Feature::kSocketHooks) : why_no_refused);
-    for (const char* name :
-         {"tw_timer", "tw_packet", "tw_packet_done", "tw_reuse", "tw_abort", "tw_kill", "tw_rearm"})
-      add_tracing(name, plan.timewait_hooks,
-                  !request.time_wait ? "the ends of TIME_WAIT are not asked for"
-                  : plan.cookie      ? why(Feature::kTimeWaitHooks)
-                                     : "needs cookie");
-    add_tracing("tw_born", plan.births, "the walk tells as much");
+  for (const Program& program : all_programs()) {
+    if (!plan.typed && program.kind != kEvent && program.kind != kCall) continue;
+    std::string reason = why_not(program, features, request, plan);
+    const bool load = reason.empty();
+    plan.programs.push_back({program.name, load, std::move(reason)});
   }
 
   if (!request.trace) {

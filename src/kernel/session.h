@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The programs in the kernel while a trace runs: load, attach, snapshot, loss
-// counters, detach. Inputs: a plan and the filters; output: the ring. Called by
-// src/run/live.
+// The programs in the kernel while a trace runs: start, snapshot, loss counters,
+// detach; bpf_objects loads and attaches them. Inputs: a plan and the filters;
+// output: the ring. Called by src/run/live, ports and doctor.
 #pragma once
 
 #include <cstdint>
@@ -15,18 +15,13 @@
 #include "kernel/netns.h"
 #include "kernel/plan.h"
 #include "kernel/ring_source.h"
-#include "tcp/filter.h"
+#include "kernel/session_options.h"
 #include "tcp/model_input.h"
 #include "util/result.h"
 
 namespace tcptrail {
 
-struct SessionOptions {
-  Filters filters;
-  std::size_t ring_bytes = 0;     // a power of two, divided among the rings
-  std::uint32_t command_pid = 0;  // -- CMD; 0 = none
-  bool verbose = false;           // libbpf's own messages to stderr
-};
+class BpfObjects;
 
 struct SnapshotRequest {
   std::vector<std::uint32_t> netns;  // inode numbers; empty = every one that the session traces
@@ -72,13 +67,12 @@ class Session {
   [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:
-  class Programs;
-  Session() = default;
+  Session();
   [[nodiscard]] std::vector<NetNamespace> find_namespaces(const std::vector<std::uint32_t>& wanted,
                                                           SnapshotScope& scope);
   [[nodiscard]] bool is_gone(std::uint32_t netns);
 
-  std::unique_ptr<Programs> programs_;
+  std::unique_ptr<BpfObjects> objects_;
   std::unique_ptr<RingSource> ring_;
   Fd bell_;  // epoll of all rings
   std::vector<BpfLink> links_;

@@ -48,8 +48,12 @@ Result<std::uint64_t> tracepoint_id(const std::string& category, const std::stri
       "mount -t tracefs tracefs /sys/kernel/tracing, or a kernel with CONFIG_FTRACE_SYSCALLS"};
 }
 
-Result<BpfLink> attach_tracepoint(const bpf_program* program, const std::string& category,
-                                  const std::string& name) {
+Result<BpfLink> attach_tracepoint(const bpf_program* program) {
+  const std::string section = bpf_program__section_name(program);
+  const std::size_t before = section.find('/');
+  const std::size_t between = section.rfind('/');
+  const std::string category = section.substr(before + 1, between - before - 1);
+  const std::string name = section.substr(between + 1);
   const Result<std::uint64_t> id = tracepoint_id(category, name);
   if (!id) return id.error();
   perf_event_attr attr{};

@@ -14,7 +14,7 @@ namespace tcptrail {
 
 Result<std::uint64_t> tracepoint_id(const std::string& category, const std::string& name);
 
-Result<BpfLink> attach_tracepoint(const bpf_program* program, const std::string& category,
-                                  const std::string& name);
+// To the one that its section names: tracepoint/CATEGORY/NAME.
+Result<BpfLink> attach_tracepoint(const bpf_program* program);
 
 }  // namespace tcptrail

@@ -215,17 +215,19 @@ std::optional<std::vector<std::uint32_t>> VmlinuxBtf::positions() const {
   return positions;
 }
 
-void VmlinuxBtf::functions(std::span<const char* const> names, std::span<std::uint32_t> ids) const {
+std::vector<std::uint32_t> VmlinuxBtf::functions(std::span<const std::string_view> names) const {
+  std::vector<std::uint32_t> ids(names.size());
   std::vector<std::uint32_t> offsets;
-  for (const char* name : names) offsets.push_back(offset_of(name));
+  for (const std::string_view name : names) offsets.push_back(offset_of(name));
   const auto types = positions();
-  if (!types) return;
+  if (!types) return ids;
   for (std::uint32_t id = 1; id < types->size(); ++id) {
     const auto type = load<btf_type>(types_, (*types)[id]);
     if (BTF_INFO_KIND(type.info) != BTF_KIND_FUNC) continue;
     for (std::size_t i = 0; i < offsets.size(); ++i)
       if (offsets[i] != 0 && offsets[i] == type.name_off) ids[i] = id;
   }
+  return ids;
 }
 
 std::string VmlinuxBtf::only(const btf* wanted) const {

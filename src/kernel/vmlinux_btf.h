@@ -26,7 +26,7 @@ class VmlinuxBtf {
   // Whether the name occurs, of whatever kind.
   [[nodiscard]] bool has(std::string_view name) const { return offset_of(name) != 0; }
   // The type ids of these functions, 0 for one that is not there.
-  void functions(std::span<const char* const> names, std::span<std::uint32_t> ids) const;
+  [[nodiscard]] std::vector<std::uint32_t> functions(std::span<const std::string_view> names) const;
   // As BTF: the types that are called as one in `wanted`, and what they consist of; pointers lead
   // nowhere. Enough to relocate the object by. Empty where a kind of type is in the way that is not
   // known here.

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Every program and every plan on the running kernel: compiling proves nothing
 // about loading. And the in-kernel decisions with chosen inputs.
-#include "live.h"
-
 #include <algorithm>
+#include <map>
+#include <string>
+
+#include "live.h"
+#include "tcptrail_classic.skel.h"
+#include "tcptrail_timewait.skel.h"
+#include "tcptrail_typed.skel.h"
 
 namespace tcptrail {
 namespace {
@@ -30,6 +35,44 @@ class Load : public test::OnThisKernel {
     EXPECT_NE(session.error().why.find("lockdown"), std::string::npos) << session.error().why;
   }
 };
+
+// Section by name.
+std::map<std::string, std::string> programs_in(const void* elf, std::size_t size) {
+  const std::unique_ptr<bpf_object, Deleter<bpf_object__close>> object(
+      bpf_object__open_mem(elf, size, nullptr));
+  std::map<std::string, std::string> programs;
+  bpf_program* program = nullptr;
+  if (object)
+    bpf_object__for_each_program(program, object.get()) programs[bpf_program__name(program)] =
+        bpf_program__section_name(program);
+  return programs;
+}
+
+TEST(Programs, TheTableHasThoseOfTheObjectsAndWhatTheyHook) {
+  std::size_t size = 0;
+  const void* elf = tcptrail_typed__elf_bytes(&size);
+  auto typed = programs_in(elf, size);
+  elf = tcptrail_classic__elf_bytes(&size);
+  auto classic = programs_in(elf, size);
+  elf = tcptrail_timewait__elf_bytes(&size);
+  auto timewait = programs_in(elf, size);
+  for (const Program& program : all_programs()) {
+    SCOPED_TRACE(program.name);
+    const std::string name(program.name);
+    const bool minisocket = program.kind == ProgramKind::kMinisocket;
+    const std::string section = (minisocket ? timewait : typed)[name];
+    EXPECT_FALSE(section.empty());
+    if (!program.function.empty()) {
+      EXPECT_EQ(section.substr(section.find('/') + 1), program.function);
+    }
+    EXPECT_EQ((minisocket ? timewait : typed).erase(name), 1U);
+    if (program.kind == ProgramKind::kEvent || program.kind == ProgramKind::kCall) {
+      EXPECT_EQ(classic.erase(name), 1U);
+    }
+  }
+  for (const auto* rest : {&typed, &classic, &timewait})
+    for (const auto& [name, section] : *rest) ADD_FAILURE() << name << " is not in the table";
+}
 
 TEST_F(Load, EveryProgramLoadsAndAttaches) {
   EXPECT_NE(start({"cookie"}, {.snapshot = true, .command_tree = true},

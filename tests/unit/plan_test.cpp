@@ -4,6 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <climits>
+#include <set>
+
 namespace tcptrail {
 namespace {
 
@@ -19,17 +23,43 @@ const PlannedProgram& program(const Plan& plan, std::string_view name) {
   throw std::out_of_range(std::string(name));
 }
 
+std::vector<std::string_view> names_of(ProgramKind kind) {
+  std::vector<std::string_view> names;
+  for (const Program& p : all_programs())
+    if (p.kind == kind) names.push_back(p.name);
+  return names;
+}
+
+TEST(Programs, WhatExplainsATransitionIsAttachedBeforeTheTransitions) {
+  std::set<int> orders;
+  int first = INT_MAX;
+  int last = 0;
+  for (const Program& p : all_programs()) {
+    if (p.kind == ProgramKind::kIterator || p.kind == ProgramKind::kMinisocket) continue;
+    EXPECT_TRUE(orders.insert(p.order).second) << p.name;
+    if (p.name.starts_with("set_state"))
+      first = std::min(first, p.order);
+    else
+      last = std::max(last, p.order);
+  }
+  EXPECT_LT(last, first);
+}
+
+TEST(Programs, AFunctionIsNamedWhereOneIsHooked) {
+  for (const Program& p : all_programs())
+    EXPECT_EQ(p.function.empty(),
+              p.kind != ProgramKind::kFunction && p.kind != ProgramKind::kMinisocket)
+        << p.name;
+}
+
 TEST(Plan, WithEverythingOnlyWhatNobodyAskedForStaysOff) {
   const Plan plan = make_plan({}, {.snapshot = true, .command_tree = false});
   EXPECT_TRUE(plan.typed);
   EXPECT_TRUE(plan.limits.empty());
-  for (const char* name :
-       {"set_state", "set_state_again", "accept_hook", "bind_hook", "bind6_hook", "listen_hook",
-        "send_reset", "receive_reset", "seen_sockets", "seen_holders", "tw_timer", "tw_packet",
-        "tw_packet_done", "tw_reuse", "tw_abort", "tw_kill", "tw_rearm"})
-    EXPECT_TRUE(plan.loads(name)) << name;
-  EXPECT_FALSE(plan.loads("destroy"));
-  EXPECT_FALSE(plan.loads("process_fork"));
+  for (const Program& p : all_programs())
+    EXPECT_EQ(plan.loads(p.name), p.kind != ProgramKind::kCall && p.use != ProgramUse::kIdentity &&
+                                      p.use != ProgramUse::kCommand && p.use != ProgramUse::kBirths)
+        << p.name;
 }
 
 TEST(Plan, EachProgramThatStaysOffHasAReason) {
@@ -97,15 +127,10 @@ TEST(Plan, HooksNeedCookies) {
   EXPECT_EQ(program(plan, "tw_kill").why_not, "needs cookie");
 }
 
-constexpr const char* kCallTracepoints[] = {"accept4_return", "accept_return", "bind_return",
-                                            "listen_return"};
-constexpr const char* kSocketHookPrograms[] = {"accept_hook", "bind_hook", "bind6_hook",
-                                               "listen_hook"};
-
 TEST(Plan, WithSocketHooksNoSystemCallIsTraced) {
   const Plan plan = make_plan({}, {});
   EXPECT_TRUE(plan.socket_hooks);
-  for (const char* name : kCallTracepoints) {
+  for (const std::string_view name : names_of(ProgramKind::kCall)) {
     EXPECT_FALSE(plan.loads(name)) << name;
     EXPECT_EQ(program(plan, name).why_not, "socket_hooks tell as much");
   }
@@ -116,8 +141,10 @@ TEST(Plan, WithoutSocketHooksTheTracepointsTellAsMuch) {
     const Plan plan = make_plan(without({feature, Feature::kSocketHooks}), {});
     EXPECT_FALSE(plan.socket_hooks);
     EXPECT_TRUE(plan.refused_calls);
-    for (const char* name : kCallTracepoints) EXPECT_TRUE(plan.loads(name)) << name;
-    for (const char* name : kSocketHookPrograms) EXPECT_FALSE(plan.loads(name)) << name;
+    for (const std::string_view name : names_of(ProgramKind::kCall))
+      EXPECT_TRUE(plan.loads(name)) << name;
+    for (const std::string_view name : names_of(ProgramKind::kFunction))
+      EXPECT_FALSE(plan.loads(name)) << name;
   }
   EXPECT_TRUE(make_plan(without({Feature::kSocketHooks}), {}).limits.empty());
 }
