@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "kernel/capabilities.h"
 #include "kernel/machine.h"
 
 namespace tcptrail {
@@ -18,14 +19,13 @@ constexpr const char* kSetcap =
 }  // namespace
 
 std::optional<Error> find_obstacle() {
-  const Capabilities have = effective_capabilities();
   if (!in_initial_user_namespace())
     return Error{std::string(kWhat) + ": inside a user namespace",
                  "root in a user namespace has no capability in the initial one, where BPF asks "
                  "for CAP_BPF and CAP_PERFMON",
                  "run on the host, outside the container or `unshare -U`"};
-  const bool bpf = have.bpf || have.sys_admin;
-  const bool perfmon = have.perfmon || have.sys_admin;
+  const bool bpf = has_capability(CAP_BPF) || has_capability(CAP_SYS_ADMIN);
+  const bool perfmon = has_capability(CAP_PERFMON) || has_capability(CAP_SYS_ADMIN);
   if (!bpf || !perfmon) {
     const std::string missing = !bpf && !perfmon ? "CAP_BPF and CAP_PERFMON"
                                 : bpf            ? "CAP_PERFMON"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "kernel/machine.h"
 
-#include <linux/capability.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -17,22 +16,6 @@ std::string first_line(const std::string& path) {
   std::string line;
   std::getline(file, line);
   return line;
-}
-
-Capabilities effective_capabilities() {
-  std::ifstream status("/proc/self/status");
-  std::string key;
-  std::string value;
-  std::uint64_t set =
-      status ? 0 : ~std::uint64_t{0};  // unreadable: the kernel itself will say what is missing
-  while (status >> key && std::getline(status, value))
-    if (key == "CapEff:") set = std::stoull(value, nullptr, 16);
-  const auto has = [&](unsigned capability) { return (set >> capability & 1) != 0; };
-  return {.bpf = has(CAP_BPF),
-          .perfmon = has(CAP_PERFMON),
-          .sys_admin = has(CAP_SYS_ADMIN),
-          .net_admin = has(CAP_NET_ADMIN),
-          .sys_ptrace = has(CAP_SYS_PTRACE)};
 }
 
 std::uint32_t inode_of(const std::string& path) {

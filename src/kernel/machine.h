@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// FilterInput about the machine and the process that are read from /proc and /sys.
+// Facts about the machine and the process that are read from /proc and /sys.
 #pragma once
 
 #include <cstdint>
@@ -9,15 +9,6 @@
 namespace tcptrail {
 
 inline constexpr std::string_view kBtfPath = "/sys/kernel/btf/vmlinux";
-
-struct Capabilities {
-  bool bpf = false;
-  bool perfmon = false;
-  bool sys_admin = false;
-  bool net_admin = false;
-  bool sys_ptrace = false;
-};
-Capabilities effective_capabilities();
 
 // Root in a user namespace has every capability and none that counts for BPF.
 bool in_initial_user_namespace();

@@ -19,6 +19,7 @@
 #include <thread>
 #include <unordered_set>
 
+#include "kernel/capabilities.h"
 #include "kernel/handles.h"
 #include "kernel/machine.h"
 
@@ -150,8 +151,7 @@ std::vector<NetNamespace> namespaces_with(const std::vector<std::uint32_t>& want
 }
 
 bool can_find_every_netns() {
-  const Capabilities have = effective_capabilities();
-  return have.sys_ptrace && foreign_pid_namespace() == 0;
+  return has_capability(CAP_SYS_PTRACE) && foreign_pid_namespace() == 0;
 }
 
 std::uint32_t own_netns() { return inode_of(kOwn); }

@@ -9,9 +9,11 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <string>
 
+#include "kernel/capabilities.h"
 #include "kernel/handles.h"
 #include "kernel/machine.h"
 
@@ -131,13 +133,8 @@ std::optional<Address> source_address_to(const Address& address, Family family) 
 
 bool may_bind_low_ports(std::uint32_t uid) {
   if (uid != ::geteuid()) return uid == 0;
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    constexpr unsigned kNetBindService = 10;  // CAP_NET_BIND_SERVICE
-    if (line.starts_with("CapEff:"))
-      return (std::strtoull(line.c_str() + 7, nullptr, 16) >> kNetBindService & 1) != 0;
-  }
-  return uid == 0;
+  const std::optional<Capabilities> have = read_capabilities();
+  return have ? have->has(CAP_NET_BIND_SERVICE) : uid == 0;
 }
 
 }  // namespace tcptrail

@@ -3,66 +3,33 @@
 
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
-#include <linux/capability.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 
+#include "kernel/capabilities.h"
 #include "kernel/handles.h"
 
 namespace tcptrail {
 namespace {
-
-constexpr unsigned kCapDacReadSearch = 2;
-constexpr unsigned kCapSysPtrace = 19;
-constexpr unsigned kCapSysAdmin = 21;
-constexpr unsigned kCapBpf = 39;
-
-using CapSet = std::uint64_t;
-constexpr CapSet bit(unsigned capability) { return CapSet{1} << capability; }
-
-struct Sets {
-  CapSet effective = 0;
-  CapSet permitted = 0;
-};
-
-bool read_sets(Sets& sets) {
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct data[2] = {};
-  if (::syscall(SYS_capget, &header, data) != 0) return false;
-  sets.effective = data[0].effective | CapSet{data[1].effective} << 32;
-  sets.permitted = data[0].permitted | CapSet{data[1].permitted} << 32;
-  return true;
-}
-
-bool write_sets(const Sets& sets) {
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct data[2] = {};
-  data[0].effective = static_cast<std::uint32_t>(sets.effective);
-  data[1].effective = static_cast<std::uint32_t>(sets.effective >> 32);
-  data[0].permitted = static_cast<std::uint32_t>(sets.permitted);
-  data[1].permitted = static_cast<std::uint32_t>(sets.permitted >> 32);
-  return ::syscall(SYS_capset, &header, data) == 0;
-}
 
 /*
  * Since Linux kernel commit c8644cd0efe7 ("bpf: refine kernel.unprivileged_bpf_disabled behaviour")
  * (in v5.19), only creating maps and programs asks for CAP_BPF. Before that, with the sysctl set,
  * every bpf(2) command does.
  */
-bool bpf_works_with(CapSet effective, const Sets& have, int bpf_fd) {
-  if (bpf_fd < 0 || !write_sets({effective, have.permitted})) return false;
+bool bpf_works_with(CapabilitySet effective, const Capabilities& have, int bpf_fd) {
+  if (bpf_fd < 0 || !write_capabilities({effective, have.permitted})) return false;
   bpf_prog_info info{};
   __u32 size = sizeof info;
   const bool works = ::bpf_obj_get_info_by_fd(bpf_fd, &info, &size) == 0;
-  return write_sets(have) && works;
+  return write_capabilities(have) && works;
 }
 
 // What the loop, the sinks, a snapshot, the questions about the machine, and the end of a run call.
@@ -84,7 +51,7 @@ constexpr std::array kSystemCalls = {
     // memory
     "mmap", "munmap", "mremap", "mprotect", "madvise", "brk",
     // snapshots
-    "setns",
+    "setns", "capget",
     // the end: links are closed by threads of their own
     "clone", "clone3", "set_robust_list", "rseq", "sched_getaffinity", "exit", "exit_group"};
 
@@ -113,16 +80,17 @@ int filter_system_calls() {
 }  // namespace
 
 Result<std::vector<std::string>> drop_privileges(const PrivilegeNeeds& needs) {
-  Sets have;
-  if (!read_sets(have))
-    return Error{"cannot read the capabilities of this process", std::strerror(errno), ""};
-  CapSet keep = 0;
-  if (needs.other_namespaces) keep |= bit(kCapSysAdmin) | bit(kCapSysPtrace);
-  if (needs.cgroup_names) keep |= bit(kCapDacReadSearch);
+  const std::optional<Capabilities> read = read_capabilities();
+  if (!read) return Error{"cannot read the capabilities of this process", std::strerror(errno), ""};
+  const Capabilities& have = *read;
+  CapabilitySet keep = 0;
+  if (needs.other_namespaces)
+    keep |= capability_bit(CAP_SYS_ADMIN) | capability_bit(CAP_SYS_PTRACE);
+  if (needs.cgroup_names) keep |= capability_bit(CAP_DAC_READ_SEARCH);
   keep &= have.permitted;
-  if ((have.permitted & bit(kCapBpf)) != 0 && !bpf_works_with(keep, have, needs.bpf_fd))
-    keep |= bit(kCapBpf);
-  if (!write_sets({keep, keep}))
+  if ((have.permitted & capability_bit(CAP_BPF)) != 0 && !bpf_works_with(keep, have, needs.bpf_fd))
+    keep |= capability_bit(CAP_BPF);
+  if (!write_capabilities({keep, keep}))
     return Error{"cannot give up capabilities", std::strerror(errno), ""};
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
     return Error{"cannot set no_new_privs", std::strerror(errno), ""};
@@ -132,10 +100,10 @@ Result<std::vector<std::string>> drop_privileges(const PrivilegeNeeds& needs) {
 
   std::vector<std::string> kept;
   for (const auto& [capability, name] :
-       {std::pair{kCapDacReadSearch, "CAP_DAC_READ_SEARCH"},
-        std::pair{kCapSysPtrace, "CAP_SYS_PTRACE"}, std::pair{kCapSysAdmin, "CAP_SYS_ADMIN"},
-        std::pair{kCapBpf, "CAP_BPF"}})
-    if ((keep & bit(capability)) != 0) kept.emplace_back(name);
+       {std::pair{CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH"},
+        std::pair{CAP_SYS_PTRACE, "CAP_SYS_PTRACE"}, std::pair{CAP_SYS_ADMIN, "CAP_SYS_ADMIN"},
+        std::pair{CAP_BPF, "CAP_BPF"}})
+    if ((keep & capability_bit(capability)) != 0) kept.emplace_back(name);
   return kept;
 }
 
