@@ -2,7 +2,6 @@
 #include "run/live.h"
 
 #include <poll.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,22 +11,17 @@
 #include <memory>
 #include <optional>
 
-#include "kernel/cgroup.h"
-#include "kernel/diagnose.h"
 #include "kernel/live_queries.h"
-#include "kernel/machine.h"
-#include "kernel/netns.h"
-#include "kernel/privilege.h"
-#include "kernel/session.h"
 #include "kernel/wait_any.h"
 #include "model/model.h"
 #include "recording/recorder.h"
 #include "run/child.h"
+#include "run/live_start.h"
 #include "run/model_options.h"
 #include "run/record_progress.h"
 #include "run/signals.h"
 #include "run/sinks.h"
-#include "run/snapshot_pacer.h"
+#include "run/snapshot_taker.h"
 #include "run/startup.h"
 #include "tcp/event.h"
 #include "util/clock.h"
@@ -49,30 +43,16 @@ constexpr std::uint64_t kFirstBatchNs = kMs / 4;
 constexpr std::uint64_t kRingDelayNs = 100'000;
 constexpr std::uint64_t kLossCheckNs = 100 * kMs;
 constexpr std::uint64_t kClockCheckNs = 10'000 * kMs;
-// A recording is asked later which ports were blocked at some moment.
-constexpr std::uint64_t kRecordLookNs = 10'000 * kMs;
-constexpr std::uint64_t kCheckUpNs = 60'000 * kMs;
-constexpr std::size_t kDefaultRingBytes = 8U << 20;
 
 class LiveRun {
  public:
-  explicit LiveRun(Options options)
-      : options_(std::move(options)),
-        check_ups_(options_.command == Command::kRecord ? kRecordLookNs : kCheckUpNs),
-        rounds_(options_.watch_ns.value_or(0)) {}
+  explicit LiveRun(Options options) : options_(std::move(options)) {}
   Result<int> run();
 
  private:
-  Result<void> resolve_filters();
-  Result<void> start_session();
-  [[nodiscard]] ProgramCapabilities program_facts() const;
+  Result<void> start_programs();
   Result<void> start_recording();
   void start_model();
-  void give_up_privileges();
-  std::uint64_t look(const SnapshotRequest& request);
-  void look_at_everything();
-  void look_around();
-  [[nodiscard]] std::uint64_t next_look_ns() const;
   void loop();
   void drop_own_pid(Event& event) const;
   void drain();
@@ -87,11 +67,9 @@ class LiveRun {
   Options options_;
   Signals signals_;
   LiveQueries facts_;
-  Features features_;
-  Plan plan_;
+  LivePrograms programs_;
   std::optional<Child> child_;
   Fd stop_reasons_;
-  std::unique_ptr<Session> session_;
   std::optional<OutFile> out_;
   WallClock clock_;
   std::unique_ptr<RecordSink> sink_;
@@ -101,6 +79,7 @@ class LiveRun {
   std::unique_ptr<RecordingWriter> writer_;  // of --record and record
   std::unique_ptr<RecordedQueries> recorded_facts_;
   std::unique_ptr<Recorder> recorder_;
+  std::optional<SnapshotTaker> snapshots_;  // where the kernel shows its tables
   RecordProgress progress_;
   bool told_failed_recording_ = false;
 
@@ -115,94 +94,21 @@ class LiveRun {
   std::uint64_t next_clock_check_ns_ = 0;
   std::size_t drained_ = 0;
   std::uint64_t batch_ns_ = kFirstBatchNs;
-  // Connections whose end was lost are found by looking at what still exists: soon after a gap in
-  // some chain, and now and then without one, so that a loss that nothing counts is found too.
-  SnapshotPacer repairs_{1'000 * kMs};
-  SnapshotPacer check_ups_;
-  SnapshotPacer scans_{1'000 * kMs};  // for the ends of minisockets
-  // For who is in the way of a refused attempt, before it has gone; a record is 500 ms late at
-  // most.
-  SnapshotPacer blocked_snapshots_{0, 200 * kMs, 1'000 * kMs};
-  SnapshotPacer rounds_;  // ports --watch
-  bool told_slow_scans_ = false;
-  bool told_slow_rounds_ = false;
   Loss loss_;
   std::uint64_t loss_since_ns_ = 0;
 };
 
-Result<void> LiveRun::resolve_filters() {
-  for (const std::string& text : options_.netns) {
-    const Result<std::uint32_t> inode = resolve_netns(text);
-    if (!inode) return inode.error();
-    options_.filters.netns.push_back(*inode);
-  }
-  // As `ports`: the caller's own, unless others are named.
-  if (options_.command == Command::kPorts && options_.filters.netns.empty())
-    options_.filters.netns = {own_netns()};
-  if (!options_.cgroup.empty()) {
-    const Result<std::uint64_t> id = Cgroups().id_of(options_.cgroup);
-    if (!id) return id.error();
-    options_.filters.cgroup_ids.push_back(*id);
-  }
-  options_.filters.in_tree = !options_.child.empty();
+Result<void> LiveRun::start_programs() {
+  Result<LivePrograms> programs =
+      tcptrail::start_programs(options_, child_ ? static_cast<std::uint32_t>(child_->pid()) : 0);
+  if (!programs) return programs.error();
+  programs_ = std::move(*programs);
   return {};
-}
-
-Result<void> LiveRun::start_session() {
-  if (const auto obstacle = find_obstacle()) return *obstacle;
-  features_ = probe_features(options_.denied_features);
-  const ModelOptions wanted = model_options(options_, {});
-  const PlanRequest request{.snapshot = !options_.no_snapshot,
-                            .command_tree = !options_.child.empty(),
-                            .trace = true,
-                            .blocked = wanted.want_blocked,
-                            .time_wait = wanted.follow_time_wait};
-  plan_ = make_plan(features_, request);
-  if (options_.watch_ns && !plan_.snapshot)
-    return Error{"cannot look at the sockets of this machine", features_[Feature::kIterTcp].why_off,
-                 "`tcptrail doctor` says more"};
-  SessionOptions session;
-  session.filters = options_.filters;
-  // Ports are taken by sockets of either side: what is shown is chosen afterwards.
-  if (options_.watch_ns) {
-    session.filters = {};
-    session.filters.netns = options_.filters.netns;
-  }
-  session.ring_bytes = static_cast<std::size_t>(options_.ring_bytes.value_or(kDefaultRingBytes));
-  session.command_pid = child_ ? static_cast<std::uint32_t>(child_->pid()) : 0;
-  session.verbose = options_.verbose > 0;
-  Result<std::unique_ptr<Session>> started =
-      Session::start(features_, plan_, request, options_.denied_features, session);
-  if (!started) return started.error();
-  session_ = std::move(*started);
-  for (const std::string& warning : session_->warnings()) print_error(warning_text({warning}));
-  for (const std::string& limit : plan_.limits)
-    print_error(warning_text({limit, "", "`tcptrail doctor` says why"}));
-  return {};
-}
-
-ProgramCapabilities LiveRun::program_facts() const {
-  return {.snapshots = plan_.snapshot,
-          .resets_traced = plan_.resets,
-          .listen_traced = plan_.refused_calls,
-          .cookie_is_address = !plan_.cookie};
 }
 
 Result<void> LiveRun::start_recording() {
   if (options_.record_path.empty()) return {};
-  RecordingHeader header;
-  header.startup = startup_record(options_, features_, started_ns_);
-  if (::getrandom(&header.recording_id, sizeof header.recording_id, 0) < 0)
-    return Error{std::string("cannot get random bytes: ") + std::strerror(errno)};
-  header.part_began_ns = started_ns_;
-  header.clock_offset_ns = clock_.offset();
-  header.netns = options_.filters.netns;
-  header.own_netns = own_netns();
-  header.in_tree = options_.filters.in_tree;
-  header.labels = options_.labels;
-  header.programs = program_facts();
-  auto writer = RecordingWriter::create({options_.record_path, options_.max_bytes, options_.rotate},
-                                        std::move(header));
+  auto writer = tcptrail::start_recording(options_, programs_, started_ns_, clock_.offset());
   if (!writer) return writer.error();
   writer_ = std::move(*writer);
   writer_->file().set_stop_fd(stop_reasons_.get());
@@ -210,21 +116,8 @@ Result<void> LiveRun::start_recording() {
   return {};
 }
 
-// What is left to do needs little; where even that cannot be arranged, it is said.
-void LiveRun::give_up_privileges() {
-  const std::vector<std::uint32_t>& netns = options_.filters.netns;
-  PrivilegeNeeds needs;
-  needs.other_namespaces = plan_.snapshot && (netns.empty() || netns != std::vector{own_netns()});
-  needs.cgroup_names = options_.events.connection || writer_;
-  needs.bpf_fd = session_->program_fd();
-  const auto kept = drop_privileges(needs);
-  if (!kept)
-    print_error(warning_text({"running with more privilege than needed: " + kept.error().what,
-                              kept.error().why, kept.error().fix}));
-}
-
 void LiveRun::start_model() {
-  ModelOptions model = model_options(options_, program_facts());
+  ModelOptions model = model_options(options_, capabilities_of(programs_.plan));
   model.only_traced = !model.filters.cgroup_ids.empty();
   model.filters.cgroup_ids
       .clear();  // the programs know which cgroup lies below which; ids alone do not tell
@@ -237,83 +130,7 @@ void LiveRun::start_model() {
   input_ = recorder_.get();
 }
 
-// Reads the kernel's tables through the ring. Returns the CPU time that it took.
-std::uint64_t LiveRun::look(const SnapshotRequest& request) {
-  drain();
-  const std::uint64_t before = process_cpu_ns();
-  input_->begin_snapshot(boot_now_ns(), request.minisockets_only);
-  const SnapshotScope scope = session_->snapshot(request, [this] { drain(); });
-  drain();
-  input_->end_snapshot(boot_now_ns(), scope);
-  if (request.netns.empty() && !scope.netns_refused.empty() && check_ups_.next_ns() == 0)
-    print_error(warning_text({std::to_string(scope.netns_refused.size()) +
-                                  " network namespace(s) could not be read: their older "
-                                  "connections are known from their first event on",
-                              "entering a namespace needs CAP_SYS_ADMIN", "run as root"}));
-  return process_cpu_ns() - before;
-}
-
-void LiveRun::look_at_everything() {
-  if (!plan_.snapshot) return;
-  const std::uint64_t now = boot_now_ns();
-  const std::uint64_t cpu_ns = look({});
-  for (SnapshotPacer* pace : {&repairs_, &check_ups_, &scans_}) pace->taken(now, cpu_ns);
-}
-
-// Whatever is due. The cost of each kind is bounded by its own pace.
-void LiveRun::look_around() {
-  if (!plan_.snapshot) return;
-  const std::uint64_t now = boot_now_ns();
-  // A new part of a recording is to be readable without the one before it.
-  const bool soon = model_->wants_snapshot() || (writer_ && writer_->wants_snapshot());
-  const bool check_up = options_.command == Command::kRecord || model_->follows_any();
-  if (soon ? now >= repairs_.next_ns() : check_up && now >= check_ups_.next_ns())
-    look_at_everything();
-  if (options_.watch_ns && now >= rounds_.next_ns()) {
-    const std::uint64_t before = process_cpu_ns();
-    look({.netns = options_.filters.netns});
-    input_->round(boot_now_ns());
-    out_->flush();
-    rounds_.taken(now, process_cpu_ns() - before);
-    if (const auto slow = rounds_.slowed_to_ns(); slow && !std::exchange(told_slow_rounds_, true))
-      print_error(warning_text(
-          {"the view is refreshed every " + std::to_string(*slow / kMs) + " ms only",
-           "a look at this many sockets more often would take more than a tenth of a core",
-           "choose with -L, -D or --netns"}));
-    // A round is a scan. One that comes a little late is soon enough: the end of a TIME_WAIT is to
-    // be told within 1.5 s. One that comes late because looking is dear is not made dearer.
-    const bool serves = rounds_.slowed_to_ns() || rounds_.next_ns() <= now + 1'400 * kMs;
-    scans_.not_before(serves ? rounds_.next_ns() : now + 1'000 * kMs);
-  }
-  if (now >= blocked_snapshots_.next_ns())
-    if (const std::vector<std::uint32_t> netns = model_->wants_blockers(); !netns.empty())
-      blocked_snapshots_.taken(now, look({.netns = netns}));
-  if (now >= scans_.next_ns())
-    if (const std::vector<std::uint32_t> netns = model_->wants_scan(); !netns.empty()) {
-      scans_.taken(now, look({.netns = netns, .minisockets_only = true}));
-      if (const auto slow = scans_.slowed_to_ns(); slow && !std::exchange(told_slow_scans_, true))
-        print_error(warning_text(
-            {"the end of a TIME_WAIT is reported up to " + std::to_string(*slow / kMs) + " ms late",
-             "looking at " + std::to_string(model_->minisockets()) +
-                 " of them more often would take more than a tenth of a core",
-             ""}));
-    }
-}
-
-// UINT64_MAX = never, as things stand.
-std::uint64_t LiveRun::next_look_ns() const {
-  std::uint64_t next = UINT64_MAX;
-  if (!plan_.snapshot) return next;
-  if (model_->wants_snapshot() || (writer_ && writer_->wants_snapshot()))
-    next = std::min(next, repairs_.next_ns());
-  if (options_.command == Command::kRecord) next = std::min(next, check_ups_.next_ns());
-  if (options_.watch_ns) next = std::min(next, rounds_.next_ns());
-  if (!model_->wants_blockers().empty()) next = std::min(next, blocked_snapshots_.next_ns());
-  if (!model_->wants_scan().empty()) next = std::min(next, scans_.next_ns());
-  return next;
-}
-
-// A look at the descriptors of a process holds each file for a moment. When the process closes it
+// Reading the descriptors of a process holds each file for a moment. When the process closes it
 // just then, the kernel finishes the close() in this process, whose socket it never was.
 void LiveRun::drop_own_pid(Event& event) const {
   const bool at_end = event.kind() == TCPTRAIL_TRANSITION_END;
@@ -341,7 +158,7 @@ void LiveRun::drain() {
     std::memcpy(&record, bytes.data(), sizeof record);
     model_->prefetch(record);
   };
-  drained_ += session_->ring().drain(take, soon);
+  drained_ += programs_.session->ring().drain(take, soon);
   // Nothing that is older can still come, so verdicts that waited for it are due.
   if (model_->due(complete_until)) input_->advance_to(complete_until);
 }
@@ -349,12 +166,12 @@ void LiveRun::drain() {
 // Sleeps until there is something to do. False when the run is over.
 bool LiveRun::wait() {
   const std::uint64_t now = boot_now_ns();
-  std::uint64_t wake = std::min(deadline_ns_, next_look_ns());
+  std::uint64_t wake = std::min(deadline_ns_, snapshots_ ? snapshots_->next_ns() : UINT64_MAX);
   if (writer_) wake = std::min(wake, writer_->due_ns());
   const auto decision = model_->wakes_at();
   if (decision && *decision != 0) wake = std::min(wake, *decision + kRingDelayNs);
-  const bool idle =
-      drained_ == 0 && !(decision && *decision == 0) && session_->ring().prepare_to_sleep();
+  const bool idle = drained_ == 0 && !(decision && *decision == 0) &&
+                    programs_.session->ring().prepare_to_sleep();
   if (!idle) wake = std::min(wake, now + batch_ns_);
   batch_ns_ = idle ? kFirstBatchNs : std::min(2 * batch_ns_, kBatchNs);
   drained_ = 0;
@@ -364,7 +181,7 @@ bool LiveRun::wait() {
       {{signals_.stop_fd(), POLLIN, 0},
        {signals_.other_fd(), POLLIN, 0},
        {options_.command == Command::kRecord ? -1 : out_->watch_fd(), 0, 0},
-       {idle ? session_->bell() : -1, POLLIN, 0},
+       {idle ? programs_.session->bell() : -1, POLLIN, 0},
        {options_.command == Command::kRecord ? writer_->file().watch_fd() : -1, 0, 0}}};
   timespec timeout{};
   if (wake != UINT64_MAX) {
@@ -372,7 +189,7 @@ bool LiveRun::wait() {
     timeout = {static_cast<time_t>(left / 1'000'000'000), static_cast<long>(left % 1'000'000'000)};
   }
   ::ppoll(fds.data(), fds.size(), wake == UINT64_MAX ? nullptr : &timeout, nullptr);
-  session_->ring().awake();
+  programs_.session->ring().awake();
 
   if (fds[0].revents != 0 || fds[1].revents != 0) check_signals();
   if (((fds[2].revents | fds[4].revents) & (POLLERR | POLLHUP)) != 0)
@@ -406,11 +223,11 @@ void LiveRun::check_loss(bool now) {
   const std::uint64_t boot_ns = boot_now_ns();
   if (!now && boot_ns < next_loss_check_ns_) return;
   next_loss_check_ns_ = boot_ns + kLossCheckNs;
-  const Loss loss{.ring = session_->lost_ring(),
-                  .nested = session_->lost_nested(model_->connections().duplicates()),
+  const Loss loss{.ring = programs_.session->lost_ring(),
+                  .nested = programs_.session->lost_nested(model_->connections().duplicates()),
                   .table = model_->evicted(),
                   .malformed = malformed_,
-                  .other = session_->lost_other() + model_->evicted_minisockets()};
+                  .other = programs_.session->lost_other() + model_->evicted_minisockets()};
   if (loss == loss_) return;
   input_->loss(LossRecord{boot_ns, loss - loss_, loss_since_ns_});
   loss_since_ns_ = boot_ns;
@@ -445,7 +262,7 @@ void LiveRun::loop() {
   do {
     drain();
     check_loss(drained_ == 0);
-    look_around();
+    if (snapshots_) snapshots_->take_due();
     check_clock();
     if (!recording_goes_on()) return;
     if (counting_->full()) return;
@@ -456,15 +273,9 @@ void LiveRun::loop() {
 void LiveRun::finish() {
   // While events still come: what closes now must not look as if its end were lost.
   drain();
-  if ((model_->follows_any() || !model_->wants_blockers().empty() || writer_) && !counting_->full())
-    look_at_everything();
-  // Somebody was refused in the meantime. A flood has no end: what it still brings is told without
-  // its blockers.
-  if (const std::vector<std::uint32_t> netns = model_->wants_blockers();
-      !netns.empty() && !counting_->full())
-    look({.netns = netns});
-  session_->detach();
-  session_->ring().drain_all([this] { drain(); });
+  if (snapshots_ && !counting_->full()) snapshots_->take_last();
+  programs_.session->detach();
+  programs_.session->ring().drain_all([this] { drain(); });
   input_->finish(boot_now_ns());
   check_loss(true);
   if (writer_) {
@@ -497,7 +308,7 @@ int LiveRun::exit_code() const {
 
 Result<int> LiveRun::run() {
   if (const Result<void> ready = signals_.ready(); !ready) return ready.error();
-  if (const Result<void> resolved = resolve_filters(); !resolved) return resolved.error();
+  if (const Result<void> resolved = resolve_filters(options_); !resolved) return resolved.error();
   Result<OutFile> output = open_output(options_);
   if (!output) return output.error();
   out_.emplace(std::move(*output));
@@ -514,13 +325,17 @@ Result<int> LiveRun::run() {
   sink_ = make_sink(options_, *out_, clock_);
   counting_ = std::make_unique<CountingSink>(*sink_, options_.events, counted_events(options_),
                                              options_.count);
-  if (const Result<void> started = start_session(); !started) return started.error();
+  if (const Result<void> started = start_programs(); !started) return started.error();
   started_ns_ = loss_since_ns_ = boot_now_ns();
   if (const Result<void> started = start_recording(); !started) return started.error();
   start_model();
   next_clock_check_ns_ = started_ns_ + kClockCheckNs;
-  sink_->on(startup_record(options_, features_, started_ns_));
-  look_at_everything();
+  sink_->on(startup_record(options_, programs_.features, started_ns_));
+  if (programs_.plan.snapshot) {
+    snapshots_.emplace(options_, SnapshotTaker::Parts{*programs_.session, *model_, *input_,
+                                                      writer_.get(), *out_, [this] { drain(); }});
+    snapshots_->take_first();
+  }
   out_->flush();
   if (options_.run_for_ns) {
     deadline_ns_ = boot_now_ns() + *options_.run_for_ns;
@@ -529,7 +344,7 @@ Result<int> LiveRun::run() {
     out_->set_stop_at(stop_at_ns);
     if (writer_) writer_->file().set_stop_at(stop_at_ns);
   }
-  give_up_privileges();
+  give_up_privileges(options_, programs_);
   print_error("tcptrail: ready\n");
 
   if (child_)
