@@ -13,7 +13,7 @@
 
 namespace tcptrail {
 
-// The sentences of `evidence` that tell more than closer and how: the narrative looks at them.
+// The sentences of `evidence` that tell more than closer and how: explain looks at them.
 namespace evidence {
 inline constexpr std::string_view kUnread = "closed with unread data: RST sent";
 inline constexpr std::string_view kLinger0 = "closed with SO_LINGER 0: RST sent";

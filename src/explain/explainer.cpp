@@ -66,7 +66,7 @@ std::optional<OtherEnd> Explainer::other_end(std::uint64_t peer_cookie,
 }
 
 Explanation Explainer::on(const ConnectionRecord& r) {
-  NarrativeContext context{clock_};
+  ExplainContext context{clock_};
   std::optional<TakenOver> taken_over;
   if (const std::uint32_t index = r.cookie == 0 ? leaves_.kNone : leaves_.find(r.cookie);
       index != leaves_.kNone && leaves_[index].boot_ns <= r.boot_ns) {
@@ -94,14 +94,14 @@ Explanation Explainer::on(const ConnectionRecord& r) {
 }
 
 Explanation Explainer::on(const BlockedRecord& r) const {
-  return explain(r, NarrativeContext{clock_});
+  return explain(r, ExplainContext{clock_});
 }
 
 std::optional<Explanation> Explainer::on(const TimeWaitRecord& r) {
   if (r.event != TimeWaitEvent::kLeave) return std::nullopt;
   const bool reused =
       r.reason == LeaveReason::kReusedBySyn || r.reason == LeaveReason::kReusedByConnect;
-  // A leave can be noticed late: when the successor's narrative is out already, it is told by
+  // A leave can be noticed late: when the successor's explanation is out already, it is told by
   // itself.
   const std::uint32_t told =
       r.successor_cookie == 0 ? explained_.kNone : explained_.find(r.successor_cookie);
@@ -111,7 +111,7 @@ std::optional<Explanation> Explainer::on(const TimeWaitRecord& r) {
                                              r.boot_ns};
     return std::nullopt;
   }
-  NarrativeContext context{clock_};
+  ExplainContext context{clock_};
   std::optional<OtherEnd> other;
   if (const std::uint32_t index = ended_.find(r.cookie); r.cookie != 0 && index != ended_.kNone)
     other = other_end(ended_[index].peer_cookie, 0);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The memory behind the narratives: which connection took over which TIME_WAIT, what
+// The memory behind the explanations: which connection took over which TIME_WAIT, what
 // the other end of a connection on this host said, who sits in CLOSE_WAIT. Inputs: the
 // records of a run, in order; output: explanations. Every memory is bounded: what was
-// forgotten is left out of a narrative, never guessed. Called by the explain sinks.
+// forgotten is left out, never guessed. Called by the explain sinks.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "explain/narrative.h"
+#include "explain/explanation.h"
 #include "tcp/record.h"
 #include "util/cookie_table.h"
 
@@ -31,7 +31,7 @@ class Explainer {
   void owner_found(std::uint64_t cookie, const Process& owner);
   Explanation on(const ConnectionRecord& record);
   Explanation on(const BlockedRecord& record) const;
-  // Mostly nothing: what became of a TIME_WAIT belongs into its successor's narrative.
+  // Mostly nothing: what became of a TIME_WAIT belongs into its successor's explanation.
   std::optional<Explanation> on(const TimeWaitRecord& record);
   // At the end of the run: what is still held in CLOSE_WAIT or FIN_WAIT2, by process.
   [[nodiscard]] std::vector<Explanation> finish(std::uint64_t boot_ns) const;
@@ -69,7 +69,7 @@ class Explainer {
   CookieTable<Waiting> waiting_;
   CookieTable<Ended> ended_;
   CookieTable<Leave> leaves_;             // by the cookie of the successor
-  CookieTable<std::uint64_t> explained_;  // cookies whose narrative is out
+  CookieTable<std::uint64_t> explained_;  // cookies whose explanation is out
 };
 
 }  // namespace tcptrail

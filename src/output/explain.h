@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // `explain`: the records of a run in, one explanation after the other out, to people
 // (ExplainText) or programs (ExplainJson). Both tell the same; what they tell is
-// decided in core/narrative. Output: an OutFile, which the caller flushes per batch.
+// decided in src/explain. Output: an OutFile, which the caller flushes per batch.
 #pragma once
 
 #include <cstdint>
@@ -48,7 +48,7 @@ struct ExplainTextOptions {
   bool local_time = false;  // -T
   Labels labels{};
   std::function<void(std::string_view)> warn{};  // gets whole lines for stderr
-  std::uint64_t narratives_per_second = 0;       // more are summed up in a line; 0 = no limit
+  std::uint64_t explanations_per_second = 0;     // more are summed up in a line; 0 = no limit
 };
 
 class ExplainText final : public ExplainSink {

@@ -25,7 +25,7 @@ std::size_t text_room(std::string_view text) {
 std::size_t room_for(const Explanation& e) {
   std::size_t room =
       kFixedRoom + text_room(e.headline) + text_room(e.about) + text_room(e.evidence);
-  for (const NarrativeStep& step : e.timeline) room += kRoomPerStep + text_room(step.text);
+  for (const TimelineStep& step : e.timeline) room += kRoomPerStep + text_room(step.text);
   for (const Finding& f : e.findings) {
     room += kRoomPerFinding + text_room(f.text);
     for (const std::string& advice : f.advice) room += text_room(advice);
@@ -37,9 +37,9 @@ std::size_t room_for(const Explanation& e) {
   return room;
 }
 
-char* put_timeline(char* p, const std::vector<NarrativeStep>& timeline) {
+char* put_timeline(char* p, const std::vector<TimelineStep>& timeline) {
   p = put::literal(p, R"(,"timeline":[)");
-  for (const NarrativeStep& step : timeline) {
+  for (const TimelineStep& step : timeline) {
     p = put::number(put::literal(p, R"({"at_us":)"), step.at_ns / 1000);
     p = put_state(put::literal(p, R"(,"state":)"), step.state);
     p = put_text(put::literal(p, R"(,"text":)"), step.text);

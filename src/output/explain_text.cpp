@@ -90,7 +90,7 @@ ExplainText::ExplainText(OutFile& out, WallClock& clock, const ExplainTextOption
       color_(options.color),
       labels_(labels_cell(options.labels)),
       loss_(options.warn),
-      limit_(options.narratives_per_second) {}
+      limit_(options.explanations_per_second) {}
 
 void ExplainText::on(const SummaryRecord& r) {
   ExplainSink::on(r);
@@ -148,9 +148,8 @@ void ExplainText::put(const Explanation& e) {
   if (!about.empty()) wrapped(about, "  ", 2, kDim);
 
   std::size_t widest = 0;
-  for (const NarrativeStep& step : e.timeline)
-    widest = std::max(widest, at_text(step.at_ns).size());
-  for (const NarrativeStep& step : e.timeline) {
+  for (const TimelineStep& step : e.timeline) widest = std::max(widest, at_text(step.at_ns).size());
+  for (const TimelineStep& step : e.timeline) {
     const std::string head =
         fmt::format("    {:>{}}  {:<11}  ", at_text(step.at_ns), widest, state_name(step.state));
     wrapped(step.text, head, head.size());

@@ -13,9 +13,9 @@ namespace tcptrail {
 
 class RowLimit {
  public:
-  // Rows, narratives a second.
+  // Rows, explanations a second.
   static constexpr std::uint64_t kRowsOnATerminal = 2'000;
-  static constexpr std::uint64_t kNarrativesOnATerminal = 200;  // of some ten lines each
+  static constexpr std::uint64_t kExplanationsOnATerminal = 200;  // of some ten lines each
 
   explicit RowLimit(std::uint64_t rows_per_second) : most_(rows_per_second) {}  // 0 = no limit
 

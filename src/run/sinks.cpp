@@ -34,7 +34,7 @@ std::unique_ptr<RecordSink> make_explain_sink(const Options& options, OutFile& o
                                          ExplainJsonOptions{options.local_time, options.labels});
   const bool color =
       use_color(options.color, out.is_terminal(), std::getenv("NO_COLOR"), std::getenv("TERM"));
-  const std::uint64_t most = rows_per_second(options, out, RowLimit::kNarrativesOnATerminal);
+  const std::uint64_t most = rows_per_second(options, out, RowLimit::kExplanationsOnATerminal);
   return std::make_unique<ExplainText>(
       out, clock, ExplainTextOptions{color, options.local_time, options.labels, print_error, most});
 }

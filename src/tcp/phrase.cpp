@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cstring>
 
 #include "util/escape.h"
 
@@ -48,6 +49,12 @@ std::string process_text(const Process& process) {
   if (process.pid == 0) return {};
   const std::string_view name = process.comm.view();
   return fmt::format("{} (pid {})", name.empty() ? "a process" : escaped_name(name), process.pid);
+}
+
+std::string errno_text(int error) {
+  if (error == 0) return "no error";
+  const char* name = strerrorname_np(error);
+  return name != nullptr ? name : fmt::format("errno-{}", error);
 }
 
 }  // namespace tcptrail

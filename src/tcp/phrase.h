@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Small things in words, the same in every sentence: a length of time, an amount of
-// bytes, an endpoint, a process. Pure; used by the narrative and the text views.
+// bytes, an endpoint, a process. Pure; used by explain and the text views.
 #pragma once
 
 #include <cstdint>
@@ -22,5 +22,7 @@ std::string count_text(std::uint64_t n, std::string_view one, std::string_view m
 std::string endpoint_text(const Address& address, Family family, std::uint16_t port);
 // "nginx (pid 12)"; empty when pid is 0. Escaped.
 std::string process_text(const Process& process);
+// "ECONNRESET"; "errno-200" where the C library has no name; "no error" for 0.
+std::string errno_text(int error);
 
 }  // namespace tcptrail

@@ -7,8 +7,8 @@
 
 #include <algorithm>
 
+#include "explanation_records.h"
 #include "memory_output.h"
-#include "narrative_records.h"
 #include "output/wrap.h"
 #include "schema_check.h"
 #include "util/escape.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the narratives of a run know of each other.
+// What the explanations of a run know of each other.
 #include "explain/explainer.h"
 
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "events.h"
-#include "narrative_records.h"
+#include "explanation_records.h"
 
 namespace tcptrail {
 namespace {
@@ -45,91 +45,91 @@ TransitionRecord enters_close_wait(std::uint64_t cookie, std::uint64_t boot_ns,
 }
 
 TEST(Explainer, SuccessorSaysThatItTookATimeWaitOverAndOnlyOnce) {
-  Explainer narrator(test::boot_seconds);
-  EXPECT_FALSE(narrator.on(taken_over_by(0x51)));
-  EXPECT_FALSE(has(narrator.on(test::its_client().record), FindingKind::kTimeWaitReused));
+  Explainer explainer(test::boot_seconds);
+  EXPECT_FALSE(explainer.on(taken_over_by(0x51)));
+  EXPECT_FALSE(has(explainer.on(test::its_client().record), FindingKind::kTimeWaitReused));
   const test::OwnedConnection c = test::server_closes_first();
-  EXPECT_TRUE(has(narrator.on(c.record), FindingKind::kTimeWaitReused));
-  EXPECT_FALSE(has(narrator.on(c.record), FindingKind::kTimeWaitReused));
+  EXPECT_TRUE(has(explainer.on(c.record), FindingKind::kTimeWaitReused));
+  EXPECT_FALSE(has(explainer.on(c.record), FindingKind::kTimeWaitReused));
 }
 
 TEST(Explainer, LeaveThatIsNoticedLateIsToldByItself) {
-  Explainer narrator(test::boot_seconds);
+  Explainer explainer(test::boot_seconds);
   const test::OwnedConnection c = test::server_closes_first();
-  narrator.on(c.record);
-  const auto late = narrator.on(taken_over_by(0x51));
+  explainer.on(c.record);
+  const auto late = explainer.on(taken_over_by(0x51));
   ASSERT_TRUE(late);
   EXPECT_EQ(late->subject, Subject::kTimeWait);
   EXPECT_NE(text_of(*late, FindingKind::kTimeWaitReused).find("sk:51"), std::string::npos);
   // A socket that connects again later took over another one.
-  EXPECT_FALSE(narrator.on(taken_over_by(0x51, c.record.boot_ns + 1)));
+  EXPECT_FALSE(explainer.on(taken_over_by(0x51, c.record.boot_ns + 1)));
 }
 
 TEST(Explainer, LeaveWithoutAKnownSuccessorIsToldByItself) {
-  Explainer narrator(test::boot_seconds);
-  EXPECT_TRUE(narrator.on(taken_over_by(0)));
+  Explainer explainer(test::boot_seconds);
+  EXPECT_TRUE(explainer.on(taken_over_by(0)));
 }
 
 TEST(Explainer, ForgetsTheOldestWhenItsMemoryIsFull) {
-  Explainer narrator(test::boot_seconds, 2);
-  narrator.on(taken_over_by(0x51));
-  narrator.on(taken_over_by(0x52));
-  narrator.on(taken_over_by(0x53));
-  EXPECT_FALSE(has(narrator.on(test::server_closes_first().record), FindingKind::kTimeWaitReused));
+  Explainer explainer(test::boot_seconds, 2);
+  explainer.on(taken_over_by(0x51));
+  explainer.on(taken_over_by(0x52));
+  explainer.on(taken_over_by(0x53));
+  EXPECT_FALSE(has(explainer.on(test::server_closes_first().record), FindingKind::kTimeWaitReused));
   test::OwnedConnection c = test::server_closes_first();
   c.record.cookie = 0x53;
-  EXPECT_TRUE(has(narrator.on(c.record), FindingKind::kTimeWaitReused));
+  EXPECT_TRUE(has(explainer.on(c.record), FindingKind::kTimeWaitReused));
 }
 
 TEST(Explainer, SecondEndKnowsWhatTheFirstSaid) {
-  Explainer narrator(test::boot_seconds);
+  Explainer explainer(test::boot_seconds);
   test::OwnedConnection server = test::server_closes_first();
   test::OwnedConnection client = test::its_client();
   server.record.peer_cookie = 0xc1;
   client.record.peer_cookie = 0x51;
-  narrator.on(server.record);
-  const Explanation e = narrator.on(client.record);
+  explainer.on(server.record);
+  const Explanation e = explainer.on(client.record);
   EXPECT_NE(text_of(e, FindingKind::kTimeWaitRemote).find("as its own record says"),
             std::string::npos);
   EXPECT_NE(e.headline.find("nginx (pid 100) closed first"), std::string::npos);
 }
 
 TEST(Explainer, EndInCloseWaitIsNamedWhileItIsThere) {
-  Explainer narrator(test::boot_seconds);
+  Explainer explainer(test::boot_seconds);
   test::OwnedConnection c = test::ended(
       true, {{kSynRecv, 0.04}, {kEstablished, 5000}, {kFinWait1, 0.1}, {kFinWait2, 0.01}});
   c.record.closer = Closer::kLocal;
   c.record.how = How::kFin;
   c.record.peer_cookie = 0xc1;
   c.record.time_wait.phase = TimeWaitPhase::kFinWait2;
-  narrator.on(enters_close_wait(0xc1, c.record.boot_ns - 1000));
-  EXPECT_NE(narrator.on(c.record).headline.find("curl (pid 200) has not closed yet"),
+  explainer.on(enters_close_wait(0xc1, c.record.boot_ns - 1000));
+  EXPECT_NE(explainer.on(c.record).headline.find("curl (pid 200) has not closed yet"),
             std::string::npos);
 
   TimeWaitRecord gone = test::time_wait_left();
   gone.cookie = 0x51;
   gone.phase = TimeWaitPhase::kFinWait2;
   gone.reason = LeaveReason::kExpired;
-  const auto never = narrator.on(gone);
+  const auto never = explainer.on(gone);
   ASSERT_TRUE(never);
   EXPECT_NE(never->headline.find("curl (pid 200) never closed"), std::string::npos);
 }
 
 TEST(Explainer, WhatIsStillInCloseWaitAtTheEndIsCountedByProcess) {
-  Explainer narrator(test::boot_seconds);
+  Explainer explainer(test::boot_seconds);
   StartupRecord startup = test::startup();
-  narrator.on(startup);
+  explainer.on(startup);
   const std::uint64_t end = test::kStart + 100 * test::kSecondNs;
   for (std::uint64_t cookie = 1; cookie <= 5; ++cookie)
-    narrator.on(enters_close_wait(cookie, test::kStart + cookie * test::kSecondNs));
-  narrator.on(enters_close_wait(6, test::kStart, test::nginx()));
-  narrator.on(enters_close_wait(7, end - 1000));  // may be about to close
+    explainer.on(enters_close_wait(cookie, test::kStart + cookie * test::kSecondNs));
+  explainer.on(enters_close_wait(6, test::kStart, test::nginx()));
+  explainer.on(enters_close_wait(7, end - 1000));  // may be about to close
   TransitionRecord closes = enters_close_wait(5, test::kStart + 9 * test::kSecondNs);
   closes.old_state = kCloseWait;
   closes.new_state = kLastAck;
-  narrator.on(closes);
+  explainer.on(closes);
 
-  const std::vector<Explanation> left = narrator.finish(end);
+  const std::vector<Explanation> left = explainer.finish(end);
   ASSERT_EQ(left.size(), 2U);
   EXPECT_EQ(left[0].headline,
             "curl (pid 200) still holds 4 connections in CLOSE_WAIT, the oldest for 99.0 s.");
@@ -139,28 +139,28 @@ TEST(Explainer, WhatIsStillInCloseWaitAtTheEndIsCountedByProcess) {
 }
 
 TEST(Explainer, AFinThatCameBeforeAcceptIsKeptByWhoAccepted) {
-  Explainer narrator(test::boot_seconds);
-  narrator.on(enters_close_wait(1, test::kStart, Process{}));
-  narrator.owner_found(1, test::nginx());
-  narrator.owner_found(2, test::curl());
-  const std::vector<Explanation> left = narrator.finish(test::kStart + 5 * test::kSecondNs);
+  Explainer explainer(test::boot_seconds);
+  explainer.on(enters_close_wait(1, test::kStart, Process{}));
+  explainer.owner_found(1, test::nginx());
+  explainer.owner_found(2, test::curl());
+  const std::vector<Explanation> left = explainer.finish(test::kStart + 5 * test::kSecondNs);
   ASSERT_EQ(left.size(), 1U);
   EXPECT_EQ(left[0].headline,
             "nginx (pid 100) still holds 1 connection in CLOSE_WAIT, the oldest for 5.00 s.");
 }
 
 TEST(Explainer, WhatWasOnlyShutDownIsALeakOfItsOwnEnd) {
-  Explainer narrator(test::boot_seconds);
+  Explainer explainer(test::boot_seconds);
   TransitionRecord shut_down = enters_close_wait(1, test::kStart);
   shut_down.old_state = kFinWait1;
   shut_down.new_state = kFinWait2;
-  narrator.on(shut_down);
+  explainer.on(shut_down);
   shut_down.cookie = 2;
-  narrator.on(shut_down);
+  explainer.on(shut_down);
   std::swap(shut_down.old_state, shut_down.new_state);
   shut_down.new_state = kClose;  // closed: a minisocket has a timer
-  narrator.on(shut_down);
-  const std::vector<Explanation> left = narrator.finish(test::kStart + 5 * test::kSecondNs);
+  explainer.on(shut_down);
+  const std::vector<Explanation> left = explainer.finish(test::kStart + 5 * test::kSecondNs);
   ASSERT_EQ(left.size(), 1U);
   EXPECT_EQ(left[0].headline,
             "curl (pid 200) still holds 1 connection in FIN_WAIT2, the oldest for 5.00 s.");
@@ -176,11 +176,11 @@ TEST(Explainer, UnreadDataIsFoundFromTheKernelsEvents) {
        test::closing(test::by(7, test::ev(1, 9000, kEstablished, kClose)),
                      TCPTRAIL_END_UNREAD | TCPTRAIL_END_SHUT_RCV | TCPTRAIL_END_SHUT_SEND)});
   model.lifecycle.advance_to(UINT64_MAX);
-  Explainer narrator(test::boot_seconds);
+  Explainer explainer(test::boot_seconds);
   test::KeptConnection& r = model.only();
   r.path = r.path_kept;
   r.states = r.states_kept;
-  EXPECT_TRUE(has(narrator.on(r), FindingKind::kUnreadData));
+  EXPECT_TRUE(has(explainer.on(r), FindingKind::kUnreadData));
 }
 
 }  // namespace

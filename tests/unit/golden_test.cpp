@@ -7,8 +7,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "explanation_records.h"
 #include "memory_output.h"
-#include "narrative_records.h"
 #include "output/csv.h"
 #include "output/explain.h"
 #include "output/json.h"

@@ -2,8 +2,8 @@
 // schema.json against what the JSON sink really prints, in both directions.
 #include <gtest/gtest.h>
 
+#include "explanation_records.h"
 #include "memory_output.h"
-#include "narrative_records.h"
 #include "output/explain.h"
 #include "output/json.h"
 #include "output/stats_sink.h"

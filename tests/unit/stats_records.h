@@ -4,7 +4,7 @@
 // one connection of which the end was lost.
 #pragma once
 
-#include "narrative_records.h"
+#include "explanation_records.h"
 
 namespace tcptrail::test {
 

@@ -7,7 +7,7 @@
 #include <map>
 #include <random>
 
-#include "narrative_records.h"
+#include "explanation_records.h"
 
 namespace tcptrail {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The narrative of what is not a connection: a call that the kernel refused for
+// The explanation of what is not a connection: a call that the kernel refused for
 // want of a port, and sockets that nobody closes.
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "explain/narrative_parts.h"
+#include "explain/findings.h"
 #include "tcp/phrase.h"
 
 namespace tcptrail {
@@ -65,7 +65,7 @@ std::string rule(const BlockedRecord& r) {
 
 }  // namespace
 
-Explanation explain(const BlockedRecord& r, const NarrativeContext& context) {
+Explanation explain(const BlockedRecord& r, const ExplainContext& context) {
   Explanation out;
   out.boot_ns = r.boot_ns;
   out.subject = Subject::kBlocked;
@@ -105,8 +105,8 @@ Explanation explain(const BlockedRecord& r, const NarrativeContext& context) {
   } else {
     text = rule(r);
   }
-  narrative::add(out, FindingKind::kPortBlocked, Severity::kProblem, std::move(text), r.remedies,
-                 std::move(facts));
+  findings::add(out, FindingKind::kPortBlocked, Severity::kProblem, std::move(text), r.remedies,
+                std::move(facts));
   return out;
 }
 
@@ -138,7 +138,7 @@ Explanation explain(const KeptOpen& kept, std::uint64_t boot_ns) {
                  : (one ? "the other end finishes, or the process closes it or ends"
                         : "the other ends finish, or the process closes them or ends"),
       one ? "it" : "all", span_text(kept.run_ns));
-  narrative::add(
+  findings::add(
       out, FindingKind::kLeak,
       kept.oldest_ns >= kLongCloseWaitNs || kept.count > 1 ? Severity::kProblem : Severity::kNotice,
       std::move(text),

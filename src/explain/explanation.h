@@ -2,7 +2,7 @@
 // What a record tells a human: one headline, the steps with their times, and
 // findings: what is left behind, what was unusual, what to change. Inputs: a record
 // and what else is known of it (the other end, a TIME_WAIT that it took over).
-// Output: data, which output/explain_* print. Pure; called by the narrator.
+// Output: data, which output/explain_* print. Pure; called by the explainer.
 //
 // Advice is given only where it fits and is true. What is known to be wrong is never
 // said: tcp_fin_timeout does not shorten TIME_WAIT, SO_REUSEADDR on the new socket
@@ -96,7 +96,7 @@ struct Finding {
   std::vector<Fact> facts;
 };
 
-struct NarrativeStep {
+struct TimelineStep {
   std::uint64_t at_ns = 0;  // since the start
   TcpState state{};         // that is entered
   std::string text;
@@ -117,7 +117,7 @@ struct Explanation {
   std::optional<std::uint64_t> start;
   std::string headline;
   std::string about;  // duration, bytes, round-trip time
-  std::vector<NarrativeStep> timeline;
+  std::vector<TimelineStep> timeline;
   std::optional<Closer> closer;  // of a connection
   std::optional<How> how;
   std::string_view evidence;
@@ -126,7 +126,7 @@ struct Explanation {
   std::vector<Finding> findings;  // the worst first
 };
 
-// The end of a TIME_WAIT, as far as its successor's narrative needs it.
+// The end of a TIME_WAIT, as far as its successor's explanation needs it.
 struct TakenOver {
   std::uint64_t cookie = 0;  // of the connection that had left it
   LeaveReason reason = LeaveReason::kUnknown;
@@ -149,7 +149,7 @@ struct OtherEnd {
   std::uint64_t fin_wait2_ns = 0;  // how long its socket waited for our FIN
 };
 
-struct NarrativeContext {
+struct ExplainContext {
   std::function<std::string(std::uint64_t)> clock;  // a boot time as wall-clock text
   const TakenOver* taken_over = nullptr;
   const OtherEnd* other_end = nullptr;
@@ -165,10 +165,10 @@ inline constexpr std::uint64_t kLongCloseWaitNs =
     60'000'000'000;  // net.ipv4.tcp_fin_timeout as shipped
 inline constexpr std::uint64_t kFinUnansweredNs = 1'000'000'000;
 
-Explanation explain(const ConnectionRecord& record, const NarrativeContext& context);
-Explanation explain(const BlockedRecord& record, const NarrativeContext& context);
+Explanation explain(const ConnectionRecord& record, const ExplainContext& context);
+Explanation explain(const BlockedRecord& record, const ExplainContext& context);
 // A TIME_WAIT or FIN_WAIT2 minisocket that went in a way that is worth telling; nullopt otherwise.
-std::optional<Explanation> explain(const TimeWaitRecord& record, const NarrativeContext& context);
+std::optional<Explanation> explain(const TimeWaitRecord& record, const ExplainContext& context);
 
 // Sockets that one process keeps in CLOSE_WAIT.
 struct KeptOpen {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The narrative: what a connection leaves behind, and how that goes.
+// The findings about what a connection leaves behind, and how that goes.
 #include <fmt/format.h>
 
 #include "connections/closer.h"
-#include "explain/narrative_parts.h"
+#include "explain/findings.h"
 #include "tcp/phrase.h"
 
 namespace tcptrail {
-namespace narrative {
+namespace findings {
 namespace {
 
 std::string restart_rule(const std::optional<bool>& reuseaddr,
@@ -164,9 +164,9 @@ void add_left_behind(Explanation& out, const Case& c) {
   if (c.r.time_wait.side == TimeWaitSide::kRemote) add_remote(out, c);
 }
 
-}  // namespace narrative
+}  // namespace findings
 
-std::optional<Explanation> explain(const TimeWaitRecord& r, const NarrativeContext& context) {
+std::optional<Explanation> explain(const TimeWaitRecord& r, const ExplainContext& context) {
   if (r.event != TimeWaitEvent::kLeave) return std::nullopt;
   Explanation out;
   out.boot_ns = r.boot_ns;
@@ -195,7 +195,7 @@ std::optional<Explanation> explain(const TimeWaitRecord& r, const NarrativeConte
       text += fmt::format(" It has been in CLOSE_WAIT since {}.",
                           context.clock ? context.clock(other->close_wait_since) : "?");
     }
-    narrative::add(
+    findings::add(
         out, FindingKind::kPeerNeverClosed, Severity::kNotice, std::move(text),
         {waits ? fmt::format("Make {} close its socket when a read returns 0 bytes (end-of-file).",
                              peer)
@@ -207,7 +207,7 @@ std::optional<Explanation> explain(const TimeWaitRecord& r, const NarrativeConte
   switch (r.reason) {
     case LeaveReason::kReset:
       out.headline = fmt::format("{} of {} was cut short by a RST{}.", phase, local, held);
-      narrative::add(
+      findings::add(
           out, FindingKind::kTimeWaitCut, Severity::kNotice,
           fmt::format("A RST from {} with the expected sequence number ends a {} at once unless "
                       "net.ipv4.tcp_rfc1337 is 1 (RFC 1337). The pair of endpoints is free.",
@@ -216,16 +216,16 @@ std::optional<Explanation> explain(const TimeWaitRecord& r, const NarrativeConte
       return out;
     case LeaveReason::kKilled:
       out.headline = fmt::format("{} of {} was killed (`ss -K`){}.", phase, local, held);
-      narrative::add(out, FindingKind::kTimeWaitCut, Severity::kNotice,
-                     "The pair of endpoints is free; segments of the old connection that still "
-                     "travel are not kept off a new one.",
-                     {}, std::move(facts));
+      findings::add(out, FindingKind::kTimeWaitCut, Severity::kNotice,
+                    "The pair of endpoints is free; segments of the old connection that still "
+                    "travel are not kept off a new one.",
+                    {}, std::move(facts));
       return out;
     case LeaveReason::kReusedBySyn:
     case LeaveReason::kReusedByConnect: {
       out.headline =
           fmt::format("{} of {} was taken over by a new connection{}.", phase, local, held);
-      narrative::add(
+      findings::add(
           out, FindingKind::kTimeWaitReused, Severity::kInfo,
           fmt::format("{} did it{}. Its sequence number or timestamp is newer, so old segments "
                       "cannot be mistaken for new ones (RFC 1122 section 4.2.2.13, RFC 6191).",

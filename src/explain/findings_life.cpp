@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The narrative: what was unusual before the end.
+// The findings about what was unusual before the end.
 #include <fmt/format.h>
 
-#include "explain/narrative_parts.h"
+#include "explain/findings.h"
 #include "tcp/phrase.h"
 
-namespace tcptrail::narrative {
+namespace tcptrail::findings {
 namespace {
 
 using enum TcpState;
@@ -192,4 +192,4 @@ void add_life(Explanation& out, const Case& c) {
         "and not used.");
 }
 
-}  // namespace tcptrail::narrative
+}  // namespace tcptrail::findings

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the narrative says of each kind of connection, and what it must never say.
-#include "explain/narrative.h"
+// What is said of each kind of connection, and what it must never say.
+#include "explain/explanation.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <set>
 
-#include "narrative_records.h"
+#include "explanation_records.h"
 #include "tcp/phrase.h"
 
 namespace tcptrail {
@@ -18,7 +18,7 @@ using test::OwnedConnection;
 
 Explanation told(const OwnedConnection& c, const OtherEnd* other = nullptr,
                  const TakenOver* taken_over = nullptr) {
-  return explain(c.record, NarrativeContext{test::boot_seconds, taken_over, other});
+  return explain(c.record, ExplainContext{test::boot_seconds, taken_over, other});
 }
 
 const Finding* find(const Explanation& e, FindingKind kind) {
@@ -44,7 +44,7 @@ std::string advice(const Finding& f) {
 
 // ---- what is left behind ----
 
-TEST(Narrative, ServerThatClosedFirstHasTimeWaitUntilAKnownTime) {
+TEST(Explanation, ServerThatClosedFirstHasTimeWaitUntilAKnownTime) {
   const Explanation e = told(test::server_closes_first());
   EXPECT_EQ(e.headline,
             "nginx (pid 100) closed first, after 8.21 s; TIME_WAIT is on this end until t168.");
@@ -58,7 +58,7 @@ TEST(Narrative, ServerThatClosedFirstHasTimeWaitUntilAKnownTime) {
   EXPECT_TRUE(f.advice.empty());
 }
 
-TEST(Narrative, ServerWithoutReuseaddrIsToldBeforehandThatARestartFails) {
+TEST(Explanation, ServerWithoutReuseaddrIsToldBeforehandThatARestartFails) {
   OwnedConnection c = test::server_closes_first();
   c.record.time_wait.reuseaddr = false;
   const Finding f = only(told(c), FindingKind::kTimeWait);
@@ -68,14 +68,14 @@ TEST(Narrative, ServerWithoutReuseaddrIsToldBeforehandThatARestartFails) {
   SAYS(advice(f), "let the client close first");
 }
 
-TEST(Narrative, TimeWaitWithReuseportAloneNeedsReuseport) {
+TEST(Explanation, TimeWaitWithReuseportAloneNeedsReuseport) {
   OwnedConnection c = test::server_closes_first();
   c.record.time_wait.reuseaddr = false;
   c.record.time_wait.reuseport = true;
   SAYS(only(told(c), FindingKind::kTimeWait).text, "sets SO_REUSEPORT binds at once");
 }
 
-TEST(Narrative, TimeWaitWhoseOptionsWereNotSeenSaysTheRuleOnly) {
+TEST(Explanation, TimeWaitWhoseOptionsWereNotSeenSaysTheRuleOnly) {
   OwnedConnection c = test::server_closes_first();
   c.record.time_wait.reuseaddr.reset();
   c.record.time_wait.reuseport.reset();
@@ -86,7 +86,7 @@ TEST(Narrative, TimeWaitWhoseOptionsWereNotSeenSaysTheRuleOnly) {
   SAYS(only(e, FindingKind::kTimeWait).text, "for 60 s");
 }
 
-TEST(Narrative, ClientThatClosedFirstBlocksItsOwnPairOfEndpoints) {
+TEST(Explanation, ClientThatClosedFirstBlocksItsOwnPairOfEndpoints) {
   OwnedConnection c = test::ended(
       false, {{kSynSent, 0.05}, {kEstablished, 20}, {kFinWait1, 0.1}, {kFinWait2, 0.1}}, kTimeWait);
   c.record.closer = Closer::kLocal;
@@ -105,7 +105,7 @@ TEST(Narrative, ClientThatClosedFirstBlocksItsOwnPairOfEndpoints) {
   SAYS_NOT(f.text, "restarted server");
 }
 
-TEST(Narrative, OtherEndThatClosedFirstKeepsTimeWait) {
+TEST(Explanation, OtherEndThatClosedFirstKeepsTimeWait) {
   const Explanation e = told(test::its_client());
   EXPECT_EQ(e.headline, "The other end closed first, after 8.21 s; this end has no TIME_WAIT.");
   const Finding f = only(e, FindingKind::kTimeWaitRemote);
@@ -113,7 +113,7 @@ TEST(Narrative, OtherEndThatClosedFirstKeepsTimeWait) {
   SAYS(f.text, "Nothing is left here that blocks 127.0.0.1:40000");
 }
 
-TEST(Narrative, TimeWaitOfAnEndOnThisHostIsAFactAndNoInference) {
+TEST(Explanation, TimeWaitOfAnEndOnThisHostIsAFactAndNoInference) {
   OwnedConnection c = test::its_client();
   c.record.peer_cookie = 0x51;
   c.record.closer_process = test::nginx();
@@ -136,7 +136,7 @@ TEST(Narrative, TimeWaitOfAnEndOnThisHostIsAFactAndNoInference) {
        "was still in FIN_WAIT2 without a process");
 }
 
-TEST(Narrative, FinWait2SaysWhoHasNotClosed) {
+TEST(Explanation, FinWait2SaysWhoHasNotClosed) {
   OwnedConnection c = test::ended(
       true, {{kSynRecv, 0.04}, {kEstablished, 5000}, {kFinWait1, 0.1}, {kFinWait2, 0.01}});
   c.record.closer = Closer::kLocal;
@@ -169,7 +169,7 @@ TEST(Narrative, FinWait2SaysWhoHasNotClosed) {
   SAYS(advice(far), "`ss -tanp state close-wait` at the other end");
 }
 
-TEST(Narrative, MissingTimeWaitIsBlamedOnTheBucketLimit) {
+TEST(Explanation, MissingTimeWaitIsBlamedOnTheBucketLimit) {
   OwnedConnection c = test::server_closes_first();
   c.record.time_wait = {TimeWaitSide::kNone, std::nullopt, TimeWaitPhase::kNone,
                         std::nullopt,        std::nullopt, std::nullopt};
@@ -177,7 +177,7 @@ TEST(Narrative, MissingTimeWaitIsBlamedOnTheBucketLimit) {
   SAYS(only(told(c), FindingKind::kNoTimeWait).text, "net.ipv4.tcp_max_tw_buckets was reached");
 }
 
-TEST(Narrative, FinWait2MinisocketThatFoundNoRoomIsNotCalledTimeWait) {
+TEST(Explanation, FinWait2MinisocketThatFoundNoRoomIsNotCalledTimeWait) {
   OwnedConnection c = test::server_closes_first();
   c.path.back() = kClose;
   c.record.time_wait = {};
@@ -189,14 +189,14 @@ TEST(Narrative, FinWait2MinisocketThatFoundNoRoomIsNotCalledTimeWait) {
 
 // A FIN that was queued behind unsent data: the other end was first, and this one is in TIME_WAIT
 // all the same.
-TEST(Narrative, HeadlineAndFindingAgreeOnTimeWaitWhoeverWasFirst) {
+TEST(Explanation, HeadlineAndFindingAgreeOnTimeWaitWhoeverWasFirst) {
   OwnedConnection c = test::server_closes_first();
   c.record.closer = Closer::kRemote;
   EXPECT_EQ(told(c).headline,
             "The other end closed first, after 8.21 s; TIME_WAIT is on this end until t168.");
 }
 
-TEST(Narrative, OtherEndThatLeftNoTimeWaitIsBelieved) {
+TEST(Explanation, OtherEndThatLeftNoTimeWaitIsBelieved) {
   OwnedConnection c = test::its_client();
   OtherEnd other;
   other.ended = true;
@@ -209,7 +209,7 @@ TEST(Narrative, OtherEndThatLeftNoTimeWaitIsBelieved) {
 
 // ---- how it began ----
 
-TEST(Narrative, TimeWaitTakenOverByASynSaysWhyThatIsAllowed) {
+TEST(Explanation, TimeWaitTakenOverByASynSaysWhyThatIsAllowed) {
   const TakenOver old{0x40, LeaveReason::kReusedBySyn, TimeWaitPhase::kTimeWait,
                       1'020 * test::kMsNs, test::nginx()};
   const Finding f =
@@ -219,7 +219,7 @@ TEST(Narrative, TimeWaitTakenOverByASynSaysWhyThatIsAllowed) {
   SAYS(f.text, "RFC 1122 section 4.2.2.13, RFC 6191");
 }
 
-TEST(Narrative, TimeWaitTakenOverByConnectNamesTheSysctl) {
+TEST(Explanation, TimeWaitTakenOverByConnectNamesTheSysctl) {
   const TakenOver old{
       0x40, LeaveReason::kReusedByConnect, TimeWaitPhase::kTimeWait, 1'020 * test::kMsNs, {}};
   const Finding f = only(told(test::its_client(), nullptr, &old), FindingKind::kTimeWaitReused);
@@ -227,7 +227,7 @@ TEST(Narrative, TimeWaitTakenOverByConnectNamesTheSysctl) {
   SAYS(f.text, "timestamps");
 }
 
-TEST(Narrative, SlowConnectWithResentSynsSaysThatOneWasLost) {
+TEST(Explanation, SlowConnectWithResentSynsSaysThatOneWasLost) {
   OwnedConnection c = test::its_client();
   c.record.connect_ns = 1'030 * test::kMsNs;
   c.record.counters->retransmits = 1;
@@ -237,7 +237,7 @@ TEST(Narrative, SlowConnectWithResentSynsSaysThatOneWasLost) {
   SAYS(advice(f), "TcpExtListenOverflows");
 }
 
-TEST(Narrative, ConnectThatTakesAsLongAsTheWayIsNoNews) {
+TEST(Explanation, ConnectThatTakesAsLongAsTheWayIsNoNews) {
   OwnedConnection c = test::its_client();
   c.record.connect_ns = 260 * test::kMsNs;
   c.record.counters->min_rtt_us = 250'000;
@@ -249,7 +249,7 @@ TEST(Narrative, ConnectThatTakesAsLongAsTheWayIsNoNews) {
   EXPECT_EQ(find(told(c), FindingKind::kSlowConnect), nullptr);
 }
 
-TEST(Narrative, SimultaneousOpenIsToldFromASelfConnect) {
+TEST(Explanation, SimultaneousOpenIsToldFromASelfConnect) {
   OwnedConnection c = test::ended(
       false, {{kSynSent, 1}, {kSynRecv, 1}, {kEstablished, 1}, {kCloseWait, 1}, {kLastAck, 1}});
   SAYS(only(told(c), FindingKind::kSimultaneousOpen).text, "simultaneous open");
@@ -265,7 +265,7 @@ TEST(Narrative, SimultaneousOpenIsToldFromASelfConnect) {
   SAYS(advice(only(self, FindingKind::kSelfConnect)), "ip_local_reserved_ports");
 }
 
-TEST(Narrative, ConnectionOlderThanTheTraceSaysAtLeast) {
+TEST(Explanation, ConnectionOlderThanTheTraceSaysAtLeast) {
   OwnedConnection c = test::ended(false, {{kCloseWait, 2000}, {kLastAck, 1}});
   c.path.erase(c.path.begin());  // first seen in CLOSE_WAIT
   c.record.path = c.path;
@@ -279,7 +279,7 @@ TEST(Narrative, ConnectionOlderThanTheTraceSaysAtLeast) {
   EXPECT_EQ(e.timeline.front().text, "first seen; it is older than the trace");
 }
 
-TEST(Narrative, DescriptorThatWasPassedOnIsSaid) {
+TEST(Explanation, DescriptorThatWasPassedOnIsSaid) {
   OwnedConnection c = test::server_closes_first();
   c.record.owner_source = OwnerSource::kInherited;
   SAYS(only(told(c), FindingKind::kOwnerChanged).text, "another process had opened it");
@@ -287,7 +287,7 @@ TEST(Narrative, DescriptorThatWasPassedOnIsSaid) {
 
 // ---- how it lived ----
 
-TEST(Narrative, CloseWaitNamesTheProcessThatDidNotClose) {
+TEST(Explanation, CloseWaitNamesTheProcessThatDidNotClose) {
   OwnedConnection c = test::its_client();
   c.states[2].ns = 1'000 * test::kMsNs;
   const Finding f = only(told(c), FindingKind::kCloseWait);
@@ -301,7 +301,7 @@ TEST(Narrative, CloseWaitNamesTheProcessThatDidNotClose) {
   EXPECT_EQ(std::get<std::uint64_t>(f.facts[1].value), 200U);
 }
 
-TEST(Narrative, CloseWaitOfAMinuteIsAProblem) {
+TEST(Explanation, CloseWaitOfAMinuteIsAProblem) {
   OwnedConnection c = test::its_client();
   c.states[2].ns = 61 * test::kSecondNs;
   const Finding f = only(told(c), FindingKind::kCloseWait);
@@ -309,7 +309,7 @@ TEST(Narrative, CloseWaitOfAMinuteIsAProblem) {
   SAYS(f.text, "net.ipv4.tcp_fin_timeout (60 s)");
 }
 
-TEST(Narrative, CloseWaitAfterAHalfCloseMayBeMeant) {
+TEST(Explanation, CloseWaitAfterAHalfCloseMayBeMeant) {
   OwnedConnection c = test::its_client();
   c.states[2].ns = 61 * test::kSecondNs;
   OtherEnd other;
@@ -322,11 +322,11 @@ TEST(Narrative, CloseWaitAfterAHalfCloseMayBeMeant) {
   EXPECT_TRUE(f.advice.empty());
 }
 
-TEST(Narrative, ShortCloseWaitIsNoNews) {
+TEST(Explanation, ShortCloseWaitIsNoNews) {
   EXPECT_EQ(find(told(test::its_client()), FindingKind::kCloseWait), nullptr);
 }
 
-TEST(Narrative, HalfCloseSaysSinceWhenAndHowLong) {
+TEST(Explanation, HalfCloseSaysSinceWhenAndHowLong) {
   OwnedConnection c = test::ended(
       false, {{kSynSent, 0.05}, {kEstablished, 1000}, {kFinWait1, 0.1}, {kFinWait2, 3000}},
       kTimeWait);
@@ -337,7 +337,7 @@ TEST(Narrative, HalfCloseSaysSinceWhenAndHowLong) {
        "end to finish");
 }
 
-TEST(Narrative, EndThatHalfClosesIsNotSaidToClose) {
+TEST(Explanation, EndThatHalfClosesIsNotSaidToClose) {
   OwnedConnection c = test::ended(
       false, {{kSynSent, 0.05}, {kEstablished, 1000}, {kFinWait1, 0.1}, {kFinWait2, 3000}},
       kTimeWait);
@@ -346,14 +346,14 @@ TEST(Narrative, EndThatHalfClosesIsNotSaidToClose) {
   EXPECT_EQ(told(c).timeline[2].text, "curl (pid 200) finishes sending: FIN");
 }
 
-TEST(Narrative, FinThatWaitsForItsAcknowledgementIsSaid) {
+TEST(Explanation, FinThatWaitsForItsAcknowledgementIsSaid) {
   OwnedConnection c = test::its_client();
   c.states[3].ns = 3 * test::kSecondNs;
   SAYS(only(told(c), FindingKind::kFinUnanswered).text,
        "acknowledged only after 3.00 s (LAST_ACK)");
 }
 
-TEST(Narrative, RetransmissionsAreAShareOfWhatWasSent) {
+TEST(Explanation, RetransmissionsAreAShareOfWhatWasSent) {
   OwnedConnection c = test::its_client();
   c.record.counters->tx_segs = 120;
   c.record.counters->retransmits = 3;
@@ -364,7 +364,7 @@ TEST(Narrative, RetransmissionsAreAShareOfWhatWasSent) {
   EXPECT_EQ(only(told(c), FindingKind::kRetransmits).severity, Severity::kInfo);
 }
 
-TEST(Narrative, ConnectionWithoutAByteIsSaid) {
+TEST(Explanation, ConnectionWithoutAByteIsSaid) {
   OwnedConnection c = test::its_client();
   c.record.counters->tx_bytes = c.record.counters->rx_bytes = 0;
   SAYS(only(told(c), FindingKind::kNoData).text, "Not a byte");
@@ -375,7 +375,7 @@ TEST(Narrative, ConnectionWithoutAByteIsSaid) {
 
 // ---- how it ended ----
 
-TEST(Narrative, UnreadDataAtCloseIsWhyTheResetWasSent) {
+TEST(Explanation, UnreadDataAtCloseIsWhyTheResetWasSent) {
   const Explanation e = told(test::reset(true, evidence::kUnread));
   EXPECT_EQ(e.headline,
             "nginx (pid 100) reset the connection after 300 ms: closed with unread data.");
@@ -386,7 +386,7 @@ TEST(Narrative, UnreadDataAtCloseIsWhyTheResetWasSent) {
   SAYS(advice(f), "shutdown(SHUT_WR)");
 }
 
-TEST(Narrative, ResetAfterThePeersFinKeepsTheOrderOfEvents) {
+TEST(Explanation, ResetAfterThePeersFinKeepsTheOrderOfEvents) {
   OwnedConnection c = test::ended(true, {{kSynRecv, 0.04}, {kEstablished, 500}, {kCloseWait, 20}});
   c.record.closer = Closer::kRemote;
   c.record.how = How::kRstSent;
@@ -396,7 +396,7 @@ TEST(Narrative, ResetAfterThePeersFinKeepsTheOrderOfEvents) {
             "closed with unread data.");
 }
 
-TEST(Narrative, ResetAfterOnesOwnFinKeepsTheOrderOfEvents) {
+TEST(Explanation, ResetAfterOnesOwnFinKeepsTheOrderOfEvents) {
   OwnedConnection c =
       test::ended(false, {{kSynSent, 0.04}, {kEstablished, 500}, {kFinWait1, 1}, {kFinWait2, 40}});
   c.record.closer = Closer::kLocal;
@@ -414,7 +414,7 @@ TEST(Narrative, ResetAfterOnesOwnFinKeepsTheOrderOfEvents) {
             "curl (pid 200) closed first, after 500 ms; the kernel then reset the connection.");
 }
 
-TEST(Narrative, LingerDataAfterCloseAndDisconnectHaveTheirOwnWords) {
+TEST(Explanation, LingerDataAfterCloseAndDisconnectHaveTheirOwnWords) {
   SAYS(only(told(test::reset(true, evidence::kLinger0)), FindingKind::kLingerReset).text,
        "SO_LINGER 0");
   SAYS(only(told(test::reset(true, evidence::kDataAfterClose)), FindingKind::kDataAfterClose).text,
@@ -428,7 +428,7 @@ TEST(Narrative, LingerDataAfterCloseAndDisconnectHaveTheirOwnWords) {
       "aborted by its owner");
 }
 
-TEST(Narrative, ConnectionThatWasNeverAcceptedIsNotCalledTheOwners) {
+TEST(Explanation, ConnectionThatWasNeverAcceptedIsNotCalledTheOwners) {
   OwnedConnection c = test::reset(true, evidence::kNotAccepted);
   c.record.owner_source = OwnerSource::kListen;
   const Explanation e = told(c);
@@ -437,7 +437,7 @@ TEST(Narrative, ConnectionThatWasNeverAcceptedIsNotCalledTheOwners) {
   SAYS(only(e, FindingKind::kNotAccepted).text, "its listener, of nginx (pid 100), was closed");
 }
 
-TEST(Narrative, ResetByThePeerSaysWhatThePeerSays) {
+TEST(Explanation, ResetByThePeerSaysWhatThePeerSays) {
   OwnedConnection c = test::reset(false, "a RST was received");
   SAYS(told(c).headline, "The other end reset the connection after 300 ms.");
   SAYS(only(told(c), FindingKind::kResetReceived).text, "something between");
@@ -454,13 +454,13 @@ TEST(Narrative, ResetByThePeerSaysWhatThePeerSays) {
   EXPECT_EQ(find(e, FindingKind::kViewsDiffer), nullptr);
 }
 
-TEST(Narrative, ResetByAnEndOnThisHostThatHasNotEndedPointsToItsOwnStory) {
+TEST(Explanation, ResetByAnEndOnThisHostThatHasNotEndedPointsToItsOwnStory) {
   OwnedConnection c = test::reset(false, "a RST was received");
   c.record.peer_cookie = 0x51;
   SAYS(only(told(c), FindingKind::kResetReceived).text, "its own explanation follows");
 }
 
-TEST(Narrative, FinThatFoundNothingLeftIsNotBlamedOnItsSender) {
+TEST(Explanation, FinThatFoundNothingLeftIsNotBlamedOnItsSender) {
   OwnedConnection c =
       test::ended(true, {{kSynRecv, 0.05}, {kEstablished, 100}, {kCloseWait, 50}, {kLastAck, 1}});
   c.record.closer = Closer::kRemote;
@@ -472,7 +472,7 @@ TEST(Narrative, FinThatFoundNothingLeftIsNotBlamedOnItsSender) {
   EXPECT_TRUE(f.advice.empty());
 }
 
-TEST(Narrative, ResetInCloseWaitBlamesTheSender) {
+TEST(Explanation, ResetInCloseWaitBlamesTheSender) {
   OwnedConnection c = test::ended(false, {{kSynSent, 0.05}, {kEstablished, 100}, {kCloseWait, 50}});
   c.record.closer = Closer::kRemote;
   c.record.how = How::kRstReceived;
@@ -480,7 +480,7 @@ TEST(Narrative, ResetInCloseWaitBlamesTheSender) {
        "what curl (pid 200) sent after that was answered with a RST");
 }
 
-TEST(Narrative, CrossedEndsDoNotContradictEachOther) {
+TEST(Explanation, CrossedEndsDoNotContradictEachOther) {
   OwnedConnection c = test::reset(true, evidence::kLinger0);
   c.record.peer_cookie = 0xc1;
   OtherEnd other;
@@ -493,7 +493,7 @@ TEST(Narrative, CrossedEndsDoNotContradictEachOther) {
   SAYS(only(told(c, &other), FindingKind::kViewsDiffer).text, "crossed or were lost");
 }
 
-TEST(Narrative, RefusedSaysWhereToLook) {
+TEST(Explanation, RefusedSaysWhereToLook) {
   const Explanation e =
       told(test::not_connected(How::kRefused, ECONNREFUSED, evidence::kRefusedByReset, 0.3));
   EXPECT_EQ(e.headline, "127.0.0.1:8080 refused the connection.");
@@ -508,7 +508,7 @@ TEST(Narrative, RefusedSaysWhereToLook) {
   SAYS_NOT(icmp.text, "nobody listens");
 }
 
-TEST(Narrative, ConnectTimeoutCountsTheSyns) {
+TEST(Explanation, ConnectTimeoutCountsTheSyns) {
   OwnedConnection c = test::not_connected(How::kTimeout, ETIMEDOUT,
                                           "no answer to the SYN and its retransmissions", 7000);
   c.record.counters->tx_segs = 3;
@@ -517,7 +517,7 @@ TEST(Narrative, ConnectTimeoutCountsTheSyns) {
   SAYS(only(e, FindingKind::kConnectTimeout).text, "did not answer 3 SYNs in 7.00 s");
 }
 
-TEST(Narrative, VanishedPeerIsATimeout) {
+TEST(Explanation, VanishedPeerIsATimeout) {
   OwnedConnection c = test::ended(false, {{kSynSent, 0.05}, {kEstablished, 930'000}});
   c.record.closer = Closer::kNone;
   c.record.how = How::kTimeout;
@@ -527,7 +527,7 @@ TEST(Narrative, VanishedPeerIsATimeout) {
   SAYS(only(e, FindingKind::kTimeout).text, "ETIMEDOUT");
 }
 
-TEST(Narrative, TimeoutAfterAFinKeepsTheOrderOfEventsAndSaysItOnce) {
+TEST(Explanation, TimeoutAfterAFinKeepsTheOrderOfEventsAndSaysItOnce) {
   OwnedConnection c = test::ended(true, {{kSynRecv, 0.05}, {kEstablished, 100}, {kFinWait1, 5000}});
   c.record.how = How::kTimeout;
   c.record.closer = Closer::kLocal;
@@ -544,14 +544,14 @@ TEST(Narrative, TimeoutAfterAFinKeepsTheOrderOfEventsAndSaysItOnce) {
             "The other end closed first, after 100 ms, and did not answer any more.");
 }
 
-TEST(Narrative, UnreachableNamesTheError) {
+TEST(Explanation, UnreachableNamesTheError) {
   const Explanation e =
       told(test::not_connected(How::kUnreachable, EHOSTUNREACH, "an ICMP error answered the SYN"));
   EXPECT_EQ(e.headline, "127.0.0.1:8080 could not be reached: EHOSTUNREACH.");
   SAYS(advice(only(e, FindingKind::kUnreachable)), "ip route get 127.0.0.1");
 }
 
-TEST(Narrative, NoPortPointsToPorts) {
+TEST(Explanation, NoPortPointsToPorts) {
   OwnedConnection c = test::not_connected(How::kNoPort, EADDRNOTAVAIL, "");
   c.record.tuple.lport = 0;
   const Finding f = only(told(c), FindingKind::kNoPort);
@@ -562,7 +562,7 @@ TEST(Narrative, NoPortPointsToPorts) {
        "a socket with the same two endpoints still exists");
 }
 
-TEST(Narrative, KillerIsNamed) {
+TEST(Explanation, KillerIsNamed) {
   OwnedConnection c = test::reset(true, evidence::kKilled);
   c.record.how = How::kAborted;
   c.record.closer_process = {7, test::comm("ss")};
@@ -571,7 +571,7 @@ TEST(Narrative, KillerIsNamed) {
   SAYS(only(e, FindingKind::kKilled).text, "ss (pid 7) ended the socket");
 }
 
-TEST(Narrative, ConnectGivenUpIsTheCallersDeed) {
+TEST(Explanation, ConnectGivenUpIsTheCallersDeed) {
   OwnedConnection c = test::not_connected(How::kAborted, 0, evidence::kGaveUpConnecting, 3000);
   c.record.closer = Closer::kLocal;
   const Explanation e = told(c);
@@ -584,7 +584,7 @@ TEST(Narrative, ConnectGivenUpIsTheCallersDeed) {
   SAYS_NOT(f.text, "firewall");
 }
 
-TEST(Narrative, OtherEndingsAreSaidToo) {
+TEST(Explanation, OtherEndingsAreSaidToo) {
   OwnedConnection repair = test::reset(true, evidence::kRepair);
   repair.record.how = How::kAborted;
   SAYS(only(told(repair), FindingKind::kAborted).text, "TCP_REPAIR");
@@ -601,7 +601,7 @@ TEST(Narrative, OtherEndingsAreSaidToo) {
   SAYS(only(told(both), FindingKind::kTimeWait).text, "and so is the other end");
 }
 
-TEST(Narrative, WhatIsNotKnownIsNotSaid) {
+TEST(Explanation, WhatIsNotKnownIsNotSaid) {
   const Explanation e = told(test::nothing_known());
   EXPECT_EQ(e.headline, "How it ended is not known: its end was not seen.");
   EXPECT_EQ(e.about, "");
@@ -613,7 +613,7 @@ TEST(Narrative, WhatIsNotKnownIsNotSaid) {
 
 // ---- the timeline ----
 
-TEST(Narrative, TimelineHasAStepForEachStateWithItsTime) {
+TEST(Explanation, TimelineHasAStepForEachStateWithItsTime) {
   const Explanation e = told(test::server_closes_first());
   ASSERT_EQ(e.timeline.size(), 4U);  // SYN_RECV is passed in the packet that makes it ESTABLISHED
   EXPECT_EQ(e.timeline[0].at_ns, 40'000U);
@@ -632,13 +632,13 @@ TEST(Narrative, TimelineHasAStepForEachStateWithItsTime) {
   EXPECT_EQ(client.timeline[4].text, "this end's FIN is acknowledged");
 }
 
-TEST(Narrative, LongSynRecvIsShown) {
+TEST(Explanation, LongSynRecvIsShown) {
   OwnedConnection c = test::server_closes_first();
   c.states[0].ns = 5 * test::kMsNs;
   EXPECT_EQ(told(c).timeline[0].text, "127.0.0.1:40000 connects");
 }
 
-TEST(Narrative, GapInTheTimelineIsMarked) {
+TEST(Explanation, GapInTheTimelineIsMarked) {
   OwnedConnection c =
       test::ended(true, {{kSynRecv, 1}, {kEstablished, 10}, {kFinWait2, 0}}, kTimeWait);
   c.record.complete = false;
@@ -647,7 +647,7 @@ TEST(Narrative, GapInTheTimelineIsMarked) {
 
 // ---- names ----
 
-TEST(Narrative, EndsOfOneProcessAreKeptApart) {
+TEST(Explanation, EndsOfOneProcessAreKeptApart) {
   OwnedConnection c = test::its_client();
   c.record.peer_cookie = 0x51;
   c.record.closer_process = test::curl();
@@ -655,12 +655,12 @@ TEST(Narrative, EndsOfOneProcessAreKeptApart) {
   EXPECT_EQ(e.headline, "The other end closed first, after 8.21 s; this end has no TIME_WAIT.");
 }
 
-TEST(Narrative, HostileNamesAreEscaped) {
+TEST(Explanation, HostileNamesAreEscaped) {
   OwnedConnection c = test::server_closes_first();
   c.record.owner.comm = c.record.closer_process.comm = test::comm("\x1b[31m\nx");
   const Explanation e = told(c);
   SAYS(e.headline, "\\x1b[31m\\x0ax (pid 100)");
-  for (const NarrativeStep& step : e.timeline) SAYS_NOT(step.text, "\x1b");
+  for (const TimelineStep& step : e.timeline) SAYS_NOT(step.text, "\x1b");
 }
 
 // ---- other subjects ----
@@ -686,8 +686,8 @@ BlockedRecord blocked_bind() {
   return r;
 }
 
-TEST(Narrative, BlockedBindSaysWhoWhatUntilWhenAndWhatHelps) {
-  const Explanation e = explain(blocked_bind(), NarrativeContext{test::boot_seconds});
+TEST(Explanation, BlockedBindSaysWhoWhatUntilWhenAndWhatHelps) {
+  const Explanation e = explain(blocked_bind(), ExplainContext{test::boot_seconds});
   EXPECT_EQ(e.subject, Subject::kBlocked);
   EXPECT_EQ(e.headline, "bind() on 0.0.0.0:8000 failed for python3 (pid 812) with EADDRINUSE.");
   const Finding f = only(e, FindingKind::kPortBlocked);
@@ -697,7 +697,7 @@ TEST(Narrative, BlockedBindSaysWhoWhatUntilWhenAndWhatHelps) {
   EXPECT_EQ(f.advice.size(), 2U);
 }
 
-TEST(Narrative, BlockedByALiveSocketHasNoTimer) {
+TEST(Explanation, BlockedByALiveSocketHasNoTimer) {
   BlockedRecord r = blocked_bind();
   r.blockers.resize(1);
   r.blockers[0].state = kListen;
@@ -706,41 +706,41 @@ TEST(Narrative, BlockedByALiveSocketHasNoTimer) {
   r.blocker_count = 70;
   r.free_in_ms.reset();
   r.count = 312;
-  const Explanation e = explain(r, NarrativeContext{test::boot_seconds});
+  const Explanation e = explain(r, ExplainContext{test::boot_seconds});
   SAYS(e.headline, "EADDRINUSE, 312 times");
   SAYS(only(e, FindingKind::kPortBlocked).text,
        "1 LISTEN of a.out (pid 640) without SO_REUSEADDR and 69 more. No timer will free it.");
 }
 
-TEST(Narrative, BlockedConnectSaysThatOtherDestinationsWork) {
+TEST(Explanation, BlockedConnectSaysThatOtherDestinationsWork) {
   BlockedRecord r = blocked_bind();
   r.op = BlockedOp::kConnect;
   r.error = EADDRNOTAVAIL;
   r.tuple = test::tuple_v4(0, 8080);
-  const Explanation e = explain(r, NarrativeContext{test::boot_seconds});
+  const Explanation e = explain(r, ExplainContext{test::boot_seconds});
   EXPECT_EQ(e.headline,
             "connect() to 127.0.0.1:8080 failed for python3 (pid 812) with EADDRNOTAVAIL.");
   SAYS(only(e, FindingKind::kPortBlocked).text, "other destinations are not affected");
   EXPECT_EQ(e.service_port, 8080);
 }
 
-TEST(Narrative, BindOfAForeignAddressIsNoBlock) {
+TEST(Explanation, BindOfAForeignAddressIsNoBlock) {
   BlockedRecord r = blocked_bind();
   r.error = EADDRNOTAVAIL;
   r.blockers.clear();
   r.blocker_count = 0;
-  SAYS(only(explain(r, NarrativeContext{test::boot_seconds}), FindingKind::kPortBlocked).text,
+  SAYS(only(explain(r, ExplainContext{test::boot_seconds}), FindingKind::kPortBlocked).text,
        "is no address of this network namespace");
 }
 
-TEST(Narrative, MinisocketThatExpiresOrBeginsIsNoStory) {
+TEST(Explanation, MinisocketThatExpiresOrBeginsIsNoStory) {
   TimeWaitRecord r = test::time_wait_left();
   r.reason = LeaveReason::kExpired;
-  EXPECT_FALSE(explain(r, NarrativeContext{test::boot_seconds}));
-  EXPECT_FALSE(explain(test::time_wait_entered(), NarrativeContext{test::boot_seconds}));
+  EXPECT_FALSE(explain(r, ExplainContext{test::boot_seconds}));
+  EXPECT_FALSE(explain(test::time_wait_entered(), ExplainContext{test::boot_seconds}));
 }
 
-TEST(Narrative, FinWait2ThatExpiresBlamesThePeer) {
+TEST(Explanation, FinWait2ThatExpiresBlamesThePeer) {
   TimeWaitRecord r = test::time_wait_left();
   r.phase = TimeWaitPhase::kFinWait2;
   r.reason = LeaveReason::kExpired;
@@ -748,7 +748,7 @@ TEST(Narrative, FinWait2ThatExpiresBlamesThePeer) {
   OtherEnd other;
   other.owner = test::curl();
   other.close_wait_since = test::kStart;
-  const auto e = explain(r, NarrativeContext{test::boot_seconds, nullptr, &other});
+  const auto e = explain(r, ExplainContext{test::boot_seconds, nullptr, &other});
   ASSERT_TRUE(e);
   EXPECT_EQ(e->headline,
             "curl (pid 200) never closed; this end stopped waiting for it after 60.0 s.");
@@ -756,24 +756,24 @@ TEST(Narrative, FinWait2ThatExpiresBlamesThePeer) {
   SAYS(only(*e, FindingKind::kPeerNeverClosed).text, "CLOSE_WAIT since t100");
 }
 
-TEST(Narrative, TimeWaitThatWasCutShortIsSaid) {
+TEST(Explanation, TimeWaitThatWasCutShortIsSaid) {
   TimeWaitRecord r = test::time_wait_left();
   r.reason = LeaveReason::kReset;
-  SAYS(only(*explain(r, NarrativeContext{test::boot_seconds}), FindingKind::kTimeWaitCut).text,
+  SAYS(only(*explain(r, ExplainContext{test::boot_seconds}), FindingKind::kTimeWaitCut).text,
        "RFC 1337");
   r.reason = LeaveReason::kKilled;
-  SAYS(explain(r, NarrativeContext{test::boot_seconds})->headline,
+  SAYS(explain(r, ExplainContext{test::boot_seconds})->headline,
        "was killed (`ss -K`) after 2.00 s");
 }
 
-TEST(Narrative, BlockedConnectNamesAnOwnerThatHasExited) {
+TEST(Explanation, BlockedConnectNamesAnOwnerThatHasExited) {
   BlockedRecord r = blocked_bind();
   r.op = BlockedOp::kConnect;
-  SAYS(only(explain(r, NarrativeContext{test::boot_seconds}), FindingKind::kPortBlocked).text,
+  SAYS(only(explain(r, ExplainContext{test::boot_seconds}), FindingKind::kPortBlocked).text,
        "left by a.out (pid 640), which has exited. Free at");
 }
 
-TEST(Narrative, SocketsLeftInCloseWaitAreALeak) {
+TEST(Explanation, SocketsLeftInCloseWaitAreALeak) {
   const Explanation e =
       explain(KeptOpen{test::curl(), 1, TcpState::kCloseWait, test::tuple_v4(40000, 8080), 0xc1, 12,
                        63 * test::kSecondNs, 70 * test::kSecondNs},
@@ -787,7 +787,7 @@ TEST(Narrative, SocketsLeftInCloseWaitAreALeak) {
 // ---- all of them ----
 
 // Whatever is combined: known folklore is never advised, and texts are whole sentences.
-TEST(Narrative, NoAdviceIsFolklore) {
+TEST(Explanation, NoAdviceIsFolklore) {
   const auto check = [](const Explanation& e) {
     for (const Finding& f : e.findings) {
       const std::string all = f.text + '\n' + advice(f);
@@ -818,7 +818,7 @@ TEST(Narrative, NoAdviceIsFolklore) {
   }
 }
 
-TEST(Narrative, EveryKindHasAWordOfItsOwn) {
+TEST(Explanation, EveryKindHasAWordOfItsOwn) {
   std::set<std::string_view> words;
   for (std::size_t kind = 0; kind < kFindingKinds; ++kind)
     words.insert(to_string(static_cast<FindingKind>(kind)));

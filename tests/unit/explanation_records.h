@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Connections for the narrative tests, as the model writes them: 127.0.0.1:8080 is
+// Connections for the tests of explain and stats, as the model writes them: 127.0.0.1:8080 is
 // the server nginx (pid 100, cookie 0x51), 127.0.0.1:40000 its client curl (pid 200, 0xc1).
 #pragma once
 
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "connections/closer.h"
-#include "explain/narrative.h"
+#include "explain/explanation.h"
 #include "sample_records.h"
 
 namespace tcptrail::test {
