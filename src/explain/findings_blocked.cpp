@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include "explain/findings.h"
 #include "tcp/phrase.h"
@@ -78,13 +77,11 @@ Explanation explain(const BlockedRecord& r, const ExplainContext& context) {
   out.error = r.error;
   const std::string local = endpoint_text(r.tuple.laddr, r.tuple.family, r.tuple.lport);
   const std::string remote = endpoint_text(r.tuple.raddr, r.tuple.family, r.tuple.rport);
-  const char* error = strerrorname_np(r.error);
   const std::string caller = process_text(r.caller);
   out.headline = fmt::format(
       "{}() {} {} failed{} with {}{}.", to_string(r.op), r.op == BlockedOp::kConnect ? "to" : "on",
       r.op == BlockedOp::kConnect ? remote : local, caller.empty() ? "" : " for " + caller,
-      error != nullptr ? error : "an error",
-      r.count > 1 ? fmt::format(", {} times", r.count) : std::string());
+      errno_text(r.error), r.count > 1 ? fmt::format(", {} times", r.count) : std::string());
 
   std::string text;
   std::vector<Fact> facts = {{"op", std::string(to_string(r.op))}, {"blockers", r.blocker_count}};

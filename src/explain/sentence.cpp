@@ -7,8 +7,7 @@ namespace tcptrail::findings {
 
 using enum TcpState;
 
-Case::Case(const ConnectionRecord& record, const ExplainContext& with)
-    : r(record), context(with) {
+Case::Case(const ConnectionRecord& record, const ExplainContext& with) : r(record), context(with) {
   local = endpoint_text(r.tuple.laddr, r.tuple.family, r.tuple.lport);
   remote = endpoint_text(r.tuple.raddr, r.tuple.family, r.tuple.rport);
   Process other = context.other_end != nullptr ? context.other_end->owner : Process{};
@@ -50,10 +49,6 @@ std::string Case::clock(std::uint64_t boot_ns) const {
 std::string capital(std::string text) {
   if (text.starts_with("this end") || text.starts_with("the other end")) text.front() = 'T';
   return text;
-}
-
-std::string who(const Process& process, const char* otherwise) {
-  return process.pid == 0 ? otherwise : process_text(process);
 }
 
 std::string after(std::uint64_t ns) { return "after " + span_text(ns); }

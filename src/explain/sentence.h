@@ -38,8 +38,6 @@ struct Case {
 // With a capital letter when it begins with "this end" or "the other end".
 std::string capital(std::string text);
 
-// "nginx (pid 12)", or `otherwise` when the process is not known.
-std::string who(const Process& process, const char* otherwise);
 // "after 250 ms".
 std::string after(std::uint64_t ns);
 // How many SYNs went out: "3 SYNs", or "the SYN" when nobody counted.

@@ -62,7 +62,8 @@ std::string step_text(const Case& c, TcpState old, TcpState next) {
     case kSynSent:
       return fmt::format(
           "{} calls connect(): SYN",
-          who(c.r.owner_source == OwnerSource::kInherited ? nobody : c.r.owner, "this end"));
+          process_text(c.r.owner_source == OwnerSource::kInherited ? nobody : c.r.owner,
+                       "this end"));
     case kSynRecv:
       return old == kSynSent ? "a SYN arrives while ours is unanswered"
                              : fmt::format("{} connects", c.remote);
@@ -73,7 +74,8 @@ std::string step_text(const Case& c, TcpState old, TcpState next) {
       // shutdown() and close() look the same here; a socket that then waits in FIN_WAIT2 was not
       // closed.
       const bool goes_on = c.in(kFinWait2).value_or(0) >= kHalfCloseNs;
-      return fmt::format("{} {}: FIN", who(local_first ? c.r.closer_process : nobody, "this end"),
+      return fmt::format("{} {}: FIN",
+                         process_text(local_first ? c.r.closer_process : nobody, "this end"),
                          goes_on ? "finishes sending" : "closes");
     }
     case kFinWait2:
@@ -85,7 +87,7 @@ std::string step_text(const Case& c, TcpState old, TcpState next) {
         return "the other end's FIN arrives";
       return fmt::format("the FIN of {} arrives", process_text(c.r.closer_process));
     case kLastAck:
-      return fmt::format("{} closes too: FIN", who(c.r.owner, "this end"));
+      return fmt::format("{} closes too: FIN", process_text(c.r.owner, "this end"));
     default:
       return {};
   }

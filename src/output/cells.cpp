@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // How a record fills the cells of the text and CSV tables, see columns.h. Text
 // rounds to two decimals; CSV (`full`) loses nothing and leaves unknown empty.
-#include <cstring>
 #include <optional>
 
 #include "output/columns.h"
 #include "output/fast_format.h"
+#include "tcp/phrase.h"
 #include "util/escape.h"
 
 namespace tcptrail {
@@ -100,9 +100,7 @@ char* seconds(char* out, std::uint64_t boot_ns, const Context& c) {
 }
 
 char* error_name(char* out, int error, const Context& c) {
-  if (error == 0) return unknown(out, c);
-  if (const char* known = strerrorname_np(error); known != nullptr) return put::text(out, known);
-  return put::number(put::literal(out, "errno-"), static_cast<unsigned>(error));
+  return error != 0 ? put::text(out, errno_text(error)) : unknown(out, c);
 }
 
 // "local 60s", "local fin2", "remote", "none".

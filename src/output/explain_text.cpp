@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "output/ansi.h"
 #include "output/columns.h"
 #include "output/explain.h"
 #include "output/fast_format.h"
@@ -13,12 +14,6 @@
 
 namespace tcptrail {
 namespace {
-
-constexpr std::string_view kBold = "\x1b[1m";
-constexpr std::string_view kRed = "\x1b[31m";
-constexpr std::string_view kYellow = "\x1b[33m";
-constexpr std::string_view kDim = "\x1b[2m";
-constexpr std::string_view kReset = "\x1b[0m";
 
 std::string_view mark_of(Severity severity) {
   switch (severity) {
@@ -35,9 +30,9 @@ std::string_view mark_of(Severity severity) {
 std::string_view color_of(Severity severity) {
   switch (severity) {
     case Severity::kProblem:
-      return kRed;
+      return ansi::kRed;
     case Severity::kNotice:
-      return kYellow;
+      return ansi::kYellow;
     case Severity::kInfo:
       break;
   }
@@ -110,10 +105,10 @@ std::string ExplainText::start_text(const Explanation& e) const {
 
 void ExplainText::line(std::string_view text, std::string_view color) {
   const bool paint = color_ && !color.empty();
-  char* p = out_.reserve(text.size() + color.size() + kReset.size() + 1);
+  char* p = out_.reserve(text.size() + color.size() + ansi::kReset.size() + 1);
   if (paint) p = put::text(p, color);
   p = put::text(p, text);
-  if (paint) p = put::text(p, kReset);
+  if (paint) p = put::text(p, ansi::kReset);
   *p++ = '\n';
   out_.commit(p);
 }
@@ -137,7 +132,7 @@ void ExplainText::put(const Explanation& e) {
   wrapped(fmt::format("{}  {}  {}", start_text(e), who.empty() ? "(owner not known)" : who,
                       ends_text(e)),
           "", 4);
-  wrapped(e.headline, "  ", 2, kBold);
+  wrapped(e.headline, "  ", 2, ansi::kBold);
 
   std::string about = e.about;
   if (e.cookie != 0) add_to(about, fmt::format("sk:{:x}", e.cookie));
@@ -145,7 +140,7 @@ void ExplainText::put(const Explanation& e) {
   if (e.netns != 0) add_to(about, fmt::format("netns {}", e.netns));
   if (e.cgroup.size() > 1) add_to(about, "cgroup " + escaped_name(e.cgroup));
   add_to(about, labels_);
-  if (!about.empty()) wrapped(about, "  ", 2, kDim);
+  if (!about.empty()) wrapped(about, "  ", 2, ansi::kDim);
 
   std::size_t widest = 0;
   for (const TimelineStep& step : e.timeline) widest = std::max(widest, at_text(step.at_ns).size());

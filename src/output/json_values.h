@@ -13,6 +13,7 @@
 
 #include "output/fast_format.h"
 #include "output/wall_clock.h"
+#include "tcp/phrase.h"
 #include "tcp/record.h"
 #include "util/escape.h"
 
@@ -111,10 +112,7 @@ inline char* put_comm(char* p, const Process& process) {
 inline char* put_errno(char* p, int error) {
   if (error == 0) return put_null(p);
   *p++ = '"';
-  if (const char* name = strerrorname_np(error); name != nullptr)
-    p = put::text(p, name);
-  else
-    p = put::number(put::literal(p, "errno-"), static_cast<unsigned>(error));
+  p = put::text(p, errno_text(error));
   *p++ = '"';
   return p;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "output/ports_screen.h"
+#include "output/ansi.h"
 
 #include <fmt/format.h>
 
@@ -9,6 +10,7 @@
 #include "output/fast_format.h"
 #include "output/row.h"
 #include "output/wrap.h"
+#include "tcp/phrase.h"
 #include "util/escape.h"
 
 namespace tcptrail {
@@ -16,7 +18,6 @@ namespace {
 
 constexpr std::size_t kRefusedShown = 5;
 constexpr std::uint64_t kNsPerMs = 1'000'000;
-constexpr std::string_view kHomeAndClear = "\x1b[H\x1b[J";
 
 std::string wall_time(WallClock& clock, std::uint64_t boot_ns) {
   char text[64];
@@ -93,7 +94,7 @@ void PortsScreen::on(const PortRound& round) {
   // Several namespaces are one screen: they come with one time.
   const bool first = round.boot_ns != last_round_ns_;
   last_round_ns_ = round.boot_ns;
-  if (first && options_.rows != 0) line(kHomeAndClear);
+  if (first && options_.rows != 0) line(ansi::kHomeAndClear);
   const std::size_t endpoints = endpoint_count(round.ports);
   const std::size_t destinations = round.destinations.size();
   if (first)

@@ -4,36 +4,25 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 
+#include "output/ansi.h"
 #include "output/fast_format.h"
 #include "output/row.h"
 #include "output/wrap.h"
-#include "util/escape.h"
+#include "tcp/phrase.h"
 
 namespace tcptrail {
 namespace {
-
-std::string endpoint_text(const Address& address, Family family, std::uint16_t port) {
-  const std::string text = address_text(address, family);
-  const std::string number = port == 0 ? "*" : std::to_string(port);
-  return family == Family::kIpv6 ? '[' + text + "]:" + number : text + ':' + number;
-}
 
 std::string endpoint_text(const PortRecord& r) {
   const std::string text = endpoint_text(r.laddr, r.family, r.lport);
   return r.ports == 1 ? text : text + '-' + std::to_string(r.last_port);
 }
 
-std::string process_text(const Process& process) {
-  if (process.pid == 0) return "-";
-  return fmt::format("{}/{}", process.pid, escaped_name(process.comm.view()));
-}
-
 std::string owners_text(const std::vector<PortOwner>& owners) {
   if (owners.empty()) return "-";
-  std::string text = process_text(owners.front().process);
+  std::string text = process_cell(owners.front().process);
   if (owners.size() > 1) text += fmt::format(" +{}", owners.size() - 1);
   return text;
 }
@@ -75,7 +64,7 @@ std::string blocker_row(const BlockerRecord& b) {
   row.cell(endpoint_text(b.tuple.laddr, b.tuple.family, b.tuple.lport), kBlockerWidths[1]);
   row.cell(b.tuple.rport == 0 ? "-" : endpoint_text(b.tuple.raddr, b.tuple.family, b.tuple.rport),
            kBlockerWidths[2]);
-  row.cell(process_text(b.owner), kBlockerWidths[3]);
+  row.cell(process_cell(b.owner), kBlockerWidths[3]);
   row.cell(b.expires_in_ms ? duration_text(*b.expires_in_ms) : "-", 8);
   std::string options;
   if (b.reuseaddr.value_or(false)) options = "SO_REUSEADDR";
@@ -108,7 +97,7 @@ std::string in_the_way(const BlockedRecord& r) {
     named += groups[i].count;
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", groups[i].count, state_name(b.state));
     if (b.owner.pid != 0)
-      text += fmt::format(" of {}{}", process_text(b.owner),
+      text += fmt::format(" of {}{}", process_cell(b.owner),
                           b.owner_alive.value_or(true) ? "" : " (exited)");
   }
   if (named < r.blocker_count) text += fmt::format(", {} more", r.blocker_count - named);
@@ -123,8 +112,7 @@ std::vector<std::string> blocked_lines(const BlockedRecord& r, std::string_view 
   if (r.op == BlockedOp::kConnect)
     what += " to " + endpoint_text(r.tuple.raddr, r.tuple.family, r.tuple.rport);
   if (r.count > 1) what += fmt::format(", {} times", r.count);
-  const char* error = strerrorname_np(r.error);
-  what += fmt::format(": {} for {}", error != nullptr ? error : "error", process_text(r.caller));
+  what += fmt::format(": {} for {}", errno_text(r.error), process_cell(r.caller));
   if (r.blocker_count != 0) what += fmt::format("; in the way: {}", in_the_way(r));
   if (r.free_in_ms) what += fmt::format("; free in {}", duration_text(*r.free_in_ms));
   std::vector<std::string> lines =
@@ -149,7 +137,7 @@ void PortsText::line(std::string_view text) {
 
 std::string PortsText::painted(std::string_view text, bool good) const {
   if (!options_.color) return std::string(text);
-  return fmt::format("{}{}\x1b[0m", good ? "\x1b[32m" : "\x1b[31m", text);
+  return fmt::format("{}{}{}", good ? ansi::kGreen : ansi::kRed, text, ansi::kReset);
 }
 
 void PortsText::wrapped(std::string_view text, std::size_t indent, std::string_view mark) {
@@ -280,7 +268,7 @@ void PortsText::answer(const DestinationRecord& r) {
   line(fmt::format("  in use towards it               {}, {} of them in TIME_WAIT", r.used,
                    r.time_wait));
   for (std::size_t i = 0; i < std::min<std::size_t>(r.owners.size(), 5); ++i)
-    line(fmt::format("  held by                         {}: {}", process_text(r.owners[i].process),
+    line(fmt::format("  held by                         {}: {}", process_cell(r.owners[i].process),
                      r.owners[i].count));
   if (!r.connect)
     line(r.free_in_ms

@@ -10,6 +10,7 @@
 
 #include "output/fast_format.h"
 #include "output/stats_sink.h"
+#include "tcp/phrase.h"
 
 namespace tcptrail {
 namespace {

@@ -126,7 +126,4 @@ class StatsDiagram final : public StatsSink {
 std::string diagram_text(const StatsInterval& period);
 std::string diagram_dot(const StatsInterval& period);
 
-// "12,345".
-std::string grouped(std::uint64_t n);
-
 }  // namespace tcptrail

@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstring>
 #include <map>
 #include <tuple>
 
+#include "output/ansi.h"
 #include "output/bar_chart.h"
 #include "output/columns.h"
 #include "output/fast_format.h"
@@ -25,8 +25,6 @@ constexpr std::size_t kServicesShown = 20;
 constexpr std::size_t kTimeWaitsShown = 15;
 constexpr std::size_t kTalkersShown = 10;
 constexpr std::size_t kWhoShown = 4;
-constexpr std::string_view kBold = "\x1b[1m";
-constexpr std::string_view kReset = "\x1b[0m";
 
 // Padded to `width` characters, or cut with a + as COMM is on a narrow terminal.
 std::string cell(const std::string& text, std::size_t width) {
@@ -71,12 +69,6 @@ std::string service_cell(const Comm& comm, std::uint16_t port, Role role, bool r
 
 std::string quantile_text(const std::optional<std::uint64_t>& ns) {
   return ns ? span_text(*ns) : "-";
-}
-
-std::string error_text_of(std::uint16_t error) {
-  if (error == 0) return {};
-  const char* name = strerrorname_np(error);
-  return name != nullptr ? name : fmt::format("errno-{}", error);
 }
 
 // All groups of one service.
@@ -151,13 +143,6 @@ std::string role_text(Role role) { return std::string(to_string(role)); }
 
 }  // namespace
 
-std::string grouped(std::uint64_t n) {
-  std::string text = std::to_string(n);
-  for (std::ptrdiff_t at = static_cast<std::ptrdiff_t>(text.size()) - 3; at > 0; at -= 3)
-    text.insert(static_cast<std::size_t>(at), ",");
-  return text;
-}
-
 StatsText::StatsText(OutFile& out, WallClock& clock, const StatsTextOptions& options,
                      std::size_t max_groups)
     : StatsSink(options.interval_ns, max_groups),
@@ -182,7 +167,7 @@ void StatsText::line(std::string_view text) {
 void StatsText::title(std::string_view text) {
   line("");
   while (text.ends_with(' ')) text.remove_suffix(1);
-  line(options_.color ? fmt::format("{}{}{}", kBold, text, kReset) : std::string(text));
+  line(options_.color ? fmt::format("{}{}{}", ansi::kBold, text, ansi::kReset) : std::string(text));
 }
 
 void StatsText::wrapped(std::string_view text, std::string_view head, std::size_t indent) {
@@ -298,7 +283,7 @@ void StatsText::failures(const StatsInterval& p) {
                             service_text(g.key.comm, g.key.service_port, g.key.role, g.key.rest));
   };
   for (const Group* g : p.groups()) {
-    const std::string error = error_text_of(g->key.error);
+    const std::string error = g->key.error == 0 ? "" : errno_text(g->key.error);
     if (g->key.refused_call)
       add(fmt::format("{} {}", g->key.role == Role::kActive ? "connect()" : "bind()", error),
           g->blocked, *g);

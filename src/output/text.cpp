@@ -2,6 +2,7 @@
 // The text tables, see text.h. A value that is longer than its column pushes the
 // rest of its line and is never cut, but for COMM on a narrow terminal.
 #include "output/text.h"
+#include "output/ansi.h"
 
 #include <algorithm>
 #include <array>
@@ -28,24 +29,17 @@ constexpr std::array<char, kWidest + 1> kSpaces = [] {
   return spaces;
 }();
 
-constexpr std::string_view kRed = "\x1b[31m";
-constexpr std::string_view kYellow = "\x1b[33m";
-constexpr std::string_view kMagenta = "\x1b[35m";
-constexpr std::string_view kCyan = "\x1b[36m";
-constexpr std::string_view kDim = "\x1b[2m";
-constexpr std::string_view kReset = "\x1b[0m";
-
 std::string_view color_of(ColumnId id, std::string_view cell) {
-  if (cell == "-" || cell == "unknown") return kDim;
+  if (cell == "-" || cell == "unknown") return ansi::kDim;
   switch (id) {
     case ColumnId::kCloser:
-      if (cell == "local") return kCyan;
-      if (cell == "remote") return kMagenta;
-      return cell == "both" ? kYellow : std::string_view{};
+      if (cell == "local") return ansi::kCyan;
+      if (cell == "remote") return ansi::kMagenta;
+      return cell == "both" ? ansi::kYellow : std::string_view{};
     case ColumnId::kHow:
-      return cell.starts_with("fin") ? std::string_view{} : kRed;
+      return cell.starts_with("fin") ? std::string_view{} : ansi::kRed;
     case ColumnId::kError:
-      return kRed;
+      return ansi::kRed;
     default:
       return {};
   }
@@ -202,7 +196,7 @@ char* TextSink::paint(char* cell, char* end, ColumnId id) const {
   if (color.empty()) return end;
   std::memmove(cell + color.size(), cell, size);
   std::memcpy(cell, color.data(), color.size());
-  return put::text(cell + color.size() + size, kReset);
+  return put::text(cell + color.size() + size, ansi::kReset);
 }
 
 template <class Record>

@@ -7,23 +7,13 @@
 #include <map>
 
 #include "ports/port_report.h"
-#include "util/escape.h"
+#include "tcp/phrase.h"
 
 namespace tcptrail {
 namespace {
 
 bool is_loopback_pair(const Tuple& tuple) {
   return is_loopback(tuple.laddr, tuple.family) || is_loopback(tuple.raddr, tuple.family);
-}
-
-std::string who(const Process& process) {
-  return fmt::format("{} (pid {})",
-                     process.comm.view().empty() ? "a process" : escaped_name(process.comm.view()),
-                     process.pid);
-}
-
-std::string times(std::uint64_t n, const char* one, const char* many) {
-  return n == 1 ? fmt::format("1 {}", one) : fmt::format("{} {}", n, many);
 }
 
 // What the sockets in the way have in common.
@@ -81,16 +71,17 @@ Blockers survey(const BindCase& c) {
 
 std::string about_process(const Blockers::Deeds& d) {
   if (d.listen != 0)
-    return fmt::format("Stop {}, which listens here, or use another port.", who(d.process));
+    return fmt::format("Stop {}, which listens here, or use another port.",
+                       process_text(d.process));
   if (d.close_wait != 0)
     return fmt::format(
         "Make {} close its {} whose peer has already finished (CLOSE_WAIT), or restart it.",
-        who(d.process),
+        process_text(d.process),
         d.close_wait == 1 ? "connection" : fmt::format("{} connections", d.close_wait));
   if (d.bound != 0)
     return fmt::format("Stop {}, which holds the port with bind() and does not use it.",
-                       who(d.process));
-  return fmt::format("Let {} close its {} here, or stop it.", who(d.process),
+                       process_text(d.process));
+  return fmt::format("Let {} close its {} here, or stop it.", process_text(d.process),
                      d.open == 1 ? "connection" : fmt::format("{} connections", d.open));
 }
 
@@ -104,8 +95,8 @@ std::string in_close_wait(const IdlePeer& peer) {
 std::string still_open(const BindCase& c) {
   const std::string peer =
       c.peer_that_stays
-          ? fmt::format(": {} has not closed the other end ({}).", who(c.peer_that_stays->process),
-                        in_close_wait(*c.peer_that_stays))
+          ? fmt::format(": {} has not closed the other end ({}).",
+                        process_text(c.peer_that_stays->process), in_close_wait(*c.peer_that_stays))
           : ": the peer has not closed yet (FIN_WAIT2).";
   return peer + " When it does, 60 s of TIME_WAIT begin.";
 }
@@ -182,13 +173,13 @@ std::vector<std::string> bind_remedies(const BindCase& c, const PortSysctls& sys
     out.push_back(
         fmt::format("{} keeps the other end open ({}): it has not noticed, or not acted on, the "
                     "end of the connection.",
-                    who(c.peer_that_stays->process), in_close_wait(*c.peer_that_stays)));
+                    process_text(c.peer_that_stays->process), in_close_wait(*c.peer_that_stays)));
   }
   if (b.orphans != 0)
     out.push_back(fmt::format(
         "{} no process any more and are still being closed by the kernel: wait for it, or `ss -K "
         "sport = :{}`.",
-        times(b.orphans, "connection belongs to", "connections belong to"), c.question.port));
+        count_text(b.orphans, "connection belongs to", "connections belong to"), c.question.port));
   if (c.client_port && c.question.port >= sysctls.range_low &&
       c.question.port <= sysctls.range_high) {
     out.push_back(
@@ -233,7 +224,7 @@ std::vector<std::string> bound_connect_remedies(const PortSocket& blocker,
   if (!blocker.minisocket) {
     out.push_back(holders.empty() ? fmt::format("A connection that still lives has {}.", kept)
                                   : fmt::format("{} has {} in a connection that still lives.",
-                                                who(holders.front()), kept));
+                                                process_text(holders.front()), kept));
     return out;
   }
   if (const auto gone = gone_in_ms(blocker, now_ns))
@@ -290,18 +281,18 @@ std::vector<std::string> connect_remedies(const ConnectCase& c, const PortSysctl
         [](const auto& a, const auto& b) { return a.second.second < b.second.second; });
     out.push_back(
         fmt::format("{} holds {}: keep fewer, or use them for more than one request.",
-                    who(busiest->second.first),
-                    times(busiest->second.second, "open connection", "open connections")));
+                    process_text(busiest->second.first),
+                    count_text(busiest->second.second, "open connection", "open connections")));
   }
   if (v.pinned != 0)
     out.push_back(
         fmt::format("{} of the range {} closed to connect() because bind() chose or holds {}: "
                     "clients should use IP_BIND_ADDRESS_NO_PORT, servers ports outside the range.",
-                    times(v.pinned, "port", "ports"), v.pinned == 1 ? "is" : "are",
+                    count_text(v.pinned, "port", "ports"), v.pinned == 1 ? "is" : "are",
                     v.pinned == 1 ? "it" : "them"));
   if (const unsigned reserved = reserved_in_range(sysctls); reserved != 0)
     out.push_back(fmt::format("net.ipv4.ip_local_reserved_ports takes {} out of the range.",
-                              times(reserved, "port", "ports")));
+                              count_text(reserved, "port", "ports")));
   if (sysctls.range_high - sysctls.range_low < 60000)
     out.push_back(fmt::format("Widen net.ipv4.ip_local_port_range (now {} {}).", sysctls.range_low,
                               sysctls.range_high));

@@ -526,11 +526,4 @@ DestinationRecord answer_connect(const PortSnapshot& snapshot, const PortSysctls
   return record;
 }
 
-std::string duration_text(std::uint64_t ms) {
-  if (ms < 1000) return fmt::format("{} ms", ms);
-  // Rounded up: it says when something is over for certain.
-  if (ms < 10'000) return fmt::format("{}.{} s", (ms + 99) / 1000, (ms + 99) % 1000 / 100);
-  return fmt::format("{} s", (ms + 999) / 1000);
-}
-
 }  // namespace tcptrail

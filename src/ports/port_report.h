@@ -98,7 +98,4 @@ PortRecord answer_bind(const PortSnapshot& snapshot, const PortSysctls& sysctls,
 DestinationRecord answer_connect(const PortSnapshot& snapshot, const PortSysctls& sysctls,
                                  const ConnectQuestion& question, std::uint64_t now_ns);
 
-// "57 s", "1.3 s", "250 ms".
-std::string duration_text(std::uint64_t ms);
-
 }  // namespace tcptrail

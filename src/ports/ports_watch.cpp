@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "util/escape.h"
+#include "tcp/phrase.h"
 
 namespace tcptrail {
 namespace {
@@ -23,10 +23,7 @@ double seconds(std::uint64_t ns) {
 }
 
 std::string leak_remedy(const LeakRecord& leak) {
-  const std::string who =
-      leak.owner.pid != 0
-          ? fmt::format("{} (pid {})", escaped_name(leak.owner.comm.view()), leak.owner.pid)
-          : std::string("A process that cannot be seen from here");
+  const std::string who = process_text(leak.owner, "A process that cannot be seen from here");
   if (leak.state == TcpState::kCloseWait)
     return fmt::format(
         "{} must close() what its peers have finished (a read of 0 bytes); until then no timer "

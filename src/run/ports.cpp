@@ -19,6 +19,7 @@
 #include "ports/port_report.h"
 #include "run/model_options.h"
 #include "run/signals.h"
+#include "run/sinks.h"
 #include "run/startup.h"
 #include "tcp/event.h"
 #include "util/clock.h"
@@ -30,8 +31,6 @@ namespace {
 
 // Small: the snapshot is drained whenever it is half full.
 constexpr std::size_t kDefaultRingBytes = 1U << 20;
-
-void print_error(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
 
 // A question is about one namespace, so the answer is one record.
 Result<void> check_one_namespace(const Options& options) {

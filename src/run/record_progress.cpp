@@ -7,18 +7,14 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "output/ansi.h"
 #include "run/sinks.h"
+#include "tcp/phrase.h"
 
 namespace tcptrail {
 namespace {
 
 constexpr std::uint64_t kPeriodNs = 1'000'000'000;
-
-std::string grouped(std::uint64_t number) {
-  std::string text = std::to_string(number);
-  for (std::size_t at = text.size(); at > 3;) text.insert(at -= 3, 1, ',');
-  return text;
-}
 
 }  // namespace
 
@@ -37,13 +33,13 @@ void RecordProgress::tick(std::uint64_t now_ns, std::uint64_t events, std::uint6
                           std::uint64_t lost) {
   if (!on_ || now_ns < next_ns_) return;
   next_ns_ = now_ns + kPeriodNs;
-  print_error(progress_text(events, bytes, lost) + "\x1b[K\r");
+  print_error(progress_text(events, bytes, lost) + std::string(ansi::kClearLine) + "\r");
 }
 
 void RecordProgress::finish(std::uint64_t events, std::uint64_t bytes, std::uint64_t lost) const {
   if (on_)
-    print_error("\r" + progress_text(events, bytes, lost) +
-                "\x1b[K\n");  // over the ^C that the terminal has echoed
+    print_error("\r" + progress_text(events, bytes, lost) + std::string(ansi::kClearLine) +
+                "\n");  // over the ^C that the terminal has echoed
 }
 
 }  // namespace tcptrail

@@ -5,12 +5,12 @@
 #include <optional>
 
 #include "cli/version.h"
-#include "ports/port_report.h"
 #include "recording/reader.h"
 #include "run/model_options.h"
 #include "run/replay_filters.h"
 #include "run/signals.h"
 #include "run/sinks.h"
+#include "tcp/phrase.h"
 #include "util/message.h"
 
 namespace tcptrail {

@@ -26,6 +26,12 @@ std::string span_text(std::uint64_t ns) {
   return fmt::format("{} d {} h", minutes / 1440, minutes % 1440 / 60);
 }
 
+std::string duration_text(std::uint64_t ms) {
+  if (ms < 1000) return fmt::format("{} ms", ms);
+  if (ms < 10'000) return fmt::format("{}.{} s", (ms + 99) / 1000, (ms + 99) % 1000 / 100);
+  return fmt::format("{} s", (ms + 999) / 1000);
+}
+
 std::string bytes_text(std::uint64_t bytes) {
   if (bytes < 1024) return fmt::format("{} B", bytes);
   static constexpr std::array<const char*, 6> kUnits = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
@@ -39,16 +45,27 @@ std::string count_text(std::uint64_t n, std::string_view one, std::string_view m
   return fmt::format("{} {}", n, n == 1 ? one : many);
 }
 
+std::string grouped(std::uint64_t n) {
+  std::string text = std::to_string(n);
+  for (std::size_t at = text.size(); at > 3;) text.insert(at -= 3, 1, ',');
+  return text;
+}
+
 std::string endpoint_text(const Address& address, Family family, std::uint16_t port) {
   const std::string number = port == 0 ? "*" : std::to_string(port);
   if (family == Family::kIpv6) return '[' + address_text(address, family) + "]:" + number;
   return address_text(address, family) + ':' + number;
 }
 
-std::string process_text(const Process& process) {
-  if (process.pid == 0) return {};
+std::string process_text(const Process& process, std::string_view otherwise) {
+  if (process.pid == 0) return std::string(otherwise);
   const std::string_view name = process.comm.view();
   return fmt::format("{} (pid {})", name.empty() ? "a process" : escaped_name(name), process.pid);
+}
+
+std::string process_cell(const Process& process) {
+  if (process.pid == 0) return "-";
+  return fmt::format("{}/{}", process.pid, escaped_name(process.comm.view()));
 }
 
 std::string errno_text(int error) {

@@ -599,12 +599,5 @@ TEST(PortsText, NothingBlockedIsSaidSo) {
   EXPECT_EQ(memory.text(), "No local endpoint is taken: bind() would succeed everywhere.\n");
 }
 
-TEST(DurationText, IsRoundedUp) {
-  EXPECT_EQ(duration_text(0), "0 ms");
-  EXPECT_EQ(duration_text(999), "999 ms");
-  EXPECT_EQ(duration_text(1001), "1.1 s");
-  EXPECT_EQ(duration_text(59'001), "60 s");
-}
-
 }  // namespace
 }  // namespace tcptrail

@@ -177,12 +177,6 @@ TEST(Diagram, EveryCountIsBesideItsArrowOrListed) {
   EXPECT_TRUE(dot.ends_with("}\n"));
 }
 
-TEST(Diagram, HugeCountsDoNotBreakThePicture) {
-  EXPECT_EQ(grouped(0), "0");
-  EXPECT_EQ(grouped(999), "999");
-  EXPECT_EQ(grouped(1234567), "1,234,567");
-}
-
 TEST(Blocks, WhatIsNotZeroIsVisible) {
   const std::vector<double> values = {0, 1, 500, 1000};
   EXPECT_EQ(spark_line(values, false), " .=@");
