@@ -7,7 +7,6 @@
 #include "output/ansi.h"
 #include "output/columns.h"
 #include "output/explain.h"
-#include "output/fast_format.h"
 #include "output/wrap.h"
 #include "tcp/phrase.h"
 #include "util/escape.h"
@@ -104,13 +103,10 @@ std::string ExplainText::start_text(const Explanation& e) const {
 }
 
 void ExplainText::line(std::string_view text, std::string_view color) {
-  const bool paint = color_ && !color.empty();
-  char* p = out_.reserve(text.size() + color.size() + ansi::kReset.size() + 1);
-  if (paint) p = put::text(p, color);
-  p = put::text(p, text);
-  if (paint) p = put::text(p, ansi::kReset);
-  *p++ = '\n';
-  out_.commit(p);
+  if (color_ && !color.empty())
+    out_.write_line(fmt::format("{}{}{}", color, text, ansi::kReset));
+  else
+    out_.write_line(text);
 }
 
 void ExplainText::wrapped(std::string_view text, std::string_view head, std::size_t indent,

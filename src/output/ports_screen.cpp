@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "output/fast_format.h"
 #include "output/row.h"
 #include "output/wrap.h"
 #include "tcp/phrase.h"
@@ -39,11 +38,7 @@ std::string growth_text(const std::optional<double>& per_s) {
 PortsScreen::PortsScreen(OutFile& out, WallClock& clock, PortsScreenOptions options)
     : out_(out), clock_(clock), options_(std::move(options)), loss_(options_.warn) {}
 
-void PortsScreen::line(std::string_view text) {
-  char* p = put::text(out_.reserve(text.size() + 1), text);
-  *p++ = '\n';
-  out_.commit(p);
-}
+void PortsScreen::line(std::string_view text) { out_.write_line(text); }
 
 void PortsScreen::on(const BlockedRecord& record) {
   if (!options_.blocked) return;

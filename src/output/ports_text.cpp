@@ -7,7 +7,6 @@
 #include <numeric>
 
 #include "output/ansi.h"
-#include "output/fast_format.h"
 #include "output/row.h"
 #include "output/wrap.h"
 #include "tcp/phrase.h"
@@ -129,11 +128,7 @@ std::size_t endpoint_count(std::span<const PortRecord> ports) {
       [](std::size_t sum, const PortRecord& r) { return sum + r.ports; });
 }
 
-void PortsText::line(std::string_view text) {
-  char* p = put::text(out_.reserve(text.size() + 1), text);
-  *p++ = '\n';
-  out_.commit(p);
-}
+void PortsText::line(std::string_view text) { out_.write_line(text); }
 
 std::string PortsText::painted(std::string_view text, bool good) const {
   if (!options_.color) return std::string(text);

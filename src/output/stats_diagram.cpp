@@ -8,7 +8,6 @@
 #include <array>
 #include <cmath>
 
-#include "output/fast_format.h"
 #include "output/stats_sink.h"
 #include "tcp/phrase.h"
 
@@ -200,8 +199,7 @@ void StatsDiagram::on(const SummaryRecord& r) {
 }
 
 void StatsDiagram::put(const StatsInterval& p) {
-  const std::string text = form_ == DiagramForm::kDot ? diagram_dot(p) : diagram_text(p);
-  out_.commit(put::text(out_.reserve(text.size()), text));
+  out_.write(form_ == DiagramForm::kDot ? diagram_dot(p) : diagram_text(p));
 }
 
 }  // namespace tcptrail

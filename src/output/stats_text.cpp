@@ -12,7 +12,6 @@
 #include "output/ansi.h"
 #include "output/bar_chart.h"
 #include "output/columns.h"
-#include "output/fast_format.h"
 #include "output/stats_sink.h"
 #include "output/wrap.h"
 #include "tcp/phrase.h"
@@ -159,9 +158,7 @@ void StatsText::on(const SummaryRecord& r) {
 
 void StatsText::line(std::string_view text) {
   while (text.ends_with(' ')) text.remove_suffix(1);
-  char* p = put::text(out_.reserve(text.size() + 1), text);
-  *p++ = '\n';
-  out_.commit(p);
+  out_.write_line(text);
 }
 
 void StatsText::title(std::string_view text) {

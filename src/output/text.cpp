@@ -246,7 +246,7 @@ void TextSink::on(const BlockedRecord& record) {
   put_headers();
   std::string text;
   for (const std::string& line : blocked_lines(record)) text += line + '\n';
-  out_.commit(put::text(out_.reserve(text.size()), text));
+  out_.write(text);
   ++printed_;
 }
 
@@ -266,9 +266,6 @@ bool TextSink::admit(std::uint64_t boot_ns) {
   return limit_.admits(boot_ns);
 }
 
-void TextSink::put_left_out() {
-  const std::string line = limit_.take();
-  out_.commit(put::text(out_.reserve(line.size()), line));
-}
+void TextSink::put_left_out() { out_.write(limit_.take()); }
 
 }  // namespace tcptrail

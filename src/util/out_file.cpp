@@ -15,6 +15,8 @@
 #include <cerrno>
 #include <charconv>
 #include <climits>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <string_view>
@@ -74,6 +76,7 @@ OutFile::OutFile(int fd, bool owned, std::string name, std::string path)
     : buffer_(std::make_unique_for_overwrite<char[]>(kBufferSize)),
       pos_(buffer_.get()),
       limit_(buffer_.get() + kBufferSize),
+      reserved_(pos_),
       capacity_(kBufferSize),
       fd_(fd),
       owned_(owned),
@@ -86,6 +89,7 @@ OutFile::OutFile(OutFile&& other) noexcept
     : buffer_(std::move(other.buffer_)),
       pos_(std::exchange(other.pos_, nullptr)),
       limit_(std::exchange(other.limit_, nullptr)),
+      reserved_(std::exchange(other.reserved_, nullptr)),
       capacity_(std::exchange(other.capacity_, 0)),
       fd_(std::exchange(other.fd_, -1)),
       nonblock_fd_(std::exchange(other.nonblock_fd_, -1)),
@@ -149,6 +153,24 @@ void OutFile::make_room(std::size_t size) {
   buffer_ = std::make_unique_for_overwrite<char[]>(capacity_);
   pos_ = buffer_.get();
   limit_ = pos_ + capacity_;
+}
+
+void OutFile::overrun(const char* end) const {
+  std::fprintf(stderr,
+               "tcptrail: error: a record of %td bytes was written into room for %td bytes\n"
+               "  fix: report this bug with the command line\n",
+               end - pos_, reserved_ - pos_);
+  std::abort();
+}
+
+void OutFile::write(std::string_view lines) {
+  commit(std::copy(lines.begin(), lines.end(), reserve(lines.size())));
+}
+
+void OutFile::write_line(std::string_view line) {
+  char* end = std::copy(line.begin(), line.end(), reserve(line.size() + 1));
+  *end++ = '\n';
+  commit(end);
 }
 
 bool OutFile::flush() {

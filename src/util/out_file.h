@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "util/result.h"
 
@@ -45,9 +46,19 @@ class OutFile {
   [[nodiscard]] char* reserve(std::size_t size) {
     if (static_cast<std::size_t>(limit_ - pos_) < size) [[unlikely]]
       make_room(size);
+    reserved_ = pos_ + size;
     return pos_;
   }
-  void commit(char* end) { pos_ = end; }
+  // What was written into the room, up to `end`. A record that is larger than its room has
+  // damaged memory already: the process aborts, in every build, before anything is written out.
+  void commit(char* end) {
+    if (end < pos_ || end > reserved_) [[unlikely]]
+      overrun(end);
+    pos_ = end;
+  }
+  // The same in one call, for text that exists already: whole lines, or one without its end.
+  void write(std::string_view lines);
+  void write_line(std::string_view line);
 
   // Writes what is buffered. True while the output is open.
   bool flush();
@@ -98,6 +109,7 @@ class OutFile {
   void classify();
   void close_fds() noexcept;
   void make_room(std::size_t size);
+  [[noreturn]] void overrun(const char* end) const;
   bool write_all(const char* data, std::size_t size);
   [[nodiscard]] std::ptrdiff_t write_some(const char* data, std::size_t size) const;
   bool wait_writable();
@@ -107,6 +119,7 @@ class OutFile {
   std::unique_ptr<char[]> buffer_;
   char* pos_ = nullptr;
   char* limit_ = nullptr;
+  char* reserved_ = nullptr;  // the end of the room of the last reserve()
   std::size_t capacity_ = 0;
   int fd_ = -1;
   int nonblock_fd_ = -1;  // our own O_NONBLOCK description of the same pipe or terminal

@@ -25,12 +25,6 @@
 namespace tcptrail {
 namespace {
 
-void write_text(OutFile& out, std::string_view text) {
-  char* p = out.reserve(text.size());
-  std::memcpy(p, text.data(), text.size());
-  out.commit(p + text.size());
-}
-
 std::string content(const std::string& path) {
   std::ostringstream out;
   out << std::ifstream(path, std::ios::binary).rdbuf();
@@ -78,7 +72,7 @@ class OutFileTest : public ::testing::Test {
 TEST_F(OutFileTest, NothingIsWrittenBeforeFlush) {
   Result<OutFile> out = OutFile::open(path("f"));
   ASSERT_TRUE(out);
-  write_text(*out, "one\n");
+  out->write("one\n");
   EXPECT_EQ(content(path("f")), "");
   EXPECT_TRUE(out->flush());
   EXPECT_EQ(content(path("f")), "one\n");
@@ -128,7 +122,7 @@ TEST_F(OutFileTest, DescriptorNamesOfTheShellWork) {
   Pipe pipe;
   Result<OutFile> out = OutFile::open("/dev/fd/" + std::to_string(pipe.writer()));
   ASSERT_TRUE(out) << out.error().what;
-  write_text(*out, "x\n");
+  out->write("x\n");
   EXPECT_TRUE(out->flush());
   char got[8];
   EXPECT_EQ(read(pipe.reader(), got, sizeof got), 2);
@@ -141,7 +135,7 @@ TEST_F(OutFileTest, MoreThanTheBufferIsWrittenInOrder) {
   std::string expected;
   for (int i = 0; i < 50000; ++i) {
     const std::string line = "line " + std::to_string(i) + "\n";
-    write_text(*out, line);
+    out->write(line);
     expected += line;
   }
   EXPECT_TRUE(out->flush());
@@ -150,20 +144,20 @@ TEST_F(OutFileTest, MoreThanTheBufferIsWrittenInOrder) {
 
 TEST_F(OutFileTest, RecordLargerThanTheBufferFits) {
   Result<OutFile> out = OutFile::open(path("f"));
-  write_text(*out, "before\n");
+  out->write("before\n");
   const std::string big = std::string(2 * OutFile::kBufferSize, 'x') + "\n";
-  write_text(*out, big);
-  write_text(*out, "after\n");
+  out->write(big);
+  out->write("after\n");
   EXPECT_TRUE(out->flush());
   EXPECT_EQ(content(path("f")), "before\n" + big + "after\n");
 }
 
 TEST_F(OutFileTest, ReopenAfterRotationWritesToTheNewFile) {
   Result<OutFile> out = OutFile::open(path("f"));
-  write_text(*out, "old\n");
+  out->write("old\n");
   ASSERT_EQ(rename(path("f").c_str(), path("f.1").c_str()), 0);
   ASSERT_TRUE(out->reopen());
-  write_text(*out, "new\n");
+  out->write("new\n");
   out->flush();
   EXPECT_EQ(content(path("f.1")), "old\n");
   EXPECT_EQ(content(path("f")), "new\n");
@@ -171,9 +165,9 @@ TEST_F(OutFileTest, ReopenAfterRotationWritesToTheNewFile) {
 
 TEST_F(OutFileTest, ReopenWithoutRotationLosesNothing) {
   Result<OutFile> out = OutFile::open(path("f"));
-  write_text(*out, "old\n");
+  out->write("old\n");
   ASSERT_TRUE(out->reopen());
-  write_text(*out, "new\n");
+  out->write("new\n");
   out->flush();
   EXPECT_EQ(content(path("f")), "old\nnew\n");
 }
@@ -183,7 +177,7 @@ TEST_F(OutFileTest, FailedReopenKeepsTheOldFile) {
   ASSERT_EQ(rename(path("f").c_str(), path("f.1").c_str()), 0);
   ASSERT_EQ(symlink("elsewhere", path("f").c_str()), 0);
   EXPECT_FALSE(out->reopen());
-  write_text(*out, "still here\n");
+  out->write("still here\n");
   EXPECT_TRUE(out->flush());
   EXPECT_EQ(content(path("f.1")), "still here\n");
 }
@@ -191,13 +185,13 @@ TEST_F(OutFileTest, FailedReopenKeepsTheOldFile) {
 TEST_F(OutFileTest, FullDeviceIsOneErrorWithPathAndReason) {
   Result<OutFile> out = OutFile::open("/dev/full");
   ASSERT_TRUE(out);
-  write_text(*out, "x\n");
+  out->write("x\n");
   EXPECT_FALSE(out->flush());
   EXPECT_EQ(out->state(), OutFile::State::kFailed);
   EXPECT_EQ(out->error_number(), ENOSPC);
   EXPECT_EQ(out->failure().what, "cannot write to /dev/full: No space left on device");
   // What comes after costs nothing and does not grow.
-  for (int i = 0; i < 100000; ++i) write_text(*out, "more\n");
+  for (int i = 0; i < 100000; ++i) out->write("more\n");
   EXPECT_FALSE(out->flush());
   EXPECT_EQ(out->bytes_not_taken(), 2U + 5U * 100000U);
 }
@@ -208,7 +202,7 @@ TEST_F(OutFileTest, FileThatCannotGrowEndsWithAWholeLine) {
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old), 0);
   const rlimit small{.rlim_cur = 1000, .rlim_max = old.rlim_max};
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
-  for (int i = 0; i < 100; ++i) write_text(*out, "sixteen bytes..\n");
+  for (int i = 0; i < 100; ++i) out->write("sixteen bytes..\n");
   const bool flushed = out->flush();
   setrlimit(RLIMIT_FSIZE, &old);
   EXPECT_FALSE(flushed);
@@ -220,7 +214,7 @@ TEST_F(OutFileTest, ClosedPipeIsAQuietEnd) {
   Pipe pipe;
   OutFile out = OutFile::on_descriptor(pipe.writer(), "stdout");
   pipe.close_reader();
-  write_text(out, "x\n");
+  out.write("x\n");
   EXPECT_FALSE(out.flush());
   EXPECT_EQ(out.state(), OutFile::State::kClosed);
 }
@@ -258,7 +252,7 @@ std::string lines_for(OutFile& out, std::size_t bytes) {
   std::string sent;
   for (int i = 0; sent.size() < bytes; ++i) {
     const std::string line = "record " + std::to_string(i) + " of a busy machine\n";
-    write_text(out, line);
+    out.write(line);
     sent += line;
   }
   out.flush();
@@ -372,6 +366,17 @@ TEST_F(OutFileTest, TerminalThatIsStoppedDoesNotHangTheEnd) {
   EXPECT_GT(out.bytes_written(), 0U);
   close(terminal);
   close(master);
+}
+
+// One byte more than was reserved, and still within the buffer: nothing else would notice.
+TEST(OutFileDeathTest, RecordLargerThanItsRoomAborts) {
+  OutFile out = OutFile::on_descriptor(STDOUT_FILENO, "stdout");
+  char* p = out.reserve(8);
+  out.commit(p + 8);
+  EXPECT_DEATH(out.commit(p + 9), "a record of 1 bytes was written into room for 0 bytes");
+  p = out.reserve(8);
+  EXPECT_DEATH(out.commit(p + 9), "a record of 9 bytes was written into room for 8 bytes");
+  EXPECT_DEATH(out.commit(p - 1), "a record of -1 bytes");
 }
 
 }  // namespace
