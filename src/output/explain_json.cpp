@@ -2,9 +2,7 @@
 // Explanations for programs: the `explanation` record of docs/json.md; and what the
 // two explain sinks share.
 #include "output/explain.h"
-#include "output/fast_format.h"
-#include "output/json_values.h"
-#include "util/escape.h"
+#include "output/json_writer.h"
 
 namespace tcptrail {
 
@@ -12,82 +10,56 @@ using namespace json_value;
 
 namespace {
 
-constexpr std::size_t kFixedRoom = 2048;
-constexpr std::size_t kRoomPerStep = 128;
-constexpr std::size_t kRoomPerFinding = 160;
-constexpr std::size_t kRoomPerText = 8;
-constexpr std::size_t kRoomPerFact = 64;
-
-std::size_t text_room(std::string_view text) {
-  return text.size() * kJsonEscapeGrowth + kRoomPerText;
-}
-
-std::size_t room_for(const Explanation& e) {
-  std::size_t room =
-      kFixedRoom + text_room(e.headline) + text_room(e.about) + text_room(e.evidence);
-  for (const TimelineStep& step : e.timeline) room += kRoomPerStep + text_room(step.text);
-  for (const Finding& f : e.findings) {
-    room += kRoomPerFinding + text_room(f.text);
-    for (const std::string& advice : f.advice) room += text_room(advice);
-    for (const Fact& fact : f.facts) {
-      room += kRoomPerFact + fact.name.size();
-      if (const auto* text = std::get_if<std::string>(&fact.value)) room += text_room(*text);
-    }
-  }
-  return room;
-}
-
-char* put_timeline(char* p, const std::vector<TimelineStep>& timeline) {
-  p = put::literal(p, R"(,"timeline":[)");
+void add_timeline(JsonWriter& json, const std::vector<TimelineStep>& timeline) {
+  json.key("timeline").open('[');
   for (const TimelineStep& step : timeline) {
-    p = put::number(put::literal(p, R"({"at_us":)"), step.at_ns / 1000);
-    p = put_state(put::literal(p, R"(,"state":)"), step.state);
-    p = put_text(put::literal(p, R"(,"text":)"), step.text);
-    p = put::literal(p, "},");
+    json.open('{');
+    json.key("at_us").value(put::number, step.at_ns / 1000);
+    json.key("state").value(put_state, step.state);
+    json.key("text").text(step.text);
+    json.close('}');
   }
-  if (!timeline.empty()) --p;
-  *p++ = ']';
-  return p;
+  json.close(']');
 }
 
-char* put_facts(char* p, const std::vector<Fact>& facts) {
-  p = put::literal(p, R"(,"facts":{)");
+void add_facts(JsonWriter& json, const std::vector<Fact>& facts) {
+  json.key("facts").open('{');
   for (const Fact& fact : facts) {
-    *p++ = '"';
-    p = put::text(p, fact.name);
-    p = put::literal(p, "\":");
+    json.key(fact.name);
     if (const auto* number = std::get_if<std::uint64_t>(&fact.value))
-      p = put::number(p, *number);
+      json.value(put::number, *number);
     else if (const auto* truth = std::get_if<bool>(&fact.value))
-      p = put_bool(p, *truth);
+      json.value(put_bool, *truth);
     else
-      p = put_text(p, std::get<std::string>(fact.value));
-    *p++ = ',';
+      json.text(std::get<std::string>(fact.value));
   }
-  if (!facts.empty()) --p;
-  *p++ = '}';
-  return p;
+  json.close('}');
 }
 
-char* put_findings(char* p, const std::vector<Finding>& findings) {
-  p = put::literal(p, R"(,"findings":[)");
+void add_findings(JsonWriter& json, const std::vector<Finding>& findings) {
+  json.key("findings").open('[');
   for (const Finding& f : findings) {
-    p = put_word(put::literal(p, R"({"kind":)"), to_string(f.kind));
-    p = put_word(put::literal(p, R"(,"severity":)"), to_string(f.severity));
-    p = put_text(put::literal(p, R"(,"text":)"), f.text);
-    p = put::literal(p, R"(,"advice":[)");
-    for (const std::string& advice : f.advice) {
-      p = put_text(p, advice);
-      *p++ = ',';
-    }
-    if (!f.advice.empty()) --p;
-    *p++ = ']';
-    p = put_facts(p, f.facts);
-    p = put::literal(p, "},");
+    json.open('{');
+    json.key("kind").word(to_string(f.kind));
+    json.key("severity").word(to_string(f.severity));
+    json.key("text").text(f.text);
+    json.key("advice").open('[');
+    for (const std::string& advice : f.advice) json.text(advice);
+    json.close(']');
+    add_facts(json, f.facts);
+    json.close('}');
   }
-  if (!findings.empty()) --p;
-  *p++ = ']';
-  return p;
+  json.close(']');
+}
+
+// null where the explanation is not of a connection.
+template <class Word>
+void add_word(JsonWriter& json, std::string_view key, const std::optional<Word>& word) {
+  json.key(key);
+  if (word)
+    json.word(to_string(*word));
+  else
+    json.value(put_null);
 }
 
 }  // namespace
@@ -125,34 +97,33 @@ void ExplainJson::on(const SummaryRecord& r) {
 }
 
 void ExplainJson::put(const Explanation& e) {
-  char* p = put::literal(out_.reserve(room_for(e) + stream_.tail().size()),
-                         R"({"type":"explanation","time":")");
-  p = clock_.put_rfc3339(p, e.boot_ns);
-  p = put::number(put::literal(p, R"(","boot_ns":)"), e.boot_ns);
-  p = put_word(put::literal(p, R"(,"subject":)"), to_string(e.subject));
-  p = put_cookie(put::literal(p, R"(,"cookie":)"), e.cookie);
-  p = put::literal(p, R"(,"generation":)");
-  p = e.subject == Subject::kConnection ? put::number(p, e.generation) : put_null(p);
-  p = put_tuple(put_netns(p, e.netns), e.tuple);
-  p = put_word(put::literal(p, R"(,"role":)"), to_string(e.role));
-  p = put_non_zero(put::literal(p, R"(,"pid":)"), e.owner.pid);
-  p = put_comm(put::literal(p, R"(,"comm":)"), e.owner);
-  p = put_cookie(put::literal(p, R"(,"peer_cookie":)"), e.peer_cookie);
-  p = put_optional(put::literal(p, R"(,"service_port":)"), e.service_port);
-  p = put_optional_time(put::literal(p, R"(,"start":)"), clock_, e.start);
-  p = put_text(put::literal(p, R"(,"headline":)"), e.headline);
-  p = put_text(put::literal(p, R"(,"about":)"), e.about);
-  p = put_timeline(p, e.timeline);
-  p = put::literal(p, R"(,"closer":)");
-  p = e.closer ? put_word(p, to_string(*e.closer)) : put_null(p);
-  p = put::literal(p, R"(,"how":)");
-  p = e.how ? put_word(p, to_string(*e.how)) : put_null(p);
-  p = put_text(put::literal(p, R"(,"evidence":)"), e.evidence);
-  p = put_non_zero(put::literal(p, R"(,"closer_pid":)"), e.closer_process.pid);
-  p = put_comm(put::literal(p, R"(,"closer_comm":)"), e.closer_process);
-  p = put_errno(put::literal(p, R"(,"error":)"), e.error);
-  p = put_findings(p, e.findings);
-  out_.commit(put::text(p, stream_.tail()));
+  JsonWriter json("explanation", clock_, e.boot_ns);
+  json.key("subject").word(to_string(e.subject));
+  json.key("cookie").value(put_cookie, e.cookie);
+  json.key("generation");
+  if (e.subject == Subject::kConnection)
+    json.value(put::number, e.generation);
+  else
+    json.value(put_null);
+  json.members(put_netns, e.netns);
+  json.members(put_tuple, e.tuple);
+  json.key("role").word(to_string(e.role));
+  json.key("pid").value(put_non_zero, e.owner.pid);
+  json.key("comm").value(put_comm, e.owner);
+  json.key("peer_cookie").value(put_cookie, e.peer_cookie);
+  json.key("service_port").value(put_optional<std::uint16_t>, e.service_port);
+  json.key("start").value(put_optional_time, clock_, e.start);
+  json.key("headline").text(e.headline);
+  json.key("about").text(e.about);
+  add_timeline(json, e.timeline);
+  add_word(json, "closer", e.closer);
+  add_word(json, "how", e.how);
+  json.key("evidence").text(e.evidence);
+  json.key("closer_pid").value(put_non_zero, e.closer_process.pid);
+  json.key("closer_comm").value(put_comm, e.closer_process);
+  json.key("error").value(put_errno, e.error);
+  add_findings(json, e.findings);
+  out_.write(json.finish(stream_.tail()));
 }
 
 }  // namespace tcptrail

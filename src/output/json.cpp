@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The JSON Lines sink, see json.h. Every record is written in one pass between
-// begin() and end(), which reserve the room and close the line. Tests compare
-// each record with schema.json.
+// The JSON Lines sink, see json.h. The records that come with every event are written in one
+// pass between begin() and end(), which reserve the room and close the line; the others go
+// through JsonWriter. Tests compare each record with schema.json.
 #include "output/json.h"
 
 #include <array>
@@ -9,6 +9,7 @@
 
 #include "output/fast_format.h"
 #include "output/json_values.h"
+#include "output/json_writer.h"
 #include "util/escape.h"
 
 namespace tcptrail {
@@ -21,13 +22,13 @@ namespace {
 constexpr std::size_t kFixedRoom = 3072;
 constexpr std::size_t kRoomPerState = 96;
 
-char* put_loss(char* p, const Loss& loss) {
-  p = put::number(put::literal(p, R"("ring":)"), loss.ring);
-  p = put::number(put::literal(p, R"(,"nested":)"), loss.nested);
-  p = put::number(put::literal(p, R"(,"table":)"), loss.table);
-  p = put::number(put::literal(p, R"(,"malformed":)"), loss.malformed);
-  p = put::number(put::literal(p, R"(,"total":)"), loss.total());
-  return put::number(put::literal(p, R"(,"other":)"), loss.other);
+void add_loss(JsonWriter& json, const Loss& loss) {
+  json.key("ring").value(put::number, loss.ring);
+  json.key("nested").value(put::number, loss.nested);
+  json.key("table").value(put::number, loss.table);
+  json.key("malformed").value(put::number, loss.malformed);
+  json.key("total").value(put::number, loss.total());
+  json.key("other").value(put::number, loss.other);
 }
 
 char* put_counters(char* p, const Counters& c) {
@@ -69,34 +70,13 @@ char* put_time_wait(char* p, WallClock& clock, const TimeWaitOutcome& outcome) {
   return p;
 }
 
-// Once per run: a string, because the number of features and filters is open.
-void append_string(std::string& out, std::string_view text) {
-  std::string inside(text.size() * kJsonEscapeGrowth, '\0');
-  inside.resize(static_cast<std::size_t>(escape_text_json(inside.data(), text) - inside.data()));
-  out += '"' + inside + '"';
-}
-
-void append_member(std::string& out, std::string_view key, std::string_view text) {
-  out += ",\"";
-  out += key;
-  out += "\":";
-  if (text.empty())
-    out += "null";
-  else
-    append_string(out, text);
-}
-
 std::string tail_text(const Labels& labels) {
   if (labels.empty()) return "}\n";
-  std::string out = R"(,"labels":{)";
-  for (const auto& [key, value] : labels) {
-    append_string(out, key);
-    out += ':';
-    append_string(out, value);
-    out += ',';
-  }
-  out.back() = '}';
-  return out + "}\n";
+  JsonWriter json;
+  json.open('{');
+  for (const auto& [key, value] : labels) json.quoted_key(key).quoted(value);
+  json.close('}');
+  return R"(,"labels":)" + json.finish("}\n");
 }
 
 }  // namespace
@@ -255,46 +235,41 @@ void JsonSink::on(const PortRound& round) {
 }
 
 void JsonSink::on(const LossRecord& r) {
-  char* p = begin(kFixedRoom, R"({"type":"loss","time":")", r.boot_ns);
-  *p++ = ',';
-  p = put_loss(p, r.loss);
-  end(put_time(put::literal(p, R"(,"since":)"), clock_, r.since));
+  JsonWriter json("loss", clock_, r.boot_ns);
+  add_loss(json, r.loss);
+  json.key("since").value(put_time, clock_, r.since);
+  out_.write(json.finish(tail_));
 }
 
 void JsonSink::on(const SummaryRecord& r) {
-  char* p = begin(kFixedRoom, R"({"type":"summary","time":")", r.boot_ns);
-  p = put::number(put::literal(p, R"(,"events":)"), r.events);
-  p = put::number(put::literal(p, R"(,"transitions":)"), r.transitions);
-  p = put::number(put::literal(p, R"(,"connections":)"), r.connections);
-  p = put::number(put::literal(p, R"(,"open":)"), r.open);
-  p = put::number(put::literal(p, R"(,"incomplete":)"), r.incomplete);
-  p = put_loss(put::literal(p, R"(,"loss":{)"), r.loss);
-  end(put::number(put::literal(p, R"(},"duration_us":)"), r.duration_ns / 1000));
+  JsonWriter json("summary", clock_, r.boot_ns);
+  json.key("events").value(put::number, r.events);
+  json.key("transitions").value(put::number, r.transitions);
+  json.key("connections").value(put::number, r.connections);
+  json.key("open").value(put::number, r.open);
+  json.key("incomplete").value(put::number, r.incomplete);
+  json.key("loss").open('{');
+  add_loss(json, r.loss);
+  json.close('}');
+  json.key("duration_us").value(put::number, r.duration_ns / 1000);
+  out_.write(json.finish(tail_));
 }
 
 void JsonSink::on(const StartupRecord& r) {
-  std::string body = ",\"schema\":" + std::to_string(kJsonSchemaVersion);
-  append_member(body, "version", r.version);
-  append_member(body, "command", r.command);
-  append_member(body, "hostname", r.hostname);
-  append_member(body, "boot_id", r.boot_id);
-  append_member(body, "kernel", r.kernel);
-  body += R"(,"features":{)";
-  for (const auto& [name, on] : r.features) {
-    append_string(body, name);
-    body += on ? ":true," : ":false,";
-  }
-  if (body.back() == ',') body.pop_back();
-  body += R"(},"filters":{)";
-  for (const auto& [name, value] : r.filters) {
-    append_string(body, name);
-    body += ':';
-    append_string(body, value);
-    body += ',';
-  }
-  if (body.back() == ',') body.pop_back();
-  body += '}';
-  end(put::text(begin(kFixedRoom + body.size(), R"({"type":"startup","time":")", r.boot_ns), body));
+  JsonWriter json("startup", clock_, r.boot_ns);
+  json.key("schema").value(put::number, kJsonSchemaVersion);
+  json.key("version").text(r.version);
+  json.key("command").text(r.command);
+  json.key("hostname").text(r.hostname);
+  json.key("boot_id").text(r.boot_id);
+  json.key("kernel").text(r.kernel);
+  json.key("features").open('{');
+  for (const auto& [name, on] : r.features) json.quoted_key(name).value(put_bool, on);
+  json.close('}');
+  json.key("filters").open('{');
+  for (const auto& [name, value] : r.filters) json.quoted_key(name).quoted(value);
+  json.close('}');
+  out_.write(json.finish(tail_));
 }
 
 }  // namespace tcptrail

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "output/json.h"
+#include "output/json_writer.h"
 #include "output/loss_reporter.h"
 #include "output/wall_clock.h"
 #include "stats/stats.h"
@@ -96,7 +97,7 @@ class StatsJson final : public StatsSink {
 
  private:
   void put(const StatsInterval& period) override;
-  char* begin(std::size_t room, std::string_view type, const StatsInterval& p);
+  JsonWriter begin(std::string_view type, const StatsInterval& p);
   void put_rollup(const StatsInterval& p, const Group& g);
   void put_period(const StatsInterval& p);
 
