@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "output/wrap.h"
-#include "util/escape.h"
+#include "util/display_width.h"
 
 namespace tcptrail {
 

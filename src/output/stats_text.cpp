@@ -15,6 +15,7 @@
 #include "output/stats_sink.h"
 #include "output/wrap.h"
 #include "tcp/phrase.h"
+#include "util/display_width.h"
 #include "util/escape.h"
 
 namespace tcptrail {
@@ -25,18 +26,11 @@ constexpr std::size_t kTimeWaitsShown = 15;
 constexpr std::size_t kTalkersShown = 10;
 constexpr std::size_t kWhoShown = 4;
 
-// Padded to `width` characters, or cut with a + as COMM is on a narrow terminal.
+// Padded to `width` columns, or cut with a + as COMM is on a narrow terminal.
 std::string cell(const std::string& text, std::size_t width) {
-  const std::size_t shown = display_width(text);
-  if (shown <= width) return text + std::string(width - shown, ' ');
-  std::string out;
-  std::size_t n = 0;
-  for (const char c : text) {
-    const bool starts = (static_cast<unsigned char>(c) & 0xc0U) != 0x80;
-    if (starts && n++ == width - 1) break;
-    out += c;
-  }
-  return out + '+';
+  std::string out = text;
+  if (display_width(text) > width) out = std::string(fitting(text, width - 1)) + '+';
+  return out + std::string(width - display_width(out), ' ');
 }
 
 std::string right(const std::string& text, std::size_t width) {

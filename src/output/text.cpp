@@ -11,7 +11,7 @@
 
 #include "output/fast_format.h"
 #include "output/ports_text.h"
-#include "util/escape.h"
+#include "util/display_width.h"
 #include "util/message.h"
 
 namespace tcptrail {
@@ -63,13 +63,9 @@ std::size_t shown_width(const char* cell, const char* end, ColumnId id) {
   return may_be_wide(id) ? display_width(text) : text.size();
 }
 
-// Keeps width-1 characters and marks the cut with +, as ps does.
+// Keeps what fits before the last column and marks the cut with +, as ps does.
 char* cut_cell(char* cell, char* end, std::size_t width) {
-  char* p = cell;
-  for (std::size_t shown = 0; p != end; ++p) {
-    const bool starts = (static_cast<unsigned char>(*p) & 0xc0U) != 0x80;
-    if (starts && shown++ == width - 1) break;
-  }
+  char* p = cell + fitting({cell, static_cast<std::size_t>(end - cell)}, width - 1).size();
   *p++ = '+';
   return p;
 }
@@ -211,7 +207,7 @@ void TextSink::put_line(const Layout& layout, const Record& record) {
     std::size_t shown = shown_width(cell, p, slot.id);
     if (slot.cut && shown > slot.width) {
       p = cut_cell(cell, p, slot.width);
-      shown = slot.width;
+      shown = shown_width(cell, p, slot.id);
     }
     if (options_.color) p = paint(cell, p, slot.id);
     if (&slot == &layout.back()) break;

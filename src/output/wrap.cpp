@@ -1,20 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "output/wrap.h"
 
-#include "util/escape.h"
+#include "util/display_width.h"
 
 namespace tcptrail {
 namespace {
-
-// Bytes of `text` that hold at most `room` characters.
-std::size_t fitting(std::string_view text, std::size_t room) {
-  std::size_t shown = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool starts = (static_cast<unsigned char>(text[i]) & 0xc0U) != 0x80;
-    if (starts && shown++ == room) return i;
-  }
-  return text.size();
-}
 
 // The last place up to `end` where a line may break: at a space that is not within
 // backticks, for a command is copied whole; else at any space; else at `end`.
@@ -40,8 +30,9 @@ std::vector<std::string> wrap_text(std::string_view text, std::string_view head,
   std::string before(head);
   while (!text.empty()) {
     const std::size_t taken = display_width(before);
-    const std::size_t room = taken < width ? width - taken : 1;
-    std::size_t end = fitting(text, room);
+    // At least one character goes on each line, and the widest takes two columns.
+    const std::size_t room = taken + 2 < width ? width - taken : 2;
+    std::size_t end = fitting(text, room).size();
     if (end < text.size()) end = last_break(text, end);
     lines.push_back(before + std::string(text.substr(0, end)));
     text.remove_prefix(end);

@@ -145,10 +145,4 @@ bool is_valid_utf8(std::string_view text) {
   return true;
 }
 
-std::size_t display_width(std::string_view text) {
-  std::size_t width = 0;
-  for (const char c : text) width += is_continuation(static_cast<unsigned char>(c)) ? 0U : 1U;
-  return width;
-}
-
 }  // namespace tcptrail

@@ -29,7 +29,4 @@ char* escape_text_json(char* out, std::string_view text);
 
 bool is_valid_utf8(std::string_view text);
 
-// Code points of valid UTF-8: what a fixed-width column counts.
-std::size_t display_width(std::string_view text);
-
 }  // namespace tcptrail

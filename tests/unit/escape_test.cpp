@@ -121,10 +121,5 @@ TEST(Escape, UsersTextKeepsItsMeaningInJson) {
   EXPECT_EQ(json_inside("\xff", escape_text_json), R"(\\xff)");
 }
 
-TEST(Escape, WidthCountsCharactersNotBytes) {
-  EXPECT_EQ(display_width("naïve"), 5U);
-  EXPECT_EQ(display_width(""), 0U);
-}
-
 }  // namespace
 }  // namespace tcptrail

@@ -11,7 +11,7 @@
 #include "memory_output.h"
 #include "output/wrap.h"
 #include "schema_check.h"
-#include "util/escape.h"
+#include "util/display_width.h"
 
 namespace tcptrail {
 namespace {

@@ -15,7 +15,7 @@
 #include "output/ports_text.h"
 #include "ports/port_remedies.h"
 #include "schema_check.h"
-#include "util/escape.h"
+#include "util/display_width.h"
 
 namespace tcptrail {
 namespace {

@@ -12,7 +12,7 @@
 #include "output/wrap.h"
 #include "schema_check.h"
 #include "stats_records.h"
-#include "util/escape.h"
+#include "util/display_width.h"
 
 namespace tcptrail {
 namespace {

@@ -233,11 +233,11 @@ TEST(TextSink, HostileNameCannotDriveTheTerminalOrBreakTheLine) {
   EXPECT_TRUE(lines[1].starts_with("12241   \\x1b]0;x\\x07\\x0a\\\\\\xff 127.0.0.1 ")) << lines[1];
 }
 
-TEST(TextSink, NameOfSeveralBytesPerCharacterIsPaddedByCharacters) {
+TEST(TextSink, WideNameIsPaddedByColumns) {
   test::OwnedConnection c = test::server_closed_first();
   c.record.owner.comm = test::comm("日本");
   EXPECT_TRUE(
-      line_of(c.record, {.events = kLife}).starts_with("12241   日本               127.0.0.1"));
+      line_of(c.record, {.events = kLife}).starts_with("12241   日本             127.0.0.1"));
 }
 
 TEST(TextSink, LossGoesToTheCallbackNotToTheTable) {
