@@ -47,8 +47,8 @@ struct Options {
   std::string output;  // -o FILE; empty = stdout
   std::optional<std::uint64_t> run_for_ns;
   std::optional<std::uint64_t> count;
-  std::vector<ColumnId> life_columns;   // empty = default
-  std::vector<ColumnId> trace_columns;  // empty = default
+  Columns life_columns;   // empty = default
+  Columns trace_columns;  // empty = default
   ColorMode color = ColorMode::kAuto;
   std::vector<std::pair<std::string, std::string>> labels;
   std::optional<std::uint64_t> ring_bytes;

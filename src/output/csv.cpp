@@ -44,21 +44,21 @@ CsvSink::CsvSink(OutFile& out, WallClock& clock, const TableOptions& options)
   context_.full = true;
   // Text marks an incomplete connection behind HOW; here it is a column of its
   // own, unless the user listed exactly what is to be there.
-  const std::vector<ColumnId> defaults = default_columns(table_);
+  const Columns defaults = default_columns(table_);
   const auto first =
       std::search(columns_.begin(), columns_.end(), defaults.begin(), defaults.end());
-  const bool has =
-      std::find(columns_.begin(), columns_.end(), ColumnId::kComplete) != columns_.end();
+  const Column* complete = find_column(table_, "COMPLETE");
+  const bool has = std::find(columns_.begin(), columns_.end(), complete) != columns_.end();
   if (table_ == Table::kLife && first != columns_.end() && !has)
-    columns_.insert(first + static_cast<std::ptrdiff_t>(defaults.size()), ColumnId::kComplete);
+    columns_.insert(first + static_cast<std::ptrdiff_t>(defaults.size()), complete);
 }
 
 void CsvSink::put_header() {
   if (header_done_) return;
   header_done_ = true;
   char* p = out_.reserve(32 * (columns_.size() + 1));
-  for (const ColumnId id : columns_) {
-    p = put::text(p, column(table_, id).name);
+  for (const Column* column : columns_) {
+    p = put::text(p, column->name);
     *p++ = ',';
   }
   --p;
@@ -71,8 +71,8 @@ void CsvSink::put_line(const Record& record) {
   const std::size_t room = cell_room(record, context_);
   if (cell_.size() < room) cell_.resize(room);
   char* p = out_.reserve((room * 2 + 4) * (columns_.size() + 1));
-  for (const ColumnId id : columns_) {
-    const char* end = put_cell(cell_.data(), id, record, context_);
+  for (const Column* column : columns_) {
+    const char* end = column->put(cell_.data(), record, context_);
     const std::string_view cell(cell_.data(), static_cast<std::size_t>(end - cell_.data()));
     // A record of one empty field would be an empty line, which readers skip.
     p = cell.empty() && columns_.size() == 1 ? put::literal(p, R"("")") : put_field(p, cell);

@@ -33,7 +33,7 @@ class CsvSink final : public RecordSink {
   std::string labels_;
   CellContext context_;
   Table table_;
-  std::vector<ColumnId> columns_;
+  Columns columns_;
   std::vector<char> cell_;  // one cell, before it is quoted
   LossReporter loss_;
   bool header_done_ = false;

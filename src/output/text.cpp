@@ -29,38 +29,14 @@ constexpr std::array<char, kWidest + 1> kSpaces = [] {
   return spaces;
 }();
 
-std::string_view color_of(ColumnId id, std::string_view cell) {
+std::string_view color_of(const Column& column, std::string_view cell) {
   if (cell == "-" || cell == "unknown") return ansi::kDim;
-  switch (id) {
-    case ColumnId::kCloser:
-      if (cell == "local") return ansi::kCyan;
-      if (cell == "remote") return ansi::kMagenta;
-      return cell == "both" ? ansi::kYellow : std::string_view{};
-    case ColumnId::kHow:
-      return cell.starts_with("fin") ? std::string_view{} : ansi::kRed;
-    case ColumnId::kError:
-      return ansi::kRed;
-    default:
-      return {};
-  }
+  return column.color != nullptr ? column.color(cell) : std::string_view{};
 }
 
-bool may_be_wide(ColumnId id) {
-  switch (id) {
-    case ColumnId::kComm:
-    case ColumnId::kCloserComm:
-    case ColumnId::kCgroup:
-    case ColumnId::kEvidence:
-    case ColumnId::kLabels:
-      return true;
-    default:
-      return false;
-  }
-}
-
-std::size_t shown_width(const char* cell, const char* end, ColumnId id) {
+std::size_t shown_width(const char* cell, const char* end, const Column& column) {
   const std::string_view text(cell, static_cast<std::size_t>(end - cell));
-  return may_be_wide(id) ? display_width(text) : text.size();
+  return column.foreign ? display_width(text) : text.size();
 }
 
 // Keeps what fits before the last column and marks the cut with +, as ps does.
@@ -79,17 +55,18 @@ unsigned line_width(const Layout& layout) {
 
 }  // namespace
 
-std::vector<ColumnId> chosen_columns(Table table, const TableOptions& options) {
-  std::vector<ColumnId> ids = table == Table::kLife ? options.life_columns : options.trace_columns;
-  if (ids.empty()) ids = default_columns(table);
-  const auto add = [&ids](bool asked, ColumnId id, bool first) {
-    if (!asked || std::find(ids.begin(), ids.end(), id) != ids.end()) return;
-    ids.insert(first ? ids.begin() : ids.end(), id);
+Columns chosen_columns(Table table, const TableOptions& options) {
+  Columns columns = table == Table::kLife ? options.life_columns : options.trace_columns;
+  if (columns.empty()) columns = default_columns(table);
+  const auto add = [&](bool asked, std::string_view name, bool first) {
+    const Column* column = find_column(table, name);
+    if (!asked || std::find(columns.begin(), columns.end(), column) != columns.end()) return;
+    columns.insert(first ? columns.begin() : columns.end(), column);
   };
-  add(options.timestamps, ColumnId::kTimeS, true);
-  add(options.local_time, ColumnId::kTime, true);
-  add(!options.labels.empty(), ColumnId::kLabels, false);
-  return ids;
+  add(options.timestamps, "TIME_S", true);
+  add(options.local_time, "TIME", true);
+  add(!options.labels.empty(), "LABELS", false);
+  return columns;
 }
 
 TextSink::TextSink(OutFile& out, WallClock& clock, TableOptions options)
@@ -106,33 +83,28 @@ TextSink::TextSink(OutFile& out, WallClock& clock, TableOptions options)
 
 TextSink::Layout TextSink::lay_out(Table table) {
   Layout layout;
-  const std::vector<ColumnId> ids = chosen_columns(table, options_);
-  for (const ColumnId id : ids) {
-    const Column& known = column(table, id);
-    const bool address = id == ColumnId::kLaddr || id == ColumnId::kRaddr;
-    if (id == ColumnId::kNewState && !layout.empty() && layout.back().id == ColumnId::kOldState) {
-      const Column& arrow = column(table, ColumnId::kArrow);
-      layout.push_back({arrow.id, arrow.width, arrow.header, false});
-    }
-    layout.push_back(
-        {id, options_.wide && address ? kWideAddress : known.width, known.header, false});
+  for (const Column* column : chosen_columns(table, options_)) {
+    if (column->name == "NEWSTATE" && !layout.empty() && layout.back().column->name == "OLDSTATE")
+      layout.push_back({&arrow_column(), arrow_column().width, false});
+    const bool widened = options_.wide && column->fit == Fit::kAddress;
+    layout.push_back({column, widened ? kWideAddress : column->width, false});
   }
   const bool by_user =
       !(table == Table::kLife ? options_.life_columns : options_.trace_columns).empty();
-  if (options_.terminal_width != 0 && !options_.wide && !by_user) fit(table, layout);
+  if (options_.terminal_width != 0 && !options_.wide && !by_user) fit(layout);
   return layout;
 }
 
 // A line that wraps is not a table any more. COMM gives way first; then whole
 // columns go, those that can be looked up elsewhere first. What was left out is
 // said once on stderr.
-void TextSink::fit(Table table, Layout& layout) {
+void TextSink::fit(Layout& layout) {
   std::string dropped;
   for (;;) {
     const unsigned width = line_width(layout);
     if (width <= options_.terminal_width) break;
     const auto comm = std::find_if(layout.begin(), layout.end(),
-                                   [](const Slot& s) { return s.id == ColumnId::kComm; });
+                                   [](const Slot& s) { return s.column->fit == Fit::kGivesWay; });
     const unsigned excess = width - options_.terminal_width;
     if (comm != layout.end() && comm->width >= kLeastComm + excess) {
       comm->width -= excess;
@@ -142,7 +114,7 @@ void TextSink::fit(Table table, Layout& layout) {
     unsigned lowest = 0;
     auto victim = layout.end();
     for (auto slot = layout.begin(); slot != layout.end(); ++slot) {
-      const unsigned drop = column(table, slot->id).drop;
+      const unsigned drop = slot->column->drop;
       if (drop != 0 && (lowest == 0 || drop <= lowest)) {  // of equals the right one
         lowest = drop;
         victim = slot;
@@ -155,7 +127,7 @@ void TextSink::fit(Table table, Layout& layout) {
       }
       break;
     }
-    dropped = std::string(victim->header) + (dropped.empty() ? "" : " ") + dropped;
+    dropped = std::string(victim->column->title()) + (dropped.empty() ? "" : " ") + dropped;
     layout.erase(victim);
   }
   if (dropped.empty()) return;
@@ -177,7 +149,7 @@ void TextSink::put_header(const Layout& layout) {
   char* p = out_.reserve(line_width(layout) + 32 * layout.size());
   for (const Slot& slot : layout) {
     char* const cell = p;
-    p = put::text(p, slot.header);
+    p = put::text(p, slot.column->title());
     if (&slot == &layout.back()) break;
     while (p - cell < static_cast<std::ptrdiff_t>(slot.width)) *p++ = ' ';
     *p++ = ' ';
@@ -186,9 +158,9 @@ void TextSink::put_header(const Layout& layout) {
   out_.commit(p);
 }
 
-char* TextSink::paint(char* cell, char* end, ColumnId id) const {
+char* TextSink::paint(char* cell, char* end, const Column& column) const {
   const auto size = static_cast<std::size_t>(end - cell);
-  const std::string_view color = color_of(id, {cell, size});
+  const std::string_view color = color_of(column, {cell, size});
   if (color.empty()) return end;
   std::memmove(cell + color.size(), cell, size);
   std::memcpy(cell, color.data(), color.size());
@@ -203,13 +175,13 @@ void TextSink::put_line(const Layout& layout, const Record& record) {
   char* p = out_.reserve(room);
   for (const Slot& slot : layout) {
     char* const cell = p;
-    p = put_cell(p, slot.id, record, context_);
-    std::size_t shown = shown_width(cell, p, slot.id);
+    p = slot.column->put(p, record, context_);
+    std::size_t shown = shown_width(cell, p, *slot.column);
     if (slot.cut && shown > slot.width) {
       p = cut_cell(cell, p, slot.width);
-      shown = shown_width(cell, p, slot.id);
+      shown = shown_width(cell, p, *slot.column);
     }
-    if (options_.color) p = paint(cell, p, slot.id);
+    if (options_.color) p = paint(cell, p, *slot.column);
     if (&slot == &layout.back()) break;
     std::memcpy(p, kSpaces.data(), kSpaces.size());
     p += shown < slot.width ? slot.width - shown + 1 : 1;

@@ -23,12 +23,12 @@
 namespace tcptrail {
 
 struct TableOptions {
-  EventSet events{};  // connection → life table; transition and time_wait → trace table
-  std::vector<ColumnId> life_columns{};   // empty = default
-  std::vector<ColumnId> trace_columns{};  // empty = default
-  bool local_time = false;                // -T
-  bool timestamps = false;                // -t
-  bool wide = false;                      // -w
+  EventSet events{};        // connection → life table; transition and time_wait → trace table
+  Columns life_columns{};   // empty = default
+  Columns trace_columns{};  // empty = default
+  bool local_time = false;  // -T
+  bool timestamps = false;  // -t
+  bool wide = false;        // -w
   bool color = false;
   // Of the terminal; 0 = not a terminal, or unknown: nothing is dropped. Ignored
   // with `wide` and where the user chose the columns.
@@ -39,7 +39,7 @@ struct TableOptions {
 };
 
 // The columns of a table for these options: -T and -t first, labels last.
-std::vector<ColumnId> chosen_columns(Table table, const TableOptions& options);
+Columns chosen_columns(Table table, const TableOptions& options);
 
 class TextSink final : public RecordSink {
  public:
@@ -61,22 +61,21 @@ class TextSink final : public RecordSink {
 
  private:
   struct Slot {
-    ColumnId id;
+    const Column* column;
     unsigned width;  // cells are padded to it, but for the last one
-    std::string_view header;
-    bool cut;  // COMM on a narrow terminal
+    bool cut;        // COMM on a narrow terminal
   };
   using Layout = std::vector<Slot>;
 
   Layout lay_out(Table table);
-  void fit(Table table, Layout& layout);
+  void fit(Layout& layout);
   void put_headers();
   void put_header(const Layout& layout);
   bool admit(std::uint64_t boot_ns);
   void put_left_out();
   template <class Record>
   void put_line(const Layout& layout, const Record& record);
-  char* paint(char* cell, char* end, ColumnId id) const;
+  char* paint(char* cell, char* end, const Column& column) const;
 
   OutFile& out_;
   TableOptions options_;

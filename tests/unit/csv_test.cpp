@@ -54,7 +54,7 @@ TEST(CsvSink, CommasAndQuotesAreQuoted) {
   test::OwnedConnection c = test::server_closed_first();
   c.record.owner.comm = test::comm("a,\"b\"");
   TableOptions options{.events = {.connection = true}};
-  options.life_columns = {ColumnId::kComm, ColumnId::kPid};
+  options.life_columns = *parse_columns(Table::kLife, "COMM,PID");
   EXPECT_EQ(row_of(c.record, options), "\"a,\"\"b\"\"\",12241\r");
   c.record.owner.comm = test::comm(" padded ");
   EXPECT_EQ(row_of(c.record, options), "\" padded \",12241\r");
@@ -64,13 +64,13 @@ TEST(CsvSink, HostileNameCannotBreakTheLine) {
   test::OwnedConnection c = test::server_closed_first();
   c.record.owner.comm = test::comm("x\r\n\"1,2\xff\x1b");
   TableOptions options{.events = {.connection = true}};
-  options.life_columns = {ColumnId::kComm};
+  options.life_columns = *parse_columns(Table::kLife, "COMM");
   EXPECT_EQ(row_of(c.record, options), "\"x\\x0d\\x0a\"\"1,2\\xff\\x1b\"\r");
 }
 
 TEST(CsvSink, ChosenColumnsAreExactlyThose) {
   TableOptions options{.events = {.connection = true}};
-  options.life_columns = {ColumnId::kError, ColumnId::kTimeS};
+  options.life_columns = *parse_columns(Table::kLife, "ERROR,TIME_S");
   const auto lines = printed(options);
   EXPECT_EQ(lines[0], "ERROR,TIME_S\r");
   EXPECT_EQ(lines[3], "ECONNREFUSED,10.000000000\r");
@@ -78,14 +78,13 @@ TEST(CsvSink, ChosenColumnsAreExactlyThose) {
 
 TEST(CsvSink, AddedColumnsKeepTheMarkOfIncompleteness) {
   TableOptions options{.events = {.connection = true}, .labels = {{"site", "fra1"}}};
-  options.life_columns = default_columns(Table::kLife);
-  options.life_columns.push_back(ColumnId::kUid);
+  options.life_columns = *parse_columns(Table::kLife, "+UID");
   EXPECT_TRUE(printed(options)[0].ends_with("TIMEWAIT,COMPLETE,UID,LABELS\r"));
 }
 
 TEST(CsvSink, OneEmptyFieldIsNotAnEmptyLine) {
   TableOptions options{.events = {.connection = true}};
-  options.life_columns = {ColumnId::kPid};
+  options.life_columns = *parse_columns(Table::kLife, "PID");
   EXPECT_EQ(row_of(test::nothing_known().record, options), "\"\"\r");
 }
 

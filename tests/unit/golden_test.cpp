@@ -71,6 +71,44 @@ std::string story(const Options& options) {
   return memory.text();
 }
 
+// One row of the table, and its cells in text and CSV for each record.
+template <class... Records>
+void describe(std::string& out, Table table, const Column& column, const Records&... records) {
+  WallClock clock;
+  clock.set_offset(test::kOffset);
+  CellContext context{.clock = &clock, .start_boot_ns = test::kStart, .labels = "k=v"};
+  out += std::string(table == Table::kLife ? "life " : "trace ") + std::string(column.name) + " (" +
+         std::to_string(column.width) + "): " + std::string(column.help) + '\n';
+  const auto show = [&](const auto& record) {
+    for (const bool full : {false, true}) {
+      context.full = full;
+      std::vector<char> cell(cell_room(record, context));
+      const char* begin = cell.data();
+      const char* end = column.put(cell.data(), record, context);
+      out += full ? " [" : "    [";
+      out.append(begin, end);
+      out += ']';
+    }
+    out += '\n';
+  };
+  (show(records), ...);
+}
+
+TEST(Golden, EveryColumn) {
+  setenv("TZ", "EST5", 1);  // TIME is local
+  tzset();
+  std::string out;
+  for (const Column& column : all_columns(Table::kLife))
+    describe(out, Table::kLife, column, test::client_of_it().record, test::refused_v6().record,
+             test::nothing_known().record);
+  for (const Column& column : all_columns(Table::kTrace))
+    describe(out, Table::kTrace, column, test::established_v6(), test::time_wait_entered(),
+             test::time_wait_left());
+  unsetenv("TZ");
+  tzset();
+  compare("columns.txt", out);
+}
+
 TEST(Golden, LifeText) { compare("life.txt", stream<TextSink>(TableOptions{.events = kLife})); }
 TEST(Golden, LifeTextWide) {
   compare("life_wide.txt", stream<TextSink>(TableOptions{.events = kLife, .wide = true}));

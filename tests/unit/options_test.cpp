@@ -144,7 +144,7 @@ TEST(Options, EventsReplaceWhatTheCommandPrints) {
 
 TEST(Options, ColumnsAreCheckedAgainstTheTableOfTheView) {
   EXPECT_EQ(good({"--columns", "PID,CLOSER"}).life_columns,
-            (std::vector<ColumnId>{ColumnId::kPid, ColumnId::kCloser}));
+            (Columns{find_column(Table::kLife, "PID"), find_column(Table::kLife, "CLOSER")}));
   EXPECT_EQ(good({"trace", "--columns", "PID,NEWSTATE"}).trace_columns.size(), 2U);
   EXPECT_EQ(good({"--columns", "+UID"}).life_columns.size(), 13U);
   EXPECT_NE(bad({"trace", "--columns", "PID,CLOSER"}).find("unknown column CLOSER"),

@@ -138,7 +138,7 @@ TEST(TextSink, TimeColumnsComeFirst) {
 
 TEST(TextSink, ChosenColumnsAreExactlyThose) {
   TableOptions options{.events = kLife};
-  options.life_columns = {ColumnId::kHow, ColumnId::kPid, ColumnId::kError};
+  options.life_columns = *parse_columns(Table::kLife, "HOW,PID,ERROR");
   const auto lines = printed(options);
   EXPECT_EQ(lines[0], "HOW        PID     ERROR");
   EXPECT_EQ(lines[3], "refused    77      ECONNREFUSED");
