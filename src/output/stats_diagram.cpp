@@ -111,15 +111,6 @@ void for_each_edge(const StatsInterval& p, Put&& put) {
   }
 }
 
-std::string time_waits_left(const StatsInterval& p) {
-  std::string text;
-  for (std::size_t i = 0; i < p.leaves().size(); ++i)
-    if (p.leaves()[i] != 0)
-      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", grouped(p.leaves()[i]),
-                          to_string(static_cast<LeaveReason>(i)));
-  return text;
-}
-
 }  // namespace
 
 std::string diagram_text(const StatsInterval& p) {
@@ -151,7 +142,7 @@ std::string diagram_text(const StatsInterval& p) {
         "\nOf those that left FIN_WAIT2 for CLOSED, {} left a FIN_WAIT2 socket without a "
         "process.\n",
         grouped(total.fin_wait2));
-  if (const std::string left = time_waits_left(p); !left.empty())
+  if (const std::string left = leaves_text(p.leaves()); !left.empty())
     out += fmt::format("\nTIME_WAIT ended: {}.\n", left);
   std::string others;
   for_each_edge(p, [&](TcpState from, TcpState to, std::uint64_t n) {

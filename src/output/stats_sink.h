@@ -127,4 +127,7 @@ class StatsDiagram final : public StatsSink {
 std::string diagram_text(const StatsInterval& period);
 std::string diagram_dot(const StatsInterval& period);
 
+// "1,200 expired, 3 reset": how TIME_WAITs ended; empty when none did.
+std::string leaves_text(const LeaveCounts& leaves);
+
 }  // namespace tcptrail

@@ -13,6 +13,7 @@
 #include "output/bar_chart.h"
 #include "output/columns.h"
 #include "output/stats_sink.h"
+#include "output/time_axis.h"
 #include "output/wrap.h"
 #include "tcp/phrase.h"
 #include "util/display_width.h"
@@ -101,40 +102,18 @@ std::string percent(std::uint64_t part, std::uint64_t whole) {
                                          : fmt::format("{:.0f}%", share);
 }
 
-// Limits of the columns of a time axis: 1, 2.15, 4.64, 10, ... microseconds.
-constexpr std::size_t kAxis = 27;  // nine decades, three columns each
-std::uint64_t axis_limit(std::size_t i) {
-  static constexpr std::array<double, 3> kSteps = {1, 2.154434690, 4.641588834};
-  double ns = 1000 * kSteps[i % 3];
-  for (std::size_t decade = 0; decade < i / 3; ++decade) ns *= 10;
-  return static_cast<std::uint64_t>(ns);
-}
-
-std::array<double, kAxis> over_axis(const DenseHistogram& h) {
-  std::array<double, kAxis> out{};
-  for (std::size_t i = 0; i < kAxis; ++i)
-    out[i] = h.between(i == 0 ? 0 : axis_limit(i), i + 1 == kAxis ? UINT64_MAX : axis_limit(i + 1));
-  return out;
-}
-
-// 1, 2, 5, 10, ... microseconds.
-std::uint64_t round_limit(std::size_t i) {
-  static constexpr std::array<std::uint64_t, 3> kSteps = {1, 2, 5};
-  std::uint64_t ns = 1000 * kSteps[i % 3];
-  for (std::size_t decade = 0; decade < i / 3; ++decade) ns *= 10;
-  return ns;
-}
-
-// "1", "200", "5": the limits of the histogram are round, three digits would be noise.
-std::string round_text(std::uint64_t ns) {
-  if (ns < 1'000'000) return fmt::format("{} us", ns / 1000);
-  if (ns < 1'000'000'000) return fmt::format("{} ms", ns / 1'000'000);
-  return fmt::format("{} s", ns / 1'000'000'000);
-}
-
 std::string role_text(Role role) { return std::string(to_string(role)); }
 
 }  // namespace
+
+std::string leaves_text(const LeaveCounts& leaves) {
+  std::string text;
+  for (std::size_t i = 0; i < leaves.size(); ++i)
+    if (leaves[i] != 0)
+      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", grouped(leaves[i]),
+                          to_string(static_cast<LeaveReason>(i)));
+  return text;
+}
 
 StatsText::StatsText(OutFile& out, WallClock& clock, const StatsTextOptions& options,
                      std::size_t max_groups)
@@ -379,12 +358,8 @@ void StatsText::time_waits(const StatsInterval& p) {
     if (services.size() > shown)
       line(fmt::format("... and {} more. --json has all of them.", services.size() - shown));
   }
-  std::string left;
-  for (std::size_t i = 0; i < p.leaves().size(); ++i)
-    if (p.leaves()[i] != 0)
-      left += fmt::format("{}{} {}", left.empty() ? "" : ", ", grouped(p.leaves()[i]),
-                          to_string(static_cast<LeaveReason>(i)));
-  if (!left.empty()) wrapped(left + ".", shown == 0 ? "TIME_WAIT that ended: " : "Ended: ", 7);
+  if (const std::string left = leaves_text(p.leaves()); !left.empty())
+    wrapped(left + ".", shown == 0 ? "TIME_WAIT that ended: " : "Ended: ", 7);
 }
 
 void StatsText::talkers(const StatsInterval& p) {
