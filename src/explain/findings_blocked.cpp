@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "explain/findings.h"
+#include "tcp/blocker_groups.h"
 #include "tcp/phrase.h"
 
 namespace tcptrail {
@@ -14,24 +15,9 @@ namespace {
 
 // "3 TIME_WAIT left by server (pid 640, exited)", for each state and owner; the rest is a number.
 std::string in_the_way(const BlockedRecord& r) {
-  struct Group {
-    const BlockerRecord* first;
-    std::uint64_t count;
-  };
-  std::vector<Group> groups;
-  for (const BlockerRecord& b : r.blockers) {
-    const auto same = [&](const Group& g) {
-      return g.first->state == b.state && g.first->owner.pid == b.owner.pid &&
-             g.first->reuseaddr == b.reuseaddr;
-    };
-    const auto known = std::find_if(groups.begin(), groups.end(), same);
-    if (known == groups.end())
-      groups.push_back({&b, 1});
-    else
-      ++known->count;
-  }
+  std::vector<BlockerGroup> groups = blocker_groups(r, GroupBy::kStateOwnerAndReuseaddr);
   std::stable_sort(groups.begin(), groups.end(),
-                   [](const Group& a, const Group& b) { return a.count > b.count; });
+                   [](const BlockerGroup& a, const BlockerGroup& b) { return a.count > b.count; });
   constexpr std::size_t kShown = 4;
   std::string text;
   std::uint64_t named = 0;

@@ -9,6 +9,7 @@
 #include "output/ansi.h"
 #include "output/row.h"
 #include "output/wrap.h"
+#include "tcp/blocker_groups.h"
 #include "tcp/phrase.h"
 
 namespace tcptrail {
@@ -73,26 +74,12 @@ std::string blocker_row(const BlockerRecord& b) {
 
 // "3 TIME_WAIT (4100/server, exited)", for each state and owner; the rest is a number.
 std::string in_the_way(const BlockedRecord& r) {
-  struct Group {
-    const BlockerRecord* blocker;
-    std::uint64_t count;
-  };
-  std::vector<Group> groups;
-  for (const BlockerRecord& b : r.blockers) {
-    const auto same = [&](const Group& g) {
-      return g.blocker->state == b.state && g.blocker->owner.pid == b.owner.pid;
-    };
-    const auto known = std::find_if(groups.begin(), groups.end(), same);
-    if (known == groups.end())
-      groups.push_back({&b, 1});
-    else
-      ++known->count;
-  }
+  const std::vector<BlockerGroup> groups = blocker_groups(r, GroupBy::kStateAndOwner);
   constexpr std::size_t kShown = 3;
   std::string text;
   std::uint64_t named = 0;
   for (std::size_t i = 0; i < std::min(groups.size(), kShown); ++i) {
-    const BlockerRecord& b = *groups[i].blocker;
+    const BlockerRecord& b = *groups[i].first;
     named += groups[i].count;
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", groups[i].count, state_name(b.state));
     if (b.owner.pid != 0)
