@@ -46,11 +46,9 @@ std::map<std::string, std::string> help_by_flag() {
 }
 
 std::string choices_of(const std::string& flag, std::span<const std::string_view> features) {
-  if (flag == "--closed-by") return "local remote both none unknown";
-  if (flag == "--how")
-    return "fin rst-sent rst-received refused timeout unreachable no-port aborted half-open "
-           "unknown";
-  if (flag == "--events") return "transition connection time_wait blocked all";
+  if (flag == "--closed-by") return fmt::format("{}", fmt::join(closer_words(), " "));
+  if (flag == "--how") return fmt::format("{}", fmt::join(how_words(), " "));
+  if (flag == "--events") return fmt::format("{}", fmt::join(event_words(), " "));
   if (flag == "--color") return "auto always never";
   if (flag == "--deny-feature") return fmt::format("{}", fmt::join(features, " "));
   return {};

@@ -102,13 +102,6 @@ unsigned size_shift(std::string_view suffix) {
   return kNoSize;
 }
 
-constexpr std::array<std::string_view, 5> kClosers = {"local", "remote", "both", "none", "unknown"};
-constexpr std::array<std::string_view, 10> kHows = {
-    "fin",         "rst-sent", "rst-received", "refused",   "timeout",
-    "unreachable", "no-port",  "aborted",      "half-open", "unknown"};
-constexpr std::array<std::string_view, 5> kEvents = {"transition", "connection", "time_wait",
-                                                     "blocked", "all"};
-
 }  // namespace
 
 std::vector<std::string_view> split_list(std::string_view text) {
@@ -333,7 +326,7 @@ Result<std::vector<std::string>> parse_words(std::string_view flag, std::string_
 }
 
 Result<std::vector<Closer>> parse_closers(std::string_view flag, std::string_view text) {
-  auto words = parse_words(flag, text, kClosers);
+  auto words = parse_words(flag, text, closer_words());
   if (!words) return words.error();
   std::vector<Closer> out;
   for (const std::string& word : *words)
@@ -342,7 +335,7 @@ Result<std::vector<Closer>> parse_closers(std::string_view flag, std::string_vie
 }
 
 Result<std::vector<How>> parse_hows(std::string_view flag, std::string_view text) {
-  auto words = parse_words(flag, text, kHows);
+  auto words = parse_words(flag, text, how_words());
   if (!words) return words.error();
   std::vector<How> out;
   for (const std::string& word : *words)
@@ -351,16 +344,10 @@ Result<std::vector<How>> parse_hows(std::string_view flag, std::string_view text
 }
 
 Result<EventSet> parse_events(std::string_view flag, std::string_view text) {
-  auto words = parse_words(flag, text, kEvents);
+  auto words = parse_words(flag, text, event_words());
   if (!words) return words.error();
   EventSet events;
-  for (const std::string& word : *words) {
-    if (word == "all") events = {true, true, true, true};
-    if (word == "transition") events.transition = true;
-    if (word == "connection") events.connection = true;
-    if (word == "time_wait") events.time_wait = true;
-    if (word == "blocked") events.blocked = true;
-  }
+  for (const std::string& word : *words) add_events(events, word);
   return events;
 }
 

@@ -6,9 +6,16 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <array>
 
 namespace tcptrail {
 namespace {
+
+constexpr std::array<std::string_view, 5> kEventWords = {"transition", "connection", "time_wait",
+                                                         "blocked", "all"};
+// In the order of the words.
+constexpr std::array<bool EventSet::*, 4> kEventMembers = {
+    &EventSet::transition, &EventSet::connection, &EventSet::time_wait, &EventSet::blocked};
 
 constexpr Match verdict(bool yes) { return yes ? Match::kYes : Match::kNo; }
 
@@ -86,6 +93,17 @@ Match match_origin(const Filters& filters, const FilterInput& facts) {
 }
 
 }  // namespace
+
+std::span<const std::string_view> event_words() { return kEventWords; }
+
+bool add_events(EventSet& events, std::string_view word) {
+  const auto* found = std::find(kEventWords.begin(), kEventWords.end(), word);
+  if (found == kEventWords.end()) return false;
+  const auto chosen = static_cast<std::size_t>(found - kEventWords.begin());
+  for (std::size_t i = 0; i < kEventMembers.size(); ++i)
+    if (i == chosen || chosen == kEventMembers.size()) events.*kEventMembers[i] = true;
+  return true;
+}
 
 bool PortSet::contains(std::uint16_t port) const {
   const auto after = std::upper_bound(

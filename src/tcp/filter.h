@@ -7,7 +7,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tcp/address.h"
@@ -39,6 +41,10 @@ struct EventSet {
   bool blocked = false;
   friend bool operator==(const EventSet&, const EventSet&) = default;
 };
+// The words for its members, and "all".
+std::span<const std::string_view> event_words();
+// Adds the record types of one word; false for a word that is not in event_words().
+bool add_events(EventSet& events, std::string_view word);
 
 // Every member that is empty asks nothing; all others must hold.
 struct Filters {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The words of the event stream for each enumeration of record.h. One table per
-// enumeration serves both directions. Pure; called by the sinks and the command line.
+// enumeration serves both directions and the lists in help. Pure; called by the sinks and the
+// command line.
 #include "tcp/record.h"
 
 #include <algorithm>
@@ -39,6 +40,15 @@ std::optional<Enum> value(const std::array<std::string_view, N>& words, std::str
   return static_cast<Enum>(found - words.begin());
 }
 
+template <std::size_t N>
+constexpr std::array<std::string_view, N> unknown_last(std::array<std::string_view, N> words) {
+  std::rotate(words.begin(), words.begin() + 1, words.end());
+  return words;
+}
+
+constexpr auto kCloserWords = unknown_last(kClosers);
+constexpr auto kHowWords = unknown_last(kHows);
+
 static_assert(static_cast<std::size_t>(How::kHalfOpen) + 1 == kHows.size());
 static_assert(static_cast<std::size_t>(Closer::kNone) + 1 == kClosers.size());
 static_assert(static_cast<std::size_t>(OwnerSource::kInherited) + 1 == kOwnerSources.size());
@@ -62,5 +72,7 @@ std::optional<Closer> closer_from_string(std::string_view text) {
   return value<Closer>(kClosers, text);
 }
 std::optional<How> how_from_string(std::string_view text) { return value<How>(kHows, text); }
+std::span<const std::string_view> closer_words() { return kCloserWords; }
+std::span<const std::string_view> how_words() { return kHowWords; }
 
 }  // namespace tcptrail

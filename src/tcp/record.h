@@ -77,6 +77,9 @@ std::string_view to_string(LeaveReason);
 std::string_view to_string(Family);
 std::optional<Closer> closer_from_string(std::string_view);
 std::optional<How> how_from_string(std::string_view);
+// The same words for a reader who chooses among them (flags, help, completion): "unknown" last.
+std::span<const std::string_view> closer_words();
+std::span<const std::string_view> how_words();
 
 struct Process {
   std::uint32_t pid = 0;  // tgid; 0 = unknown

@@ -192,5 +192,33 @@ TEST(FilterFinal, ErrorsAreEverythingButAnOrderlyEnd) {
   EXPECT_TRUE(ended_badly(r));
 }
 
+TEST(Words, EveryWordOfAListIsUnderstood) {
+  for (const std::string_view word : closer_words())
+    EXPECT_EQ(to_string(closer_from_string(word).value()), word);
+  for (const std::string_view word : how_words())
+    EXPECT_EQ(to_string(how_from_string(word).value()), word);
+  EXPECT_EQ(closer_words().back(), "unknown");
+  EXPECT_EQ(how_words().back(), "unknown");
+}
+
+TEST(Words, EachRecordTypeIsOneWordAndAllIsAllOfThem) {
+  EventSet each;
+  EventSet all;
+  for (const std::string_view word : event_words()) {
+    EventSet one;
+    EXPECT_TRUE(add_events(one, word));
+    EXPECT_NE(one, EventSet{}) << word;
+    if (word == "all") {
+      all = one;
+      continue;
+    }
+    EXPECT_EQ(one.transition + one.connection + one.time_wait + one.blocked, 1) << word;
+    add_events(each, word);
+  }
+  EXPECT_EQ(each, all);
+  EXPECT_EQ(all, (EventSet{true, true, true, true}));
+  EXPECT_FALSE(add_events(all, "transitions"));
+}
+
 }  // namespace
 }  // namespace tcptrail
