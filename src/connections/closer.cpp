@@ -24,20 +24,20 @@ Closer fin_closer(const CloseInput& f) {
   return f.old_state == kFinWait1 && f.fin_sent ? Closer::kLocal : Closer::kUnknown;
 }
 
-CloseVerdict fin(const CloseInput& f, std::string_view evidence) {
+CloseVerdict fin(const CloseInput& f, Evidence evidence) {
   return {.closer = fin_closer(f), .how = How::kFin, .evidence = evidence};
 }
 
-std::string_view fin_evidence(Closer closer) {
+Evidence fin_evidence(Closer closer) {
   switch (closer) {
     case Closer::kLocal:
-      return "our FIN went out before any FIN arrived";
+      return Evidence::kOurFinFirst;
     case Closer::kRemote:
-      return "the peer's FIN arrived before ours went out";
+      return Evidence::kPeerFinFirst;
     case Closer::kBoth:
-      return "the FINs crossed: the peer's arrived while ours was not acknowledged";
+      return Evidence::kFinsCrossed;
     default:
-      return "a FIN exchange whose beginning was not seen";
+      return Evidence::kFinsNotSeen;
   }
 }
 
@@ -46,40 +46,32 @@ CloseVerdict end_of_connecting(const CloseInput& f) {
     case ECONNREFUSED:
       return {.closer = Closer::kNone,
               .how = How::kRefused,
-              .evidence = f.reset_received ? evidence::kRefusedByReset
-                                           : "the SYN was answered by an ICMP error: refused"};
+              .evidence = f.reset_received ? Evidence::kRefusedByReset : Evidence::kRefusedByIcmp};
     case ETIMEDOUT:
-      return {.closer = Closer::kNone,
-              .how = How::kTimeout,
-              .evidence = "no answer to the SYN and its retransmissions"};
+      return {.closer = Closer::kNone, .how = How::kTimeout, .evidence = Evidence::kSynUnanswered};
     case 0:
       break;
     case ECONNRESET:
       return {.closer = Closer::kRemote,
               .how = How::kRstReceived,
-              .evidence = "a RST arrived during the handshake"};
+              .evidence = Evidence::kResetInHandshake};
     default:
-      return {.closer = Closer::kNone,
-              .how = How::kUnreachable,
-              .evidence = "an ICMP error answered the SYN"};
+      return {.closer = Closer::kNone, .how = How::kUnreachable, .evidence = Evidence::kIcmpError};
   }
   if (!f.own && f.reset_received)
     return {.closer = Closer::kNone,
             .how = How::kRefused,
             .error = ECONNREFUSED,
-            .evidence = evidence::kRefusedByReset};
+            .evidence = Evidence::kRefusedByReset};
   if (!f.own)
-    return {.closer = Closer::kUnknown,
-            .how = How::kUnknown,
-            .evidence = "left SYN_SENT without an error"};
+    return {
+        .closer = Closer::kUnknown, .how = How::kUnknown, .evidence = Evidence::kNoErrorInSynSent};
   if (has(f, TCPTRAIL_END_NO_SEGS_OUT) && !has(f, TCPTRAIL_END_SHUT_RCV | TCPTRAIL_END_SHUT_SEND))
     return {.closer = Closer::kNone,
             .how = How::kNoPort,
             .error = EADDRNOTAVAIL,
-            .evidence =
-                "connect() returned before any SYN was sent: no local port was free for this "
-                "destination"};
-  return {.closer = Closer::kLocal, .how = How::kAborted, .evidence = evidence::kGaveUpConnecting};
+            .evidence = Evidence::kNoPort};
+  return {.closer = Closer::kLocal, .how = How::kAborted, .evidence = Evidence::kGaveUpConnecting};
 }
 
 CloseVerdict reset_or_data_after_close(const CloseInput& f) {
@@ -91,34 +83,31 @@ CloseVerdict reset_or_data_after_close(const CloseInput& f) {
   if (ambiguous) {
     if (f.reset_after == ResetAfter::kNotYet) return {.wait_for_reset = true};
     if (f.reset_after == ResetAfter::kUntraced)
-      return {.closer = first,
-              .how = How::kUnknown,
-              .evidence = "a RST was received, or data after close() was answered by one"};
+      return {.closer = first, .how = How::kUnknown, .evidence = Evidence::kResetOrDataAfterClose};
     if (f.reset_after == ResetAfter::kYes)
       return {.closer = known_or(first, Closer::kLocal),
               .how = How::kRstSent,
-              .evidence = evidence::kDataAfterClose};
+              .evidence = Evidence::kDataAfterClose};
   }
   return {.closer = known_or(first, Closer::kRemote),
           .how = How::kRstReceived,
-          .evidence = f.reset_received ? "a RST was received"
-                                       : "the socket's error says that a RST was received"};
+          .evidence = f.reset_received ? Evidence::kResetReceived : Evidence::kResetInSocketError};
 }
 
 CloseVerdict abort_by_this_end(const CloseInput& f) {
   CloseVerdict v{.closer = known_or(fin_closer(f), Closer::kLocal), .how = How::kRstSent};
   if (has(f, TCPTRAIL_END_REPAIR))
-    return {.closer = Closer::kLocal, .how = How::kAborted, .evidence = evidence::kRepair};
+    return {.closer = Closer::kLocal, .how = How::kAborted, .evidence = Evidence::kRepair};
   if (has(f, TCPTRAIL_END_NO_SOCKET) && !has(f, TCPTRAIL_END_DEAD))
-    v.evidence = evidence::kNotAccepted;
+    v.evidence = Evidence::kNotAccepted;
   else if (has(f, TCPTRAIL_END_UNREAD))
-    v.evidence = evidence::kUnread;
+    v.evidence = Evidence::kUnread;
   else if (has(f, TCPTRAIL_END_LINGER0))
-    v.evidence = evidence::kLinger0;
+    v.evidence = Evidence::kLinger0;
   else if (!has(f, TCPTRAIL_END_SHUT_RCV | TCPTRAIL_END_SHUT_SEND))
-    v.evidence = evidence::kDisconnected;
+    v.evidence = Evidence::kDisconnected;
   else
-    v.evidence = "aborted by its owner: RST sent";
+    v.evidence = Evidence::kAborted;
   return v;
 }
 
@@ -128,14 +117,14 @@ CloseVerdict orphan_in_fin_wait2(const CloseInput& f) {
   if (f.reset_sent || f.reset_after == ResetAfter::kYes)
     return {.closer = known_or(fin_closer(f), Closer::kLocal),
             .how = How::kRstSent,
-            .evidence = evidence::kOrphanReset};
+            .evidence = Evidence::kOrphanReset};
   if (f.reset_after == ResetAfter::kNotYet) return {.wait_for_reset = true};
   const bool walked = (f.tw & TCPTRAIL_TW_PHASE) != TCPTRAIL_TW_UNKNOWN;
   if (f.reset_after == ResetAfter::kUntraced && walked)
     return {.closer = fin_closer(f),
             .how = How::kUnknown,
-            .evidence = "an orphan that was reset, or found tcp_max_tw_buckets reached"};
-  return fin(f, walked ? evidence::kNoMinisocket : fin_evidence(fin_closer(f)));
+            .evidence = Evidence::kOrphanResetOrNoMinisocket};
+  return fin(f, walked ? Evidence::kNoMinisocket : fin_evidence(fin_closer(f)));
 }
 
 // No error, no minisocket: what is left is told apart by the state and the SOCK_DONE, SOCK_DEAD
@@ -147,13 +136,13 @@ CloseVerdict end_without_error(const CloseInput& f) {
       if (has(f, TCPTRAIL_END_ALL_ACKED)) return fin(f, fin_evidence(Closer::kRemote));
       return {.closer = Closer::kRemote,
               .how = How::kRstSent,
-              .evidence = "the kernel dropped the socket before its FIN was acknowledged"};
+              .evidence = Evidence::kFinUnacknowledged};
     case kClosing:
     case kFinWait2:
       if (has(f, TCPTRAIL_END_DONE)) {
         if ((f.tw & TCPTRAIL_TW_PHASE) == TCPTRAIL_TW_UNKNOWN)
           return fin(f, fin_evidence(fin_closer(f)));
-        return fin(f, evidence::kNoTimeWait);
+        return fin(f, Evidence::kNoTimeWait);
       }
       if (dead && f.old_state == kFinWait2) return orphan_in_fin_wait2(f);
       break;
@@ -161,7 +150,7 @@ CloseVerdict end_without_error(const CloseInput& f) {
       if (f.own || has(f, TCPTRAIL_END_NO_SOCKET)) break;
       return {.closer = Closer::kNone,
               .how = How::kHalfOpen,
-              .evidence = "the handshake was never completed"};
+              .evidence = Evidence::kHandshakeIncomplete};
     default:
       break;
   }
@@ -170,7 +159,7 @@ CloseVerdict end_without_error(const CloseInput& f) {
   if (dead && f.old_state == kFinWait1)
     return {.closer = known_or(fin_closer(f), Closer::kLocal),
             .how = How::kRstSent,
-            .evidence = evidence::kOrphanReset};
+            .evidence = Evidence::kOrphanReset};
   if (dead) return abort_by_this_end(f);
   // The error of a RST is set before the CLOSE and without the owner's lock: a getsockopt(SO_ERROR)
   // or poll() and read() on another CPU may have taken it already.
@@ -178,10 +167,8 @@ CloseVerdict end_without_error(const CloseInput& f) {
     return {.closer = known_or(fin_closer(f), Closer::kRemote),
             .how = How::kRstReceived,
             .error = static_cast<std::uint16_t>(f.old_state == kCloseWait ? EPIPE : ECONNRESET),
-            .evidence = "a RST was received"};
-  return {.closer = fin_closer(f),
-          .how = How::kUnknown,
-          .evidence = "ended without an error, a FIN or a RST that was seen"};
+            .evidence = Evidence::kResetReceived};
+  return {.closer = fin_closer(f), .how = How::kUnknown, .evidence = Evidence::kNoCauseSeen};
 }
 
 CloseVerdict verdict(const CloseInput& f) {
@@ -191,7 +178,7 @@ CloseVerdict verdict(const CloseInput& f) {
   if (f.error == ECONNABORTED)
     return {.closer = known_or(fin_closer(f), Closer::kLocal),
             .how = How::kAborted,
-            .evidence = evidence::kKilled};
+            .evidence = Evidence::kKilled};
   if (f.old_state == kSynSent) return end_of_connecting(f);
 
   switch (f.error) {
@@ -205,17 +192,18 @@ CloseVerdict verdict(const CloseInput& f) {
       break;
     case ETIMEDOUT:
       if (f.old_state == kSynRecv)
-        return {
-            .closer = Closer::kNone, .how = How::kHalfOpen, .evidence = "the handshake timed out"};
+        return {.closer = Closer::kNone,
+                .how = How::kHalfOpen,
+                .evidence = Evidence::kHandshakeTimedOut};
       return {.closer = known_or(fin_closer(f), Closer::kNone),
               .how = How::kTimeout,
-              .evidence = "the peer did not answer: retransmissions or keepalive probes ran out"};
+              .evidence = Evidence::kPeerSilent};
     default:
       break;
   }
   return {.closer = known_or(fin_closer(f), Closer::kNone),
           .how = How::kUnreachable,
-          .evidence = "the network reported an error and the kernel gave up"};
+          .evidence = Evidence::kNetworkError};
 }
 
 }  // namespace

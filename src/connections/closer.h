@@ -6,36 +6,12 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
 
+#include "tcp/evidence.h"
 #include "tcp/record.h"
 #include "tcptrail/event.h"
 
 namespace tcptrail {
-
-// The sentences of `evidence` that tell more than closer and how: explain looks at them.
-namespace evidence {
-inline constexpr std::string_view kUnread = "closed with unread data: RST sent";
-inline constexpr std::string_view kLinger0 = "closed with SO_LINGER 0: RST sent";
-inline constexpr std::string_view kDisconnected = "disconnected by connect(AF_UNSPEC): RST sent";
-inline constexpr std::string_view kNotAccepted =
-    "its listener was closed before it was accepted: RST sent";
-inline constexpr std::string_view kDataAfterClose =
-    "data arrived after close() and was answered by a RST";
-inline constexpr std::string_view kOrphanReset =
-    "an orphan that the kernel reset (data after close, TCP_LINGER2, or too many orphans)";
-inline constexpr std::string_view kKilled =
-    "killed through sock_diag (ss -K) or bpf_sock_destroy()";
-inline constexpr std::string_view kRepair = "closed in TCP_REPAIR mode: no packet was sent";
-inline constexpr std::string_view kGaveUpConnecting =
-    "closed by its owner while the SYN was unanswered";
-inline constexpr std::string_view kRefusedByReset = "the SYN was answered by a RST";
-inline constexpr std::string_view kNoTimeWait =
-    "both FINs exchanged; no TIME_WAIT was left (tcp_max_tw_buckets)";
-inline constexpr std::string_view kNoMinisocket =
-    "our FIN went out first; no minisocket was left (tcp_max_tw_buckets)";
-inline constexpr std::string_view kEndNotSeen = "the end was not seen: events were lost";
-}  // namespace evidence
 
 // Whether a RST sent by this socket was traced after its CLOSE. kNotYet: it may
 // still come; kNo: it did not come; kUntraced: tcp_send_reset is not available.
@@ -59,7 +35,7 @@ struct CloseVerdict {
   Closer closer = Closer::kUnknown;
   How how = How::kUnknown;
   std::uint16_t error = 0;
-  std::string_view evidence{};  // static text
+  Evidence evidence = Evidence::kNone;
   // Only a RST traced after the CLOSE can decide: ask again with reset_after set.
   bool wait_for_reset = false;
 };

@@ -163,7 +163,7 @@ void ConnectionTracker::write_vanished(std::uint64_t cookie, Conn& conn, std::ui
   ConnectionRecord record;
   record.boot_ns = boot_ns;
   record.closer = conn.fin_closer;
-  record.evidence = evidence::kEndNotSeen;
+  record.evidence = Evidence::kEndNotSeen;
   put_connection(cookie, conn, record);
 }
 

@@ -87,7 +87,7 @@ Explanation Explainer::on(const ConnectionRecord& r) {
     std::uint64_t waited = 0;
     for (const StateSpan& span : r.states)
       if (span.state == TcpState::kFinWait2) waited += span.ns;
-    remember(ended_, r.cookie) = {r.owner,     r.closer, r.how,     std::string(r.evidence),
+    remember(ended_, r.cookie) = {r.owner,     r.closer, r.how,     r.evidence,
                                   r.time_wait, waited,   r.boot_ns, r.peer_cookie};
   }
   return explanation;

@@ -48,7 +48,7 @@ class Explainer {
     Process owner;
     Closer closer{};
     How how{};
-    std::string evidence;
+    Evidence evidence{};
     TimeWaitOutcome time_wait;
     std::uint64_t fin_wait2_ns = 0;
     std::uint64_t boot_ns = 0;

@@ -120,7 +120,7 @@ struct Explanation {
   std::vector<TimelineStep> timeline;
   std::optional<Closer> closer;  // of a connection
   std::optional<How> how;
-  std::string_view evidence;
+  Evidence evidence = Evidence::kNone;
   Process closer_process;
   std::uint16_t error = 0;
   std::vector<Finding> findings;  // the worst first
@@ -144,7 +144,7 @@ struct OtherEnd {
   bool ended = false;
   Closer closer = Closer::kUnknown;
   How how = How::kUnknown;
-  std::string_view evidence;
+  Evidence evidence = Evidence::kNone;
   TimeWaitOutcome time_wait;
   std::uint64_t fin_wait2_ns = 0;  // how long its socket waited for our FIN
 };

@@ -2,7 +2,6 @@
 // The findings about how a connection ended.
 #include <fmt/format.h>
 
-#include "connections/closer.h"
 #include "explain/findings.h"
 #include "tcp/phrase.h"
 
@@ -15,28 +14,28 @@ const std::string kReadToTheEnd =
     "Read until end-of-file before close(); to finish early, shutdown(SHUT_WR) and read the rest.";
 
 void add_reset_sent(Explanation& out, const Case& c) {
-  const std::string_view text = c.r.evidence;
+  const Evidence evidence = c.r.evidence;
   const std::string self = capital(c.self);
-  if (text == evidence::kUnread) {
+  if (evidence == Evidence::kUnread) {
     add(out, FindingKind::kUnreadData, Severity::kProblem,
         fmt::format("{} closed with data that it had not read: the kernel then sends a RST instead "
                     "of a FIN, and what {} had still to read may be lost.",
                     self, c.peer),
         {kReadToTheEnd});
-  } else if (text == evidence::kDataAfterClose) {
+  } else if (evidence == Evidence::kDataAfterClose) {
     add(out, FindingKind::kDataAfterClose, Severity::kProblem,
         fmt::format("{} was still sending when {} had closed: nobody was left to read it, so the "
                     "kernel answered with a RST.",
                     capital(c.peer), c.self),
         {kReadToTheEnd});
-  } else if (text == evidence::kLinger0) {
+  } else if (evidence == Evidence::kLinger0) {
     add(out, FindingKind::kLingerReset, Severity::kNotice,
         fmt::format("{} closed with SO_LINGER 0: unsent data is thrown away, {} is sent a RST, and "
                     "neither end has TIME_WAIT.",
                     self, c.peer),
         {"If that is meant to avoid TIME_WAIT: let the other end close first. A RST can destroy "
          "data that it has not read yet."});
-  } else if (text == evidence::kNotAccepted) {
+  } else if (evidence == Evidence::kNotAccepted) {
     const std::string listens = process_text(c.r.owner);
     add(out, FindingKind::kNotAccepted, Severity::kProblem,
         fmt::format("The connection was complete and waited for accept() when its listener{} was "
@@ -44,17 +43,18 @@ void add_reset_sent(Explanation& out, const Case& c) {
                     listens.empty() ? "" : ", of " + listens + ","),
         {"Accept what is in the queue before closing a listener, or hand the listener over (socket "
          "activation, SO_REUSEPORT with migration)."});
-  } else if (text == evidence::kDisconnected) {
+  } else if (evidence == Evidence::kDisconnected) {
     add(out, FindingKind::kDisconnected, Severity::kNotice,
         fmt::format("{} disconnected the socket by connect(AF_UNSPEC), which sends a RST.", self));
-  } else if (text == evidence::kOrphanReset) {
+  } else if (evidence == Evidence::kOrphanReset) {
     add(out, FindingKind::kResetSent, Severity::kNotice,
         fmt::format("The kernel reset what {} had closed: data arrived after close(), TCP_LINGER2 "
                     "ran out, or there were too many orphans.",
                     c.self));
   } else {
     add(out, FindingKind::kResetSent, Severity::kNotice,
-        fmt::format("{} ended with a RST: {}.", self, text.empty() ? "why was not seen" : text));
+        fmt::format("{} ended with a RST: {}.", self,
+                    evidence == Evidence::kNone ? "why was not seen" : to_string(evidence)));
   }
 }
 
@@ -66,7 +66,7 @@ void add_reset_received(Explanation& out, const Case& c) {
   std::vector<std::string> advice;
   if (other != nullptr && other->ended &&
       (other->how == How::kRstSent || other->how == How::kAborted)) {
-    text = fmt::format("{} sent a RST; its own record says: {}.", peer, other->evidence);
+    text = fmt::format("{} sent a RST; its own record says: {}.", peer, to_string(other->evidence));
   } else if (!c.opened) {
     text = fmt::format(
         "A RST arrived before the handshake was complete: {} had given up, or does not want the "
@@ -76,8 +76,9 @@ void add_reset_received(Explanation& out, const Case& c) {
     text = fmt::format(
         "{} had closed, and nothing of the connection was left there when the FIN of {} came{}.",
         peer, c.self,
-        other != nullptr && other->ended ? fmt::format("; its own record says: {}", other->evidence)
-                                         : std::string());
+        other != nullptr && other->ended
+            ? fmt::format("; its own record says: {}", to_string(other->evidence))
+            : std::string());
   } else if (r.closer == Closer::kRemote && c.in(kCloseWait)) {
     text = fmt::format("{} had closed; what {} sent after that was answered with a RST.", peer,
                        c.self);
@@ -100,7 +101,7 @@ void add_reset_received(Explanation& out, const Case& c) {
 }
 
 void add_refused(Explanation& out, const Case& c) {
-  const bool by_reset = c.r.evidence == evidence::kRefusedByReset;
+  const bool by_reset = c.r.evidence == Evidence::kRefusedByReset;
   add(out, FindingKind::kRefused, Severity::kProblem,
       by_reset
           ? fmt::format("{} answered the SYN with a RST {}: nobody listens there, or a firewall "
@@ -138,17 +139,17 @@ void add_timeout(Explanation& out, const Case& c) {
 }
 
 void add_aborted(Explanation& out, const Case& c) {
-  if (c.r.evidence == evidence::kKilled) {
+  if (c.r.evidence == Evidence::kKilled) {
     const std::string killer = process_text(c.r.closer_process);
     add(out, FindingKind::kKilled, Severity::kNotice,
         fmt::format("{} ended the socket through sock_diag (`ss -K`) or BPF; the program gets "
                     "ECONNABORTED, the other end a RST.",
                     killer.empty() ? "A process that was not seen" : killer));
-  } else if (c.r.evidence == evidence::kGaveUpConnecting && c.lasted_ns < kSynResentNs) {
+  } else if (c.r.evidence == Evidence::kGaveUpConnecting && c.lasted_ns < kSynResentNs) {
     add(out, FindingKind::kGaveUpConnecting, Severity::kNotice,
         "connect() was still under way, and nothing had gone wrong so far.", {},
         {{"us", c.lasted_ns / 1000}});
-  } else if (c.r.evidence == evidence::kGaveUpConnecting) {
+  } else if (c.r.evidence == Evidence::kGaveUpConnecting) {
     add(out, FindingKind::kGaveUpConnecting, Severity::kProblem,
         fmt::format("{} closed the socket while {} {} unanswered. A firewall that drops, a host "
                     "that is down and a full accept queue look the same from here.",
@@ -159,8 +160,9 @@ void add_aborted(Explanation& out, const Case& c) {
         {{"us", c.lasted_ns / 1000}});
   } else {
     add(out, FindingKind::kAborted, Severity::kNotice,
-        fmt::format("{}: {}.", capital(c.self),
-                    c.r.evidence.empty() ? "ended without a packet" : c.r.evidence));
+        fmt::format(
+            "{}: {}.", capital(c.self),
+            c.r.evidence == Evidence::kNone ? "ended without a packet" : to_string(c.r.evidence)));
   }
 }
 
@@ -242,8 +244,9 @@ void add_ending(Explanation& out, const Case& c) {
       break;
     case How::kUnknown:
       add(out, FindingKind::kEndUnknown, Severity::kNotice,
-          fmt::format("What was seen does not tell how it ended{}.",
-                      c.r.evidence.empty() ? "" : fmt::format(": {}", c.r.evidence)));
+          fmt::format(
+              "What was seen does not tell how it ended{}.",
+              c.r.evidence == Evidence::kNone ? "" : fmt::format(": {}", to_string(c.r.evidence))));
       break;
   }
   add_views_differ(out, c);

@@ -2,7 +2,6 @@
 // The findings about what a connection leaves behind, and how that goes.
 #include <fmt/format.h>
 
-#include "connections/closer.h"
 #include "explain/findings.h"
 #include "tcp/phrase.h"
 
@@ -114,8 +113,8 @@ void add_remote(Explanation& out, const Case& c) {
         "for 60 s.",
         there);
   else if (other != nullptr && other->ended)
-    text =
-        fmt::format("{} has no TIME_WAIT either; its own record says: {}.", there, other->evidence);
+    text = fmt::format("{} has no TIME_WAIT either; its own record says: {}.", there,
+                       to_string(other->evidence));
   else
     text =
         "TIME_WAIT is at the other end, which sent its FIN first (inferred from the orderly close, "
@@ -153,8 +152,8 @@ void add_left_behind(Explanation& out, const Case& c) {
     case TimeWaitPhase::kNone:
       break;
   }
-  const bool no_time_wait = c.r.evidence == evidence::kNoTimeWait;
-  if (no_time_wait || c.r.evidence == evidence::kNoMinisocket)
+  const bool no_time_wait = c.r.evidence == Evidence::kNoTimeWait;
+  if (no_time_wait || c.r.evidence == Evidence::kNoMinisocket)
     return add(
         out, FindingKind::kNoTimeWait, Severity::kNotice,
         fmt::format("This end should be in {} now and is not: net.ipv4.tcp_max_tw_buckets was "

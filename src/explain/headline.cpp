@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include "connections/closer.h"
 #include "tcp/phrase.h"
 
 namespace tcptrail::findings {
@@ -12,13 +11,13 @@ namespace {
 using enum TcpState;
 
 // How its RST came about, in a few words; empty where only the packet is known.
-std::string reset_reason(std::string_view text) {
-  if (text == evidence::kUnread) return "closed with unread data";
-  if (text == evidence::kLinger0) return "closed with SO_LINGER 0";
-  if (text == evidence::kNotAccepted) return "its listener was closed before accept()";
-  if (text == evidence::kDisconnected) return "connect(AF_UNSPEC)";
-  if (text == evidence::kDataAfterClose) return "data came after close()";
-  if (text == evidence::kOrphanReset) return "closed, and then given up by the kernel";
+std::string reset_reason(Evidence evidence) {
+  if (evidence == Evidence::kUnread) return "closed with unread data";
+  if (evidence == Evidence::kLinger0) return "closed with SO_LINGER 0";
+  if (evidence == Evidence::kNotAccepted) return "its listener was closed before accept()";
+  if (evidence == Evidence::kDisconnected) return "connect(AF_UNSPEC)";
+  if (evidence == Evidence::kDataAfterClose) return "data came after close()";
+  if (evidence == Evidence::kOrphanReset) return "closed, and then given up by the kernel";
   return {};
 }
 
@@ -62,9 +61,9 @@ std::string reset_sent_headline(const Case& c) {
   if (c.r.closer == Closer::kLocal && c.first_close_ns) {
     const std::string first =
         fmt::format("{} closed first, {}", capital(c.self), after(*c.first_close_ns));
-    if (c.r.evidence == evidence::kDataAfterClose)
+    if (c.r.evidence == Evidence::kDataAfterClose)
       return first + "; data came after that and was answered with a RST.";
-    if (c.r.evidence == evidence::kOrphanReset)
+    if (c.r.evidence == Evidence::kOrphanReset)
       return first + "; the kernel then reset the connection.";
     return fmt::format("{}, and then reset the connection{}.", first, why);
   }
@@ -95,15 +94,15 @@ std::string timeout_headline(const Case& c) {
 }
 
 std::string aborted_headline(const Case& c) {
-  if (c.r.evidence == evidence::kKilled) {
+  if (c.r.evidence == Evidence::kKilled) {
     const std::string killer = process_text(c.r.closer_process);
     return fmt::format("Killed from outside{} {}.", killer.empty() ? "" : " by " + killer,
                        after(c.lasted_ns));
   }
-  if (c.r.evidence == evidence::kGaveUpConnecting && c.lasted_ns < kSynResentNs)
+  if (c.r.evidence == Evidence::kGaveUpConnecting && c.lasted_ns < kSynResentNs)
     return fmt::format("{} closed the socket {}, before {} had answered.", capital(c.self),
                        after(c.lasted_ns), c.remote);
-  if (c.r.evidence == evidence::kGaveUpConnecting)
+  if (c.r.evidence == Evidence::kGaveUpConnecting)
     return fmt::format("{} gave up connecting to {} {}.", capital(c.self), c.remote,
                        after(c.lasted_ns));
   return fmt::format("Ended on this host {}, without a packet.", after(c.lasted_ns));

@@ -5,7 +5,6 @@
 
 #include <utility>
 
-#include "connections/closer.h"
 #include "tcp/phrase.h"
 
 namespace tcptrail::findings {
@@ -31,8 +30,8 @@ std::string last_step(const Case& c, TcpState old) {
     case How::kNoPort:
       return "connect() fails: no local port";
     case How::kAborted:
-      return c.r.evidence == evidence::kKilled             ? "killed"
-             : c.r.evidence == evidence::kGaveUpConnecting ? "this end closes the socket"
+      return c.r.evidence == Evidence::kKilled             ? "killed"
+             : c.r.evidence == Evidence::kGaveUpConnecting ? "this end closes the socket"
                                                            : "ended without a packet";
     case How::kHalfOpen:
       return "the kernel gives up: the handshake is not completed";
@@ -41,7 +40,7 @@ std::string last_step(const Case& c, TcpState old) {
   }
   if (c.r.time_wait.phase == TimeWaitPhase::kFinWait2)
     return "no process any more; a FIN_WAIT2 socket waits for the other end's FIN";
-  if (c.r.evidence == evidence::kNoMinisocket)
+  if (c.r.evidence == Evidence::kNoMinisocket)
     return "no process any more, and no FIN_WAIT2 socket either";
   switch (old) {
     case kFinWait2:

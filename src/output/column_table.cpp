@@ -209,7 +209,7 @@ constexpr std::array kLifeColumns = {
     colored(red, life("ERROR", 13, "errno of the socket",
                       [](char* p, auto& r, auto& c) { return error_name(p, r.error, c); })),
     foreign(life("EVIDENCE", 40, "what CLOSER and HOW were concluded from",
-                 [](char* p, auto& r, auto& c) { return name(p, r.evidence, c); })),
+                 [](char* p, auto& r, auto& c) { return name(p, to_string(r.evidence), c); })),
     life("CLOSER_PID", 10, "process whose call closed first",
          [](char* p, auto& r, auto& c) { return non_zero(p, r.closer_process.pid, c); }),
     foreign(life("CLOSER_COMM", 16, "its name",

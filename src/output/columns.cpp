@@ -68,7 +68,7 @@ Result<Columns> parse_columns(Table table, std::string_view list) {
 }
 
 std::size_t cell_room(const ConnectionRecord& r, const CellContext& c) {
-  return kRoom + (r.cgroup.size() + r.evidence.size()) * kEscapeGrowth +
+  return kRoom + (r.cgroup.size() + to_string(r.evidence).size()) * kEscapeGrowth +
          (r.states.size() + r.path.size()) * kRoomPerState + c.labels.size();
 }
 std::size_t cell_room(const TransitionRecord&, const CellContext& c) {

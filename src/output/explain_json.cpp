@@ -118,7 +118,7 @@ void ExplainJson::put(const Explanation& e) {
   add_timeline(json, e.timeline);
   add_word(json, "closer", e.closer);
   add_word(json, "how", e.how);
-  json.key("evidence").text(e.evidence);
+  json.key("evidence").text(to_string(e.evidence));
   json.key("closer_pid").value(put_non_zero, e.closer_process.pid);
   json.key("closer_comm").value(put_comm, e.closer_process);
   json.key("error").value(put_errno, e.error);

@@ -147,9 +147,10 @@ void ExplainText::put(const Explanation& e) {
   }
 
   if (e.closer)
-    wrapped(fmt::format(
-                "Closed first: {}.{}", closer_text(e),
-                e.evidence.empty() ? "" : fmt::format(" Evidence: {}.", escaped_name(e.evidence))),
+    wrapped(fmt::format("Closed first: {}.{}", closer_text(e),
+                        e.evidence == Evidence::kNone
+                            ? ""
+                            : fmt::format(" Evidence: {}.", to_string(e.evidence))),
             "  ", 4);
   for (const Finding& f : e.findings) {
     wrapped(f.text, mark_of(f.severity), 4, color_of(f.severity));

@@ -162,7 +162,8 @@ void JsonSink::on(const TransitionRecord& r) {
 
 void JsonSink::on(const ConnectionRecord& r) {
   if (!events_.connection) return;
-  const std::size_t room = kFixedRoom + (r.cgroup.size() + r.evidence.size()) * kJsonEscapeGrowth +
+  const std::size_t room = kFixedRoom +
+                           (r.cgroup.size() + to_string(r.evidence).size()) * kJsonEscapeGrowth +
                            (r.states.size() + r.path.size()) * kRoomPerState;
   char* p = begin(room, R"({"type":"connection","time":")", r.boot_ns);
   const TupleText& identity = identity_text(r.cookie, r.generation, r.netns, r.tuple);
@@ -181,7 +182,7 @@ void JsonSink::on(const ConnectionRecord& r) {
   p = put_path(p, r);
   p = put_word(put::literal(p, R"(,"closer":)"), to_string(r.closer));
   p = put_word(put::literal(p, R"(,"how":)"), to_string(r.how));
-  p = put_text(put::literal(p, R"(,"evidence":)"), r.evidence);
+  p = put_text(put::literal(p, R"(,"evidence":)"), to_string(r.evidence));
   p = put_non_zero(put::literal(p, R"(,"closer_pid":)"), r.closer_process.pid);
   p = put_comm(put::literal(p, R"(,"closer_comm":)"), r.closer_process);
   p = put_errno(put::literal(p, R"(,"error":)"), r.error);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tcp/address.h"
+#include "tcp/evidence.h"
 #include "tcp/tcp_state.h"
 
 namespace tcptrail {
@@ -149,9 +150,9 @@ struct ConnectionRecord {
   std::span<const TcpState> path;           // ends with TIME_WAIT when this end entered it
   Closer closer = Closer::kUnknown;
   How how = How::kUnknown;
-  std::string_view evidence;  // one short sentence
-  Process closer_process;     // pid 0 = unknown
-  std::uint16_t error = 0;    // errno, 0 = none
+  Evidence evidence = Evidence::kNone;
+  Process closer_process;   // pid 0 = unknown
+  std::uint16_t error = 0;  // errno, 0 = none
   TimeWaitOutcome time_wait;
   std::optional<Counters> counters;  // nullopt when the CLOSE was never seen
   bool complete = true;

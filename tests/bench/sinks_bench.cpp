@@ -78,7 +78,7 @@ Lives lives() {
     r.duration_ns = 8'453'300;
     r.closer = Closer::kLocal;
     r.how = How::kFin;
-    r.evidence = "ESTABLISHED->FIN_WAIT1 before any FIN of the peer";
+    r.evidence = Evidence::kOurFinFirst;
     r.closer_process = t.owner;
     r.time_wait = {TimeWaitSide::kLocal, t.boot_ns, TimeWaitPhase::kTimeWait,
                    t.boot_ns + 60'000'000'000};

@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "connections/closer.h"
 #include "explain/explanation.h"
 #include "sample_records.h"
 
@@ -67,7 +66,7 @@ inline OwnedConnection server_closes_first() {
   ConnectionRecord& r = c.record;
   r.closer = Closer::kLocal;
   r.how = How::kFin;
-  r.evidence = "our FIN went out before any FIN arrived";
+  r.evidence = Evidence::kOurFinFirst;
   r.closer_process = nginx();
   r.time_wait = {TimeWaitSide::kLocal,       r.boot_ns, TimeWaitPhase::kTimeWait,
                  r.boot_ns + 60 * kSecondNs, true,      false};
@@ -82,13 +81,13 @@ inline OwnedConnection its_client() {
   r.connect_ns = 50'000;
   r.closer = Closer::kRemote;
   r.how = How::kFin;
-  r.evidence = "the peer's FIN arrived before ours went out";
+  r.evidence = Evidence::kPeerFinFirst;
   r.time_wait.side = TimeWaitSide::kRemote;
   return c;
 }
 
 // Ended with a RST that this end sent, or received.
-inline OwnedConnection reset(bool sent, std::string_view evidence) {
+inline OwnedConnection reset(bool sent, Evidence evidence) {
   using enum TcpState;
   OwnedConnection c = ended(sent, {{sent ? kSynRecv : kSynSent, 0.05}, {kEstablished, 300}});
   c.record.closer = sent ? Closer::kLocal : Closer::kRemote;
@@ -98,7 +97,7 @@ inline OwnedConnection reset(bool sent, std::string_view evidence) {
   return c;
 }
 
-inline OwnedConnection not_connected(How how, std::uint16_t error, std::string_view evidence,
+inline OwnedConnection not_connected(How how, std::uint16_t error, Evidence evidence,
                                      double ms = 1) {
   OwnedConnection c = ended(false, {{TcpState::kSynSent, ms}});
   c.record.closer = Closer::kNone;
@@ -165,13 +164,13 @@ void send_story(Sink& sink) {
   leave.owner = nginx();
   leave.successor_cookie = 0x61;
   sink.on(leave);
-  OwnedConnection again = reset(true, evidence::kUnread);
+  OwnedConnection again = reset(true, Evidence::kUnread);
   again.record.boot_ns += 13 * kSecondNs;
   again.record.start += 13 * kSecondNs;
   again.record.cookie = 0x61;
   sink.on(again.record);
   OwnedConnection nobody = refused_v6();
-  nobody.record.evidence = evidence::kRefusedByReset;
+  nobody.record.evidence = Evidence::kRefusedByReset;
   sink.on(nobody.record);
   sink.on(nothing_known().record);
 

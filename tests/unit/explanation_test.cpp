@@ -121,7 +121,7 @@ TEST(Explanation, TimeWaitOfAnEndOnThisHostIsAFactAndNoInference) {
                  .ended = true,
                  .closer = Closer::kLocal,
                  .how = How::kFin,
-                 .evidence = "",
+                 .evidence = Evidence::kNone,
                  .time_wait = test::server_closes_first().record.time_wait,
                  .fin_wait2_ns = 0};
   const Explanation e = told(c, &other);
@@ -172,7 +172,7 @@ TEST(Explanation, MissingTimeWaitIsBlamedOnTheBucketLimit) {
   OwnedConnection c = test::server_closes_first();
   c.record.time_wait = {TimeWaitSide::kNone, std::nullopt, TimeWaitPhase::kNone,
                         std::nullopt,        std::nullopt, std::nullopt};
-  c.record.evidence = evidence::kNoTimeWait;
+  c.record.evidence = Evidence::kNoTimeWait;
   SAYS(only(told(c), FindingKind::kNoTimeWait).text, "net.ipv4.tcp_max_tw_buckets was reached");
 }
 
@@ -180,7 +180,7 @@ TEST(Explanation, FinWait2MinisocketThatFoundNoRoomIsNotCalledTimeWait) {
   OwnedConnection c = test::server_closes_first();
   c.path.back() = kClose;
   c.record.time_wait = {};
-  c.record.evidence = evidence::kNoMinisocket;
+  c.record.evidence = Evidence::kNoMinisocket;
   const Explanation e = told(c);
   SAYS(only(e, FindingKind::kNoTimeWait).text, "should be in FIN_WAIT2 now");
   EXPECT_EQ(e.timeline.back().text, "no process any more, and no FIN_WAIT2 socket either");
@@ -201,7 +201,7 @@ TEST(Explanation, OtherEndThatLeftNoTimeWaitIsBelieved) {
   other.ended = true;
   other.closer = Closer::kLocal;
   other.how = How::kFin;
-  other.evidence = evidence::kNoTimeWait;
+  other.evidence = Evidence::kNoTimeWait;
   SAYS(only(told(c, &other), FindingKind::kTimeWaitRemote).text,
        "has no TIME_WAIT either; its own record says: both FINs exchanged");
 }
@@ -367,7 +367,7 @@ TEST(Explanation, ConnectionWithoutAByteIsSaid) {
   OwnedConnection c = test::its_client();
   c.record.counters->tx_bytes = c.record.counters->rx_bytes = 0;
   SAYS(only(told(c), FindingKind::kNoData).text, "Not a byte");
-  EXPECT_EQ(find(told(test::not_connected(How::kRefused, ECONNREFUSED, evidence::kRefusedByReset)),
+  EXPECT_EQ(find(told(test::not_connected(How::kRefused, ECONNREFUSED, Evidence::kRefusedByReset)),
                  FindingKind::kNoData),
             nullptr);
 }
@@ -375,7 +375,7 @@ TEST(Explanation, ConnectionWithoutAByteIsSaid) {
 // ---- how it ended ----
 
 TEST(Explanation, UnreadDataAtCloseIsWhyTheResetWasSent) {
-  const Explanation e = told(test::reset(true, evidence::kUnread));
+  const Explanation e = told(test::reset(true, Evidence::kUnread));
   EXPECT_EQ(e.headline,
             "nginx (pid 100) reset the connection after 300 ms: closed with unread data.");
   const Finding f = only(e, FindingKind::kUnreadData);
@@ -389,7 +389,7 @@ TEST(Explanation, ResetAfterThePeersFinKeepsTheOrderOfEvents) {
   OwnedConnection c = test::ended(true, {{kSynRecv, 0.04}, {kEstablished, 500}, {kCloseWait, 20}});
   c.record.closer = Closer::kRemote;
   c.record.how = How::kRstSent;
-  c.record.evidence = evidence::kUnread;
+  c.record.evidence = Evidence::kUnread;
   EXPECT_EQ(told(c).headline,
             "The other end closed first, after 500 ms; nginx (pid 100) then reset the connection: "
             "closed with unread data.");
@@ -400,35 +400,34 @@ TEST(Explanation, ResetAfterOnesOwnFinKeepsTheOrderOfEvents) {
       test::ended(false, {{kSynSent, 0.04}, {kEstablished, 500}, {kFinWait1, 1}, {kFinWait2, 40}});
   c.record.closer = Closer::kLocal;
   c.record.how = How::kRstSent;
-  c.record.evidence = evidence::kLinger0;
+  c.record.evidence = Evidence::kLinger0;
   EXPECT_EQ(told(c).headline,
             "curl (pid 200) closed first, after 500 ms, and then reset the connection: closed with "
             "SO_LINGER 0.");
-  c.record.evidence = evidence::kDataAfterClose;
+  c.record.evidence = Evidence::kDataAfterClose;
   EXPECT_EQ(told(c).headline,
             "curl (pid 200) closed first, after 500 ms; data came after that and was answered with "
             "a RST.");
-  c.record.evidence = evidence::kOrphanReset;
+  c.record.evidence = Evidence::kOrphanReset;
   EXPECT_EQ(told(c).headline,
             "curl (pid 200) closed first, after 500 ms; the kernel then reset the connection.");
 }
 
 TEST(Explanation, LingerDataAfterCloseAndDisconnectHaveTheirOwnWords) {
-  SAYS(only(told(test::reset(true, evidence::kLinger0)), FindingKind::kLingerReset).text,
+  SAYS(only(told(test::reset(true, Evidence::kLinger0)), FindingKind::kLingerReset).text,
        "SO_LINGER 0");
-  SAYS(only(told(test::reset(true, evidence::kDataAfterClose)), FindingKind::kDataAfterClose).text,
+  SAYS(only(told(test::reset(true, Evidence::kDataAfterClose)), FindingKind::kDataAfterClose).text,
        "still sending when nginx (pid 100) had closed");
-  SAYS(only(told(test::reset(true, evidence::kDisconnected)), FindingKind::kDisconnected).text,
+  SAYS(only(told(test::reset(true, Evidence::kDisconnected)), FindingKind::kDisconnected).text,
        "AF_UNSPEC");
-  SAYS(only(told(test::reset(true, evidence::kOrphanReset)), FindingKind::kResetSent).text,
+  SAYS(only(told(test::reset(true, Evidence::kOrphanReset)), FindingKind::kResetSent).text,
        "too many orphans");
-  SAYS(
-      only(told(test::reset(true, "aborted by its owner: RST sent")), FindingKind::kResetSent).text,
-      "aborted by its owner");
+  SAYS(only(told(test::reset(true, Evidence::kAborted)), FindingKind::kResetSent).text,
+       "aborted by its owner");
 }
 
 TEST(Explanation, ConnectionThatWasNeverAcceptedIsNotCalledTheOwners) {
-  OwnedConnection c = test::reset(true, evidence::kNotAccepted);
+  OwnedConnection c = test::reset(true, Evidence::kNotAccepted);
   c.record.owner_source = OwnerSource::kListen;
   const Explanation e = told(c);
   EXPECT_EQ(e.headline,
@@ -437,7 +436,7 @@ TEST(Explanation, ConnectionThatWasNeverAcceptedIsNotCalledTheOwners) {
 }
 
 TEST(Explanation, ResetByThePeerSaysWhatThePeerSays) {
-  OwnedConnection c = test::reset(false, "a RST was received");
+  OwnedConnection c = test::reset(false, Evidence::kResetReceived);
   SAYS(told(c).headline, "The other end reset the connection after 300 ms.");
   SAYS(only(told(c), FindingKind::kResetReceived).text, "something between");
   c.record.peer_cookie = 0x51;
@@ -446,7 +445,7 @@ TEST(Explanation, ResetByThePeerSaysWhatThePeerSays) {
   other.ended = true;
   other.closer = Closer::kLocal;
   other.how = How::kRstSent;
-  other.evidence = evidence::kUnread;
+  other.evidence = Evidence::kUnread;
   const Explanation e = told(c, &other);
   EXPECT_EQ(e.headline, "nginx (pid 100) reset the connection after 300 ms.");
   SAYS(only(e, FindingKind::kResetReceived).text, "its own record says: closed with unread data");
@@ -454,7 +453,7 @@ TEST(Explanation, ResetByThePeerSaysWhatThePeerSays) {
 }
 
 TEST(Explanation, ResetByAnEndOnThisHostThatHasNotEndedPointsToItsOwnStory) {
-  OwnedConnection c = test::reset(false, "a RST was received");
+  OwnedConnection c = test::reset(false, Evidence::kResetReceived);
   c.record.peer_cookie = 0x51;
   SAYS(only(told(c), FindingKind::kResetReceived).text, "its own explanation follows");
 }
@@ -480,7 +479,7 @@ TEST(Explanation, ResetInCloseWaitBlamesTheSender) {
 }
 
 TEST(Explanation, CrossedEndsDoNotContradictEachOther) {
-  OwnedConnection c = test::reset(true, evidence::kLinger0);
+  OwnedConnection c = test::reset(true, Evidence::kLinger0);
   c.record.peer_cookie = 0xc1;
   OtherEnd other;
   other.owner = test::curl();
@@ -494,22 +493,20 @@ TEST(Explanation, CrossedEndsDoNotContradictEachOther) {
 
 TEST(Explanation, RefusedSaysWhereToLook) {
   const Explanation e =
-      told(test::not_connected(How::kRefused, ECONNREFUSED, evidence::kRefusedByReset, 0.3));
+      told(test::not_connected(How::kRefused, ECONNREFUSED, Evidence::kRefusedByReset, 0.3));
   EXPECT_EQ(e.headline, "127.0.0.1:8080 refused the connection.");
   const Finding f = only(e, FindingKind::kRefused);
   SAYS(f.text, "nobody listens there");
   SAYS(advice(f), "ss -ltn sport = :8080");
   const Finding icmp =
-      only(told(test::not_connected(How::kRefused, ECONNREFUSED,
-                                    "the SYN was answered by an ICMP error: refused")),
+      only(told(test::not_connected(How::kRefused, ECONNREFUSED, Evidence::kRefusedByIcmp)),
            FindingKind::kRefused);
   SAYS(icmp.text, "ICMP error");
   SAYS_NOT(icmp.text, "nobody listens");
 }
 
 TEST(Explanation, ConnectTimeoutCountsTheSyns) {
-  OwnedConnection c = test::not_connected(How::kTimeout, ETIMEDOUT,
-                                          "no answer to the SYN and its retransmissions", 7000);
+  OwnedConnection c = test::not_connected(How::kTimeout, ETIMEDOUT, Evidence::kSynUnanswered, 7000);
   c.record.counters->tx_segs = 3;
   const Explanation e = told(c);
   EXPECT_EQ(e.headline, "127.0.0.1:8080 did not answer: connect() timed out after 7.00 s.");
@@ -545,13 +542,13 @@ TEST(Explanation, TimeoutAfterAFinKeepsTheOrderOfEventsAndSaysItOnce) {
 
 TEST(Explanation, UnreachableNamesTheError) {
   const Explanation e =
-      told(test::not_connected(How::kUnreachable, EHOSTUNREACH, "an ICMP error answered the SYN"));
+      told(test::not_connected(How::kUnreachable, EHOSTUNREACH, Evidence::kIcmpError));
   EXPECT_EQ(e.headline, "127.0.0.1:8080 could not be reached: EHOSTUNREACH.");
   SAYS(advice(only(e, FindingKind::kUnreachable)), "ip route get 127.0.0.1");
 }
 
 TEST(Explanation, NoPortPointsToPorts) {
-  OwnedConnection c = test::not_connected(How::kNoPort, EADDRNOTAVAIL, "");
+  OwnedConnection c = test::not_connected(How::kNoPort, EADDRNOTAVAIL, Evidence::kNone);
   c.record.tuple.lport = 0;
   const Finding f = only(told(c), FindingKind::kNoPort);
   SAYS(f.text, "no local port was free for this destination");
@@ -562,7 +559,7 @@ TEST(Explanation, NoPortPointsToPorts) {
 }
 
 TEST(Explanation, KillerIsNamed) {
-  OwnedConnection c = test::reset(true, evidence::kKilled);
+  OwnedConnection c = test::reset(true, Evidence::kKilled);
   c.record.how = How::kAborted;
   c.record.closer_process = {7, test::comm("ss")};
   const Explanation e = told(c);
@@ -571,20 +568,20 @@ TEST(Explanation, KillerIsNamed) {
 }
 
 TEST(Explanation, ConnectGivenUpIsTheCallersDeed) {
-  OwnedConnection c = test::not_connected(How::kAborted, 0, evidence::kGaveUpConnecting, 3000);
+  OwnedConnection c = test::not_connected(How::kAborted, 0, Evidence::kGaveUpConnecting, 3000);
   c.record.closer = Closer::kLocal;
   const Explanation e = told(c);
   EXPECT_EQ(e.headline, "curl (pid 200) gave up connecting to 127.0.0.1:8080 after 3.00 s.");
   SAYS(only(e, FindingKind::kGaveUpConnecting).text, "1 SYN was unanswered");
   OwnedConnection at_once =
-      test::not_connected(How::kAborted, 0, evidence::kGaveUpConnecting, 0.05);
+      test::not_connected(How::kAborted, 0, Evidence::kGaveUpConnecting, 0.05);
   const Finding f = only(told(at_once), FindingKind::kGaveUpConnecting);
   EXPECT_EQ(f.severity, Severity::kNotice);  // nobody had time to answer: no firewall is suspected
   SAYS_NOT(f.text, "firewall");
 }
 
 TEST(Explanation, OtherEndingsAreSaidToo) {
-  OwnedConnection repair = test::reset(true, evidence::kRepair);
+  OwnedConnection repair = test::reset(true, Evidence::kRepair);
   repair.record.how = How::kAborted;
   SAYS(only(told(repair), FindingKind::kAborted).text, "TCP_REPAIR");
   OwnedConnection half = test::ended(true, {{kSynRecv, 100}});
@@ -809,7 +806,7 @@ TEST(Explanation, NoAdviceIsFolklore) {
           check(told(c));
           c.record.owner = {};
           c.record.counters.reset();
-          c.record.evidence = "";
+          c.record.evidence = Evidence::kNone;
           check(told(c));
         }
       }

@@ -117,7 +117,7 @@ OwnedConnection server_closed_first() {
   r.duration_ns = 8'213'440'000;
   r.closer = Closer::kLocal;
   r.how = How::kFin;
-  r.evidence = "ESTABLISHED->FIN_WAIT1 before any FIN of the peer";
+  r.evidence = Evidence::kOurFinFirst;
   r.closer_process = r.owner;
   r.time_wait = {TimeWaitSide::kLocal, r.boot_ns, TimeWaitPhase::kTimeWait,
                  r.boot_ns + 60 * kSecondNs};
@@ -143,7 +143,7 @@ OwnedConnection client_of_it() {
   r.duration_ns = 8'213'400'000;
   r.closer = Closer::kRemote;
   r.closer_process = {12241, comm("echoserver")};
-  r.evidence = "ESTABLISHED->CLOSE_WAIT: the peer's FIN was first";
+  r.evidence = Evidence::kPeerFinFirst;
   r.time_wait = {TimeWaitSide::kRemote, std::nullopt, TimeWaitPhase::kNone, std::nullopt};
   r.counters->retransmits = 2;
   r.peer_cookie = 0x2001;
@@ -170,7 +170,7 @@ OwnedConnection refused_v6() {
   r.duration_ns = 300'000;
   r.closer = Closer::kNone;
   r.how = How::kRefused;
-  r.evidence = "SYN_SENT->CLOSE with ECONNREFUSED";
+  r.evidence = Evidence::kRefusedByReset;
   r.error = ECONNREFUSED;
   r.time_wait.side = TimeWaitSide::kNone;
   r.counters = Counters{0, 0, 1, 1, 0, std::nullopt, std::nullopt, 1428};

@@ -35,8 +35,9 @@ template <class Sink>
 void send_extremes(Sink& sink) {
   sink.on(test::startup());
   for (unsigned i = 0; i < 200; ++i) {
-    test::OwnedConnection c =
-        i % 2 == 0 ? test::server_closes_first() : test::not_connected(How::kUnreachable, 9999, "");
+    test::OwnedConnection c = i % 2 == 0
+                                  ? test::server_closes_first()
+                                  : test::not_connected(How::kUnreachable, 9999, Evidence::kNone);
     c.record.owner.comm = test::comm(std::string(14, '\x1b') + static_cast<char>('a' + i % 26));
     c.record.service_port = static_cast<std::uint16_t>(65535 - i);
     c.record.tuple = test::tuple_v6(1, 2);

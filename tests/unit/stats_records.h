@@ -45,12 +45,12 @@ void send_minute(Sink& sink) {
     }
     if (i % 40 == 1) {
       OwnedConnection nobody =
-          not_connected(How::kRefused, ECONNREFUSED, evidence::kRefusedByReset, 0.04);
+          not_connected(How::kRefused, ECONNREFUSED, Evidence::kRefusedByReset, 0.04);
       nobody.record.service_port = nobody.record.tuple.rport = 9;
       put(nobody, 1);
     }
     if (i % 50 == 2) {
-      OwnedConnection reset_one = reset(true, evidence::kUnread);
+      OwnedConnection reset_one = reset(true, Evidence::kUnread);
       put(reset_one, 1);
     }
   }

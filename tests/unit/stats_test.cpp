@@ -175,7 +175,7 @@ TEST(Stats, TicksDoNotChangeWhatARecordCountsFor) {
 TEST(Stats, GroupsBeyondTheLimitAreSummedByHowTheyEnded) {
   StatsRun run({.max_groups = 3});
   for (unsigned i = 0; i < 10; ++i) {
-    OwnedConnection c = i % 2 == 0 ? test::its_client() : test::reset(true, evidence::kUnread);
+    OwnedConnection c = i % 2 == 0 ? test::its_client() : test::reset(true, Evidence::kUnread);
     c.record.owner.comm = test::comm("app" + std::to_string(i));
     run.connection(101 + i, std::move(c));
   }
@@ -256,7 +256,7 @@ TEST(Stats, SumsAreThoseOfTheRecords) {
   c.record.counters->retransmits = 2;
   period.add(c.record);
   period.add(c.record);
-  const OwnedConnection refused = test::not_connected(How::kRefused, ECONNREFUSED, "");
+  const OwnedConnection refused = test::not_connected(How::kRefused, ECONNREFUSED, Evidence::kNone);
   period.add(refused.record);
   c.record.counters.reset();
   c.record.duration_ns.reset();
