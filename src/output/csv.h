@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // One table as CSV (RFC 4180: CRLF, header line, quotes where needed), numbers
-// in full precision, unknown = empty field. Inputs and outputs as TextSink.
+// in full precision, unknown = empty field. A list of blockers fits no table, so
+// there is no `blocked`. Inputs and outputs as TextSink.
 #pragma once
 
 #include "output/text.h"
@@ -17,7 +18,6 @@ class CsvSink final : public RecordSink {
   void on(const TransitionRecord&) override;
   void on(const ConnectionRecord&) override;
   void on(const TimeWaitRecord&) override;
-  void on(const BlockedRecord&) override {}  // a list of blockers fits no table
   void on(const LossRecord&) override;
   void on(const SummaryRecord&) override;
 

@@ -33,10 +33,6 @@ class PortsScreen final : public RecordSink {
  public:
   PortsScreen(OutFile& out, WallClock& clock, PortsScreenOptions options);
 
-  void on(const StartupRecord&) override {}
-  void on(const TransitionRecord&) override {}
-  void on(const ConnectionRecord&) override {}
-  void on(const TimeWaitRecord&) override {}
   void on(const BlockedRecord&) override;
   void on(const LossRecord& record) override { loss_.on(record); }
   void on(const SummaryRecord&) override { loss_.finish(); }

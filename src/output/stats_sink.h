@@ -23,7 +23,6 @@ namespace tcptrail {
 class StatsSink : public RecordSink {
  public:
   void on(const StartupRecord& r) override { stats_.on(r); }
-  void on(const TransitionRecord&) override {}
   void on(const ConnectionRecord& r) override { stats_.on(r); }
   void on(const TimeWaitRecord& r) override { stats_.on(r); }
   void on(const BlockedRecord& r) override { stats_.on(r); }

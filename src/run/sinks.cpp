@@ -15,7 +15,6 @@
 #include "output/row_limit.h"
 #include "output/stats_sink.h"
 #include "output/text.h"
-#include "tcp/null_sink.h"
 #include "util/message.h"
 
 namespace tcptrail {
@@ -72,7 +71,7 @@ std::unique_ptr<RecordSink> make_sink(const Options& options, OutFile& out, Wall
   if (view_of(options) == Command::kStats) return make_stats_sink(options, out, clock);
   if (view_of(options) == Command::kExplain) return make_explain_sink(options, out, clock);
   if (view_of(options) == Command::kRecord)
-    return std::make_unique<NullSink>();  // what it keeps goes past the model
+    return std::make_unique<RecordSink>();  // what it keeps goes past the model
   if (options.format == Format::kJson)
     return std::make_unique<JsonSink>(out, clock, JsonOptions{options.events, options.labels});
   const bool is_terminal = out.is_terminal();

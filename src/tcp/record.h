@@ -328,17 +328,18 @@ struct SummaryRecord {
   std::uint64_t duration_ns = 0;
 };
 
-// Where records go. Calls come in the order of the stream, from one thread.
+// Where records go. Calls come in the order of the stream, from one thread. Every method does
+// nothing unless a sink overrides it: a sink names the records that it wants.
 class RecordSink {
  public:
   virtual ~RecordSink() = default;
-  virtual void on(const StartupRecord&) = 0;
-  virtual void on(const TransitionRecord&) = 0;
-  virtual void on(const ConnectionRecord&) = 0;
-  virtual void on(const TimeWaitRecord&) = 0;
-  virtual void on(const BlockedRecord&) = 0;
-  virtual void on(const LossRecord&) = 0;
-  virtual void on(const SummaryRecord&) = 0;
+  virtual void on(const StartupRecord&) {}
+  virtual void on(const TransitionRecord&) {}
+  virtual void on(const ConnectionRecord&) {}
+  virtual void on(const TimeWaitRecord&) {}
+  virtual void on(const BlockedRecord&) {}
+  virtual void on(const LossRecord&) {}
+  virtual void on(const SummaryRecord&) {}
   virtual void on(const PortRound&) {}  // `ports --watch` alone
   // Who owns a connection became known, maybe only after a record of it: a FIN can come before
   // accept().

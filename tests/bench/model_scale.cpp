@@ -18,7 +18,7 @@
 #include "events.h"
 #include "machine_stub.h"
 #include "model/model.h"
-#include "tcp/null_sink.h"
+#include "tcp/record.h"
 
 namespace {
 
@@ -90,7 +90,7 @@ Event tuple_event(std::uint64_t i, std::uint64_t at, TcpState old, TcpState next
 
 int main(int argc, char** argv) {
   const auto n = static_cast<std::uint64_t>(1e6 * (argc > 1 ? std::atof(argv[1]) : 1));
-  NullSink sink;
+  RecordSink sink;
   SetFacts facts;
   ModelOptions options;
   options.follow_time_wait = true;

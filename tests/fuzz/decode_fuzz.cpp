@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tcptrail;
   RecordedFacts answers;
   ReplayedQueries facts(answers);
-  NullSink sink;
+  RecordSink sink;
   Model model(fuzz::every_view(), facts, sink);
   model.begin_snapshot(0, false);
   model.end_snapshot(1, {});

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   }
   RecordedFacts answers;
   ReplayedQueries facts(answers);
-  NullSink sink;
+  RecordSink sink;
   Model model(fuzz::every_view(), facts, sink);
   ItemDecoder items;
   items.start(std::as_bytes(std::span(data, size)), TCPTRAIL_LAYOUT_VERSION);

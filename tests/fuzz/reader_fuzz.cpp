@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
       std::make_unique<MemorySource>(std::as_bytes(std::span(data, size))), "FILE");
   if (!reader) return 0;
   ReplayedQueries facts((*reader)->answers());
-  NullSink sink;
+  RecordSink sink;
   Model model(fuzz::every_view(), facts, sink);
   for (;;) {
     const RecordingReader::Status status = (*reader)->next(model);

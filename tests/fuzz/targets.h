@@ -8,7 +8,7 @@
 
 #include "model/model.h"
 #include "recording/recorded_facts.h"
-#include "tcp/null_sink.h"
+#include "tcp/record.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 

@@ -16,7 +16,6 @@
 #include "output/text.h"
 #include "sample_records.h"
 #include "stats/stats.h"
-#include "tcp/null_sink.h"
 
 namespace {
 std::atomic<std::size_t> allocated{0};
@@ -113,7 +112,7 @@ TEST(Allocation, StatsDoesNotAllocatePerRecord) {
 // at the peak were alive.
 TEST(Allocation, TheModelDoesNotAllocatePerConnection) {
   using namespace test;
-  NullSink sink;
+  RecordSink sink;
   SetFacts facts;
   ModelOptions options;
   options.follow_time_wait = true;

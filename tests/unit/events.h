@@ -107,7 +107,6 @@ struct KeptConnection : ConnectionRecord {
 
 class KeepingSink final : public RecordSink {
  public:
-  void on(const StartupRecord&) override {}
   void on(const TransitionRecord& r) override { transitions.push_back(r); }
   void on(const ConnectionRecord& r) override {
     KeptConnection kept;
@@ -118,8 +117,6 @@ class KeepingSink final : public RecordSink {
   }
   void on(const TimeWaitRecord& r) override { time_waits.push_back(r); }
   void on(const BlockedRecord& r) override { blocked.push_back(r); }
-  void on(const LossRecord&) override {}
-  void on(const SummaryRecord&) override {}
 
   std::vector<TransitionRecord> transitions;
   std::vector<KeptConnection> connections;

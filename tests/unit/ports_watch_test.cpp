@@ -8,7 +8,6 @@
 #include "machine_stub.h"
 #include "model/model.h"
 #include "ports/exhaustion.h"
-#include "tcp/null_sink.h"
 
 namespace tcptrail {
 namespace {
@@ -17,9 +16,9 @@ using namespace test;
 
 constexpr std::uint64_t kSecond = 1'000'000'000;
 
-class RoundSink final : public NullSink {
+class RoundSink final : public RecordSink {
  public:
-  using NullSink::on;
+  using RecordSink::on;
   void on(const PortRound& round) override {
     destinations.assign(round.destinations.begin(), round.destinations.end());
     leaks.assign(round.leaks.begin(), round.leaks.end());
