@@ -6,16 +6,10 @@
 namespace tcptrail {
 namespace {
 
-bool is_mapped(const Address& a) {
-  return std::all_of(
-             a.bytes.begin(), a.bytes.begin() + 10, [](std::uint8_t b) { return b == 0; }) &&
-         a.bytes[10] == 0xff && a.bytes[11] == 0xff;
-}
-
 // A listener on ::ffff:127.0.0.1 is an IPv6 socket, its children are IPv4.
 bool same_address(const Tuple& listener, const Tuple& child) {
   if (listener.family == child.family) return listener.laddr == child.laddr;
-  return listener.family == Family::kIpv6 && is_mapped(listener.laddr) &&
+  return listener.family == Family::kIpv6 && is_mapped(listener.laddr.bytes) &&
          std::equal(listener.laddr.bytes.begin() + 12, listener.laddr.bytes.end(),
                     child.laddr.bytes.begin());
 }

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "connections/conn.h"
-#include "ports/port_report.h"
+#include "ports/port_answers.h"
 #include "tcp/event.h"
 #include "tcp/machine_queries.h"
 #include "tcp/model_input.h"

@@ -1,96 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "ports/port_report.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <compare>
 #include <map>
+#include <unordered_map>
 
 #include "ports/exhaustion.h"
 #include "ports/port_remedies.h"
+#include "ports/port_rules.h"
 
 namespace tcptrail {
 namespace {
 
-constexpr std::uint64_t kNsPerMs = 1'000'000;
-
 using Sockets = std::vector<const PortSocket*>;
-
-PortSocket socket_of(const tcptrail_owned_record& r) {
-  PortSocket s;
-  s.cookie = r.base.cookie;
-  s.seen_ns = r.base.ts_boot_ns;
-  s.tuple = tuple_of(r.base);
-  s.bound = bound_address(s.tuple.laddr, s.tuple.family, (r.base.flags & TCPTRAIL_F_INET6) != 0,
-                          (r.bind & TCPTRAIL_BIND_V6ONLY) != 0);
-  s.uid = r.uid;
-  s.bound_dev_if = r.bound_dev_if;
-  s.reuseaddr = r.reuseaddr != 0;
-  s.reuseport = r.reuseport != 0;
-  s.state = TcpState{r.base.new_state};
-  if (s.state == TcpState::kClose) s.state = TcpState::kBound;
-  // Without a descriptor ESTABLISHED and CLOSE_WAIT are in a listener's queue.
-  const bool closing = s.state == TcpState::kFinWait1 || s.state == TcpState::kFinWait2 ||
-                       s.state == TcpState::kClosing || s.state == TcpState::kLastAck;
-  s.orphan = closing && r.has_socket == 0;
-  const unsigned phase = r.tw & TCPTRAIL_TW_PHASE;
-  if (s.state == TcpState::kTimeWait && phase != TCPTRAIL_TW_NONE) {
-    s.minisocket = true;
-    if (phase == TCPTRAIL_TW_FIN_WAIT2) s.state = TcpState::kFinWait2;
-    s.expires_ns = s.seen_ns + r.expires_ms * kNsPerMs;
-    s.step_ms = r.step_ms;
-    s.timestamps = (r.bind & TCPTRAIL_BIND_TIMESTAMPS) != 0;
-    s.reuse_since_ns = s.seen_ns - std::min<std::uint64_t>(s.seen_ns, r.reuse_age_ms * kNsPerMs);
-  }
-  return s;
-}
-
-std::optional<std::uint64_t> expires_in_ms(const PortSocket& s, std::uint64_t now_ns) {
-  if (!s.minisocket) return std::nullopt;
-  return s.expires_ns > now_ns ? (s.expires_ns - now_ns) / kNsPerMs : 0;
-}
-
-// The end that is furthest away first: no timer, then the latest.
-bool stays_longer(const PortSocket* a, const PortSocket* b) {
-  const auto rank = [](const PortSocket* s) { return s->minisocket ? s->expires_ns : UINT64_MAX; };
-  if (rank(a) != rank(b)) return rank(a) > rank(b);
-  return (a->state == TcpState::kListen) > (b->state == TcpState::kListen);
-}
-
-std::vector<PortOwner> owners_of(const PortSnapshot& snapshot, const Sockets& sockets) {
-  std::map<std::uint32_t, PortOwner> by_pid;
-  const auto count = [&](const Process& process, std::optional<bool> alive) {
-    PortOwner& owner = by_pid[process.pid];
-    owner.process = process;
-    owner.alive = alive;
-    ++owner.count;
-  };
-  for (const PortSocket* s : sockets) {
-    const auto holders = snapshot.holders(s->cookie);
-    for (const Process& process : holders) count(process, true);
-    if (!holders.empty()) continue;
-    if (const PortOwner past = snapshot.past_owner(*s); past.process.pid != 0)
-      count(past.process, past.alive);
-  }
-  std::vector<PortOwner> owners;
-  owners.reserve(by_pid.size());
-  for (auto& [pid, owner] : by_pid) owners.push_back(owner);
-  std::stable_sort(owners.begin(), owners.end(),
-                   [](const PortOwner& a, const PortOwner& b) { return a.count > b.count; });
-  return owners;
-}
-
-// Those with most sockets first.
-std::vector<std::pair<TcpState, std::uint64_t>> states_of(const Sockets& sockets) {
-  std::map<TcpState, std::uint64_t> counts;
-  for (const PortSocket* s : sockets) ++counts[s->state];
-  std::vector<std::pair<TcpState, std::uint64_t>> states(counts.begin(), counts.end());
-  std::stable_sort(states.begin(), states.end(),
-                   [](const auto& a, const auto& b) { return a.second > b.second; });
-  return states;
-}
 
 bool passes(const PortSnapshot& snapshot, const Filters& filters, const PortSocket& s) {
   FilterInput facts;
@@ -117,18 +41,13 @@ bool passes(const PortSnapshot& snapshot, const Filters& filters, const PortSock
   });
 }
 
-bool client_port(const PortTable& table, std::uint16_t port) {
-  const PortBucket* bucket = table.bucket(port);
-  return bucket != nullptr && !bucket->pinned();
-}
-
 // 0: a service that cannot come back; 1: other ports that bind() chose; 2: a service that
 // lives; 3: ports that connect() chose.
 unsigned severity(const PortRecord& record, const PortTable& table) {
   const bool listens = std::any_of(record.states.begin(), record.states.end(),
                                    [](const auto& s) { return s.first == TcpState::kListen; });
   if (listens) return 2;
-  if (client_port(table, record.lport)) return 3;
+  if (table.is_client_port(record.lport)) return 3;
   return record.bind_reuseaddr ? 1 : 0;
 }
 
@@ -137,172 +56,6 @@ struct EndpointKey {
   Address address;
   friend bool operator==(const EndpointKey&, const EndpointKey&) = default;
 };
-
-}  // namespace
-
-std::vector<BlockerRecord> blocker_records(const PortSnapshot& snapshot,
-                                           std::vector<const PortSocket*> sockets,
-                                           std::uint64_t now_ns) {
-  const std::size_t shown = std::min(sockets.size(), kMaxBlockers);
-  std::partial_sort(sockets.begin(), sockets.begin() + static_cast<std::ptrdiff_t>(shown),
-                    sockets.end(), stays_longer);
-  sockets.resize(shown);
-  std::vector<BlockerRecord> records;
-  records.reserve(shown);
-  for (const PortSocket* s : sockets) {
-    BlockerRecord record;
-    record.state = s->state;
-    record.cookie = s->cookie;
-    record.tuple = s->tuple;
-    record.reuseaddr = s->reuseaddr;
-    record.reuseport = s->reuseport;
-    record.expires_in_ms = expires_in_ms(*s, now_ns);
-    if (const auto holders = snapshot.holders(s->cookie); !holders.empty()) {
-      record.owner = holders.front();
-      record.owner_alive = true;
-    } else if (const PortOwner past = snapshot.past_owner(*s); past.process.pid != 0) {
-      record.owner = past.process;
-      record.owner_alive = past.alive;
-    }
-    records.push_back(record);
-  }
-  return records;
-}
-
-std::optional<IdlePeer> peer_that_stays(const PortSnapshot& snapshot,
-                                        std::span<const PortSocket* const> blockers,
-                                        std::uint64_t now_ns) {
-  std::size_t looked = 0;
-  for (const PortSocket* s : blockers) {
-    if (s->state != TcpState::kFinWait2) continue;
-    if (++looked > kMaxBlockers) break;
-    const Tuple other = s->tuple.reversed();
-    for (const PortSocket& peer : snapshot.table().on_port(other.lport)) {
-      if (peer.state != TcpState::kCloseWait || peer.tuple != other) continue;
-      const auto holders = snapshot.holders(peer.cookie);
-      if (holders.empty()) continue;
-      IdlePeer idle{holders.front(), std::nullopt};
-      if (const auto since = snapshot.in_state_since(peer.cookie); since && *since <= now_ns)
-        idle.for_ns = now_ns - *since;
-      return idle;
-    }
-  }
-  return std::nullopt;
-}
-
-void PortSnapshot::clear() {
-  table_.clear();
-  holders_.clear();
-}
-
-void PortSnapshot::apply(const Event& event, const std::optional<Process>& closed_by) {
-  if (event.base.netns != netns_) return;  // at the same place in both kinds
-  if (event.kind() == TCPTRAIL_SEEN_HOLDER) {
-    std::vector<Process>& known = holders_[event.holder.cookie];
-    const Process process{event.holder.pid, comm_of(event.holder.comm)};
-    const auto same = [&](const Process& p) { return p.pid == process.pid; };
-    if (process.pid != 0 && std::none_of(known.begin(), known.end(), same))
-      known.push_back(process);
-    return;
-  }
-  if (event.kind() != TCPTRAIL_SEEN_SOCKET || event.base.lport == 0) return;
-  const tcptrail_owned_record& r = event.owned;
-  PortSocket socket = socket_of(r);
-  socket.closed_by = closed_by;
-  table_.add(socket);
-  if ((r.bind & TCPTRAIL_BIND_BUCKET) == 0) return;
-  PortBucket bucket;
-  bucket.fastreuse = r.fastreuse;
-  bucket.fastreuseport = r.fastreuseport;
-  bucket.fastuid = r.fastuid;
-  std::copy(std::begin(r.fast_addr), std::end(r.fast_addr), bucket.fast.bytes.begin());
-  bucket.fast.inet6 = (r.bind & TCPTRAIL_BIND_FAST_INET6) != 0;
-  bucket.fast.v6only = (r.bind & TCPTRAIL_BIND_FAST_V6ONLY) != 0;
-  table_.set_bucket(r.base.lport, bucket);
-}
-
-std::span<const Process> PortSnapshot::holders(std::uint64_t cookie) const {
-  const auto found = holders_.find(cookie);
-  if (cookie == 0 || found == holders_.end()) return {};
-  return found->second;
-}
-
-PortRecord answer_bind(const PortSnapshot& snapshot, const PortSysctls& sysctls,
-                       const BindQuestion& question, std::uint64_t now_ns) {
-  const PortTable& table = snapshot.table();
-  PortRecord record;
-  record.boot_ns = now_ns;
-  record.netns = snapshot.netns();
-  record.lport = question.port;
-  // `::ffff:a.b.c.d` of an AF_INET6 socket keeps its form.
-  record.family = question.address.inet6 ? Family::kIpv6 : Family::kIpv4;
-  if (question.address.inet6)
-    record.laddr.bytes = question.address.bytes;
-  else
-    std::copy(question.address.bytes.begin() + 12, question.address.bytes.end(),
-              record.laddr.bytes.begin());
-
-  const BindRefusal refused = refusal(question, sysctls);
-  if (refused == BindRefusal::kNone) {
-    record.bind_plain = bind_succeeds(table, sysctls, question, BindOptions::kPlain);
-    record.bind_reuseaddr = bind_succeeds(table, sysctls, question, BindOptions::kReuseAddr);
-    record.bind_reuseport = bind_succeeds(table, sysctls, question, BindOptions::kReusePort);
-  }
-  Sockets blockers;
-  if (refused == BindRefusal::kNone && question.port != 0)
-    blockers = bind_blockers(table, question, BindOptions::kPlain);
-  record.states = states_of(blockers);
-  record.blocker_count = blockers.size();
-  if (record.bind_plain)
-    record.free_in_ms = 0;
-  else if (!blockers.empty())
-    record.free_in_ms = all_gone_in_ms(blockers, now_ns);
-  record.owners = owners_of(snapshot, blockers);
-  if (!record.bind_plain) {
-    BindCase c;
-    c.question = question;
-    c.refusal = refused;
-    c.reuseaddr_ok = record.bind_reuseaddr;
-    c.reuseport_ok = record.bind_reuseport;
-    c.blockers = blockers;
-    c.client_port = client_port(table, question.port);
-    c.free_in_ms = record.free_in_ms;
-    c.peer_that_stays = peer_that_stays(snapshot, blockers, now_ns);
-    c.holders = [&](std::uint64_t cookie) { return snapshot.holders(cookie); };
-    record.remedies = bind_remedies(c, sysctls);
-  }
-  record.blockers = blocker_records(snapshot, std::move(blockers), now_ns);
-  return record;
-}
-
-namespace {
-
-DestinationRecord destination_record(const PortSnapshot& snapshot, const PortSysctls& sysctls,
-                                     const Tuple& tuple, const ConnectAnswer& verdict,
-                                     std::uint64_t now_ns) {
-  DestinationRecord record;
-  record.boot_ns = now_ns;
-  record.netns = snapshot.netns();
-  record.tuple = tuple;
-  record.tuple.lport = 0;
-  record.connect = verdict.ok;
-  record.used = verdict.used;
-  record.time_wait = verdict.time_wait;
-  record.available = verdict.available;
-  record.range_low = sysctls.range_low;
-  record.range_high = sysctls.range_high;
-  record.reserved = reserved_in_range(sysctls);
-  record.free_in_ms = verdict.free_in_ms;
-  const unsigned range = sysctls.range_high - sysctls.range_low + 1;
-  if (!verdict.ok || verdict.available < range / 5) {
-    const ConnectCase c{.question = {record.tuple},
-                        .verdict = verdict,
-                        .now_ns = now_ns,
-                        .holders = [&](std::uint64_t cookie) { return snapshot.holders(cookie); }};
-    record.remedies = connect_remedies(c, sysctls);
-  }
-  return record;
-}
 
 // Endpoints of clients that are alike, until all are known.
 class ClientPorts {
@@ -393,7 +146,7 @@ void report_endpoints(const PortSnapshot& snapshot, const PortSysctls& sysctls,
         endpoints.push_back(key);
     }
     const bool together = list == PortList::kClientsTogether &&
-                          client_port(snapshot.table(), here.front().tuple.lport);
+                          snapshot.table().is_client_port(here.front().tuple.lport);
     for (const EndpointKey& key : endpoints) {
       BindQuestion question;
       question.port = here.front().tuple.lport;
@@ -516,14 +269,6 @@ void report_time_wait(const PortSnapshot& snapshot, const Filters& filters, std:
     record.expires_in_ms = expires_in_ms(s, now_ns);
     put(record);
   }
-}
-
-DestinationRecord answer_connect(const PortSnapshot& snapshot, const PortSysctls& sysctls,
-                                 const ConnectQuestion& question, std::uint64_t now_ns) {
-  const ConnectAnswer verdict = connect_verdict(snapshot.table(), sysctls, question, now_ns);
-  DestinationRecord record = destination_record(snapshot, sysctls, question.tuple, verdict, now_ns);
-  record.owners = owners_of(snapshot, verdict.blockers);
-  return record;
 }
 
 }  // namespace tcptrail

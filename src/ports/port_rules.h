@@ -2,40 +2,24 @@
 // What the kernel would answer to bind()+listen() and to connect() now, and what
 // is in the way: the rules of inet_csk_get_port() and __inet_hash_connect() on a
 // picture of one network namespace. Inputs: its sockets and port buckets (from a
-// snapshot), its sysctls, a question. Output: a verdict, the blockers, and when
-// it ends. Pure; called by port_report. Sockets in a VRF are taken as outside it.
+// snapshot), its sysctls, a question. Output: an answer, the blockers, and when
+// it ends. Pure; called by port_answers and port_report. Sockets in a VRF are taken
+// as outside it.
 #pragma once
 
-#include <array>
 #include <bitset>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "ports/port_table.h"
 #include "tcp/address.h"
 #include "tcp/port_sysctls.h"
-#include "tcp/record.h"
-#include "tcp/tcp_state.h"
 
 namespace tcptrail {
 
-// The address that a socket is bound to, as bind conflicts see it: always 16
-// bytes, IPv4 as ::ffff:a.b.c.d, and what kind of socket holds it.
-struct BoundAddress {
-  std::array<std::uint8_t, 16> bytes{};
-  bool inet6 = false;   // the socket is AF_INET6
-  bool v6only = false;  // sk_ipv6only; the kernel sets it too when bind() names an IPv6 address
-
-  [[nodiscard]] bool mapped() const;      // IPv4, whatever the socket
-  [[nodiscard]] bool any() const;         // ::
-  [[nodiscard]] bool any_mapped() const;  // 0.0.0.0 or ::ffff:0.0.0.0
-  friend bool operator==(const BoundAddress&, const BoundAddress&) = default;
-};
-
-BoundAddress bound_address(const Address& address, Family family, bool inet6, bool v6only);
-
-// The same of a fresh socket that bind() gives this address: an IPv6 address other than
+// The address of a fresh socket that bind() gives this one: an IPv6 address other than
 // :: makes it sk_ipv6only.
 BoundAddress address_to_bind(const Address& address, Family family, bool inet6, bool v6only);
 
@@ -43,69 +27,6 @@ BoundAddress address_to_bind(const Address& address, Family family, bool inet6, 
 // for wildcards, the address table of 6.1+ for the rest). Not symmetric: an IPv4
 // wildcard meets the IPv6 connections of a dual-stack listener.
 bool addresses_overlap(const BoundAddress& mine, const BoundAddress& other);
-
-struct PortSocket {
-  std::uint64_t cookie = 0;          // 0 = the kernel never made one
-  std::uint64_t seen_ns = 0;         // boot time of the sighting
-  std::uint64_t expires_ns = 0;      // boot time of the kernel's timer; minisockets only
-  std::uint64_t reuse_since_ns = 0;  // what tcp_tw_reuse_delay counts from; minisockets only
-  Tuple tuple;                       // as it is printed
-  BoundAddress bound;
-  std::uint32_t uid = 0;  // of full sockets
-  std::uint32_t bound_dev_if = 0;
-  std::uint32_t step_ms = 0;  // how much later than expires_ns the timer wheel may be
-  TcpState state{};           // BOUND for a socket that only has a port
-  bool minisocket = false;    // TIME_WAIT, or FIN_WAIT2 without a socket
-  bool orphan = false;        // closed by its process; the kernel still says goodbye
-  bool reuseaddr = false;
-  bool reuseport = false;
-  bool timestamps = false;  // minisocket: the connection used them
-  std::optional<Process>
-      closed_by;  // minisocket: who closed it (pid 0 = nobody knows); nullopt = ask PortSnapshot
-};
-
-// What struct inet_bind_bucket remembers of earlier binds of the port.
-struct PortBucket {
-  int fastreuse = -1;      // both -1: all users were given the port by connect()
-  int fastreuseport = -1;  // 1 any, 2 strict: only with the address that follows
-  std::uint32_t fastuid = 0;
-  BoundAddress fast{};
-  [[nodiscard]] bool pinned() const { return fastreuse >= 0 || fastreuseport >= 0; }
-};
-
-// The sockets of one namespace by port.
-class PortTable {
- public:
-  void add(const PortSocket& socket) { added_.push_back(socket); }
-  void set_bucket(std::uint16_t port, const PortBucket& bucket);
-  // Puts them in order of port, and keeps the last sighting of what was seen twice. Before any
-  // question.
-  void finish();
-  // Minisockets whose timer has fired by now, however late. A look that is not of now shows them
-  // still.
-  void drop_gone(std::uint64_t now_ns);
-  // Empty again; the memory is kept.
-  void clear();
-
-  [[nodiscard]] std::span<const PortSocket> all() const { return sockets_; }
-  [[nodiscard]] std::span<const PortSocket> on_port(std::uint16_t port) const;
-  // nullptr = nobody has the port, or the kernel did not show its bucket.
-  [[nodiscard]] const PortBucket* bucket(std::uint16_t port) const;
-  // connect() passes over the port whatever the destination. Without a bucket to
-  // look at: somebody listens on it, or only has it bound.
-  [[nodiscard]] bool pinned(std::uint16_t port) const;
-
- private:
-  void count(std::span<const PortSocket> sockets);  // into first_at_
-
-  // A hundred thousand sockets are looked at each second: what a port has is found by its number.
-  std::vector<PortSocket> added_;
-  std::vector<PortSocket> sockets_;
-  std::vector<std::uint32_t>
-      first_at_;  // in sockets_, of each port and one past the last; empty before finish()
-  std::vector<PortBucket> buckets_;
-  std::vector<std::uint32_t> bucket_at_;  // in buckets_ plus 1, of each port; 0 = none
-};
 
 // The ports that connect() and bind(:0) look at. In a range with an odd number of
 // ports the kernel leaves out one end each time; counted is what it finds most often.

@@ -93,13 +93,11 @@ char* put_ipv6(char* out, const std::uint8_t* bytes) {
   return out;
 }
 
-bool is_mapped(const Address& address) {
-  static constexpr std::array<std::uint8_t, 12> kMapped = {0, 0, 0, 0, 0,    0,
-                                                           0, 0, 0, 0, 0xff, 0xff};
-  return std::memcmp(address.bytes.data(), kMapped.data(), kMapped.size()) == 0;
-}
-
 }  // namespace
+
+bool is_mapped(const std::array<std::uint8_t, 16>& bytes) {
+  return std::memcmp(bytes.data(), kMappedPrefix.data(), kMappedPrefix.size()) == 0;
+}
 
 char* format_address(char* out, const Address& address, Family family) {
   return family == Family::kIpv4 ? put_ipv4(out, address.bytes.data())
@@ -168,7 +166,7 @@ std::optional<Prefix> parse_prefix(std::string_view text) {
     prefix.length = length;
   }
   // The packets of a mapped connection are IPv4 and are printed so.
-  if (prefix.family == Family::kIpv6 && prefix.length >= 96 && is_mapped(prefix.address)) {
+  if (prefix.family == Family::kIpv6 && prefix.length >= 96 && is_mapped(prefix.address.bytes)) {
     Address inner;
     std::memcpy(inner.bytes.data(), prefix.address.bytes.data() + 12, 4);
     prefix = {inner, Family::kIpv4, prefix.length - 96};

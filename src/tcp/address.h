@@ -41,6 +41,12 @@ inline constexpr std::size_t kMaxAddressText = 45;
 char* format_address(char* out, const Address& address, Family family);
 std::string address_text(const Address& address, Family family);
 
+// What precedes an IPv4 address in its IPv6 form ::ffff:a.b.c.d.
+inline constexpr std::array<std::uint8_t, 12> kMappedPrefix = {0, 0, 0, 0, 0,    0,
+                                                               0, 0, 0, 0, 0xff, 0xff};
+// Whether the 16 bytes are such an address.
+bool is_mapped(const std::array<std::uint8_t, 16>& bytes);
+
 // 127.0.0.0/8 or ::1.
 bool is_loopback(const Address& address, Family family);
 
