@@ -50,7 +50,7 @@ struct Conn {
   Began began = Began::kObserved;
   Closer fin_closer = Closer::kUnknown;
   OwnerSource owner_source = OwnerSource::kUnknown;
-  Match verdict = Match::kUndecided;
+  Match match = Match::kUndecided;
   bool complete : 1 = true;
   bool has_uid : 1 = false;
   bool has_listener_uid : 1 = false;  // what a child shows until accept()
@@ -67,7 +67,7 @@ struct Conn {
   std::uint32_t netns = 0;
   std::uint32_t generation = 0;
   std::uint32_t uid = 0;
-  std::uint32_t transitions = 0;  // in the total of the run, once the verdict is kYes
+  std::uint32_t transitions = 0;  // in the total of the run, once the match is kYes
   Process owner;
   std::uint32_t ending = UINT32_MAX;  // index of its ClosingState; UINT32_MAX = it has none
   std::array<Step, kOpenSteps> path;

@@ -43,8 +43,8 @@ Process process_of(const Event& event) {
 ConnectionTracker::ConnectionTracker(TrackerOptions options, RecordSink& sink)
     : options_(std::move(options)),
       sink_(sink),
-      judged_at_end_(asks_for_the_end(options_.filters)),
-      no_filter_(!judged_at_end_ && match(options_.filters, {}) == Match::kYes) {}
+      filter_asks_for_end_(asks_for_the_end(options_.filters)),
+      no_filter_(!filter_asks_for_end_ && match(options_.filters, {}) == Match::kYes) {}
 
 void ConnectionTracker::apply(const Event& event) {
   if (!waiting_.empty()) advance_to(event.boot_ns());
@@ -92,7 +92,7 @@ void ConnectionTracker::on_transition(const Event& event) {
     Conn child;
     child.tuple = tuple_of(event.base);
     child.netns = event.base.netns;
-    child.verdict = no_filter_ ? Match::kYes : Match::kUndecided;
+    child.match = no_filter_ ? Match::kYes : Match::kUndecided;
     put_transition(0, child, event, std::nullopt);
     return;
   }
@@ -147,12 +147,12 @@ void ConnectionTracker::on_transition(const Event& event) {
   if (settled && has_ports && options_.observer != nullptr)
     options_.observer->got_tuple(cookie, *conn, event.boot_ns());
 
-  const Match verdict = judge(cookie, *conn, next == kClose);
-  if (verdict != Match::kNo) put_transition(cookie, *conn, event, in_old_ns);
+  const Match match = apply_filter(cookie, *conn, next == kClose);
+  if (match != Match::kNo) put_transition(cookie, *conn, event, in_old_ns);
 
   if (next == kClose) {
     end(index, event.end);
-  } else if (verdict == Match::kNo && (!options_.filters.lports.empty() || options_.filters.uid)) {
+  } else if (match == Match::kNo && (!options_.filters.lports.empty() || options_.filters.uid)) {
     // The programs drop the rest of this connection: nothing would end it here.
     forget(index);
   }
@@ -237,14 +237,14 @@ void ConnectionTracker::on_listener_transition(const Event& event) {
       .in_tree = bool{view.in_tree},
       .listener = true,
       .ended = true};
-  view.verdict = no_filter_ ? Match::kYes : match(options_.filters, facts);
-  if (view.verdict == Match::kYes) put_transition(cookie, view, event, in_old_ns);
+  view.match = no_filter_ ? Match::kYes : match(options_.filters, facts);
+  if (view.match == Match::kYes) put_transition(cookie, view, event, in_old_ns);
 }
 
 void ConnectionTracker::put_transition(std::uint64_t cookie, Conn& conn, const Event& event,
                                        std::optional<std::uint64_t> in_old_ns) {
   ++conn.transitions;
-  if (conn.verdict == Match::kYes) ++transitions_;
+  if (conn.match == Match::kYes) ++transitions_;
   if (!options_.want_transitions) return;
   const TransitionRecord record{.boot_ns = event.boot_ns(),
                                 .cookie = options_.cookie_is_address ? 0 : cookie,
@@ -256,17 +256,17 @@ void ConnectionTracker::put_transition(std::uint64_t cookie, Conn& conn, const E
                                 .in_old_ns = in_old_ns,
                                 .owner = conn.owner,
                                 .owner_source = conn.owner_source};
-  if (conn.verdict == Match::kYes)
+  if (conn.match == Match::kYes)
     sink_.on(record);
   else if (cookie != 0)
     held_[cookie].push_back(record);
 }
 
-// What was held back is printed or dropped as soon as the verdict is there. With a
+// What was held back is printed or dropped as soon as the filter is decided. With a
 // filter on the ending a match only means that the ending will decide.
-Match ConnectionTracker::judge(std::uint64_t cookie, Conn& conn, bool ended) {
-  if (conn.verdict != Match::kUndecided) return conn.verdict;
-  if (no_filter_) return conn.verdict = Match::kYes;
+Match ConnectionTracker::apply_filter(std::uint64_t cookie, Conn& conn, bool ended) {
+  if (conn.match != Match::kUndecided) return conn.match;
+  if (no_filter_) return conn.match = Match::kYes;
   const FilterInput facts{.tuple = conn.tuple,
                           .netns = conn.netns,
                           .owner = conn.owner,
@@ -276,21 +276,21 @@ Match ConnectionTracker::judge(std::uint64_t cookie, Conn& conn, bool ended) {
                           .in_tree = conn.in_tree ? std::optional(true) : std::nullopt,
                           .listener = false,
                           .ended = ended};
-  const Match verdict = match(options_.filters, facts);
-  if (verdict == Match::kYes && judged_at_end_) return Match::kUndecided;
-  conn.verdict = verdict;
-  settle(cookie, conn);
-  return verdict;
+  const Match now = match(options_.filters, facts);
+  if (now == Match::kYes && filter_asks_for_end_) return Match::kUndecided;
+  conn.match = now;
+  show_or_drop_held(cookie, conn);
+  return now;
 }
 
-// The verdict is there, for the first time.
-void ConnectionTracker::settle(std::uint64_t cookie, const Conn& conn) {
-  if (conn.verdict == Match::kUndecided) return;
-  if (conn.verdict == Match::kYes) transitions_ += conn.transitions;
+// The filter is decided, for the first time.
+void ConnectionTracker::show_or_drop_held(std::uint64_t cookie, const Conn& conn) {
+  if (conn.match == Match::kUndecided) return;
+  if (conn.match == Match::kYes) transitions_ += conn.transitions;
   if (held_.empty()) return;
   const auto it = held_.find(cookie);
   if (it == held_.end()) return;
-  if (conn.verdict == Match::kYes)
+  if (conn.match == Match::kYes)
     for (const TransitionRecord& record : it->second) sink_.on(record);
   held_.erase(it);
 }
@@ -301,11 +301,11 @@ void ConnectionTracker::settle(std::uint64_t cookie, const Conn& conn) {
 // of a connection that it pushes out is told by nothing; `trace` has printed it.
 void ConnectionTracker::evict_oldest() {
   const Conn& victim = table_[table_.first()];
-  if (victim.verdict == Match::kYes && !options_.want_transitions) {
+  if (victim.match == Match::kYes && !options_.want_transitions) {
     transitions_ -= victim.transitions;
     evicted_ += victim.transitions;
   }
-  if (victim.verdict == Match::kUndecided) evicted_ += victim.transitions;
+  if (victim.match == Match::kUndecided) evicted_ += victim.transitions;
   forget(table_.first());
 }
 
@@ -320,17 +320,17 @@ void ConnectionTracker::pass_by(const Event& event) {
   view.tuple = tuple_of(event.base);
   view.netns = event.base.netns;
   view.in_tree = event.has(TCPTRAIL_F_IN_TREE);
-  const Match verdict = judge(event.cookie(), view, event.new_state() == kClose);
-  if (verdict == Match::kYes && options_.want_transitions)
+  const Match match = apply_filter(event.cookie(), view, event.new_state() == kClose);
+  if (match == Match::kYes && options_.want_transitions)
     put_transition(event.cookie(), view, event, std::nullopt);
-  else if (verdict != Match::kNo)
+  else if (match != Match::kNo)
     ++evicted_;
 }
 
 std::uint32_t ConnectionTracker::create(const Event& event) {
   if (table_.size() >= options_.max_connections) evict_oldest();
   // Under this name another socket sends its RSTs from here on.
-  if (options_.cookie_is_address) decide(event.cookie(), ResetAfter::kNo);
+  if (options_.cookie_is_address) end_waiting(event.cookie(), ResetAfter::kNo);
   const std::uint32_t index = table_.insert(event.cookie());
   Conn& conn = table_[index];
   conn.tuple = tuple_of(event.base);
@@ -513,7 +513,7 @@ void ConnectionTracker::on_holder(const Event& event) {
     conn.owner_source = accepted ? OwnerSource::kAccept : OwnerSource::kSnapshot;
     sink_.owner_found(event.cookie(), process);
   }
-  judge(event.cookie(), conn, false);
+  apply_filter(event.cookie(), conn, false);
 }
 
 const Conn* ConnectionTracker::find(std::uint64_t cookie) const {
@@ -530,7 +530,7 @@ std::optional<std::uint64_t> ConnectionTracker::in_state_since(std::uint64_t coo
 std::uint64_t ConnectionTracker::open() const {
   std::uint64_t count = 0;
   for (std::uint32_t index = table_.first(); index != table_.kNone; index = table_.next(index))
-    if (table_[index].verdict == Match::kYes) ++count;
+    if (table_[index].match == Match::kYes) ++count;
   return count;
 }
 

@@ -138,8 +138,9 @@ class ConnectionTracker {
 
   void put_transition(std::uint64_t cookie, Conn& conn, const Event& event,
                       std::optional<std::uint64_t> in_old_ns);
-  Match judge(std::uint64_t cookie, Conn& conn, bool ended);
-  void settle(std::uint64_t cookie, const Conn& conn);
+  // The filter on what is known now; conn.match keeps the answer once it is final.
+  Match apply_filter(std::uint64_t cookie, Conn& conn, bool ended);
+  void show_or_drop_held(std::uint64_t cookie, const Conn& conn);
 
   void end(std::uint32_t index, const tcptrail_end_record& end);
   void write(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end,
@@ -147,8 +148,8 @@ class ConnectionTracker {
   void give_up(std::uint32_t index, std::uint64_t boot_ns);
   void give_up_missing(std::uint64_t boot_ns);
   void write_waiting(Waiting& waiting, ResetAfter reset_after);
-  // The verdict on this one, if it waits.
-  void decide(std::uint64_t cookie, ResetAfter reset_after);
+  // Writes this one, if it waits.
+  void end_waiting(std::uint64_t cookie, ResetAfter reset_after);
   void write_vanished(std::uint64_t cookie, Conn& conn, std::uint64_t boot_ns);
   void put_connection(std::uint64_t cookie, Conn& conn, ConnectionRecord& record);
   void name_unaccepted(Conn& conn, const tcptrail_end_record& end);
@@ -159,7 +160,7 @@ class ConnectionTracker {
 
   TrackerOptions options_;
   RecordSink& sink_;
-  bool judged_at_end_;
+  bool filter_asks_for_end_;
   bool no_filter_;
 
   CookieTable<Conn> table_;

@@ -27,10 +27,10 @@ void ConnectionTracker::on_reset(const Event& event) {
     table_[index].reset_sent = true;
     return;
   }
-  decide(event.cookie(), ResetAfter::kYes);
+  end_waiting(event.cookie(), ResetAfter::kYes);
 }
 
-void ConnectionTracker::decide(std::uint64_t cookie, ResetAfter reset_after) {
+void ConnectionTracker::end_waiting(std::uint64_t cookie, ResetAfter reset_after) {
   const auto it = std::find_if(waiting_.begin(), waiting_.end(),
                                [&](const Waiting& w) { return w.cookie == cookie; });
   if (it == waiting_.end()) return;
@@ -69,7 +69,7 @@ void ConnectionTracker::end(std::uint32_t index, const tcptrail_end_record& end)
   if (options_.observer != nullptr && TcpState{end.base.old_state} == kLastAck && end.error == 0 &&
       (end.facts & TCPTRAIL_END_ALL_ACKED) != 0)
     options_.observer->fin_acknowledged(conn, end.base.ts_boot_ns);
-  if (conn.verdict != Match::kNo) {
+  if (conn.match != Match::kNo) {
     name_unaccepted(conn, end);
     write(cookie, conn, end, options_.resets_traced ? ResetAfter::kNotYet : ResetAfter::kUntraced);
   }
@@ -150,7 +150,7 @@ void ConnectionTracker::write(std::uint64_t cookie, Conn& conn, const tcptrail_e
   if (record.time_wait.phase == TimeWaitPhase::kTimeWait)
     closing_.replace_last_step(conn, Step(end.base.ts_boot_ns, kTimeWait));
   put_connection(cookie, conn, record);
-  if (options_.observer == nullptr || conn.verdict != Match::kYes) return;
+  if (options_.observer == nullptr || conn.match != Match::kYes) return;
   if (record.time_wait.phase != TimeWaitPhase::kNone)
     options_.observer->left_minisocket(cookie, record, end);
   if (verdict.how == How::kNoPort) options_.observer->found_no_port(conn, end);
@@ -158,7 +158,7 @@ void ConnectionTracker::write(std::uint64_t cookie, Conn& conn, const tcptrail_e
 
 // Its end was not seen: everything that only the end tells stays unknown.
 void ConnectionTracker::write_vanished(std::uint64_t cookie, Conn& conn, std::uint64_t boot_ns) {
-  if (judge(cookie, conn, true) == Match::kNo) return;
+  if (apply_filter(cookie, conn, true) == Match::kNo) return;
   conn.complete = false;
   ConnectionRecord record;
   record.boot_ns = boot_ns;
@@ -206,10 +206,10 @@ void ConnectionTracker::put_connection(std::uint64_t cookie, Conn& conn, Connect
   if (conn.role == Role::kActive && conn.tuple.rport != 0) record.service_port = conn.tuple.rport;
   if (conn.role == Role::kPassive && conn.tuple.lport != 0) record.service_port = conn.tuple.lport;
   if (!no_filter_) {
-    const bool was_undecided = conn.verdict == Match::kUndecided;
-    conn.verdict = match_final(options_.filters, record) ? Match::kYes : Match::kNo;
-    if (was_undecided) settle(cookie, conn);
-    if (conn.verdict == Match::kNo) return;
+    const bool was_undecided = conn.match == Match::kUndecided;
+    conn.match = match_final(options_.filters, record) ? Match::kYes : Match::kNo;
+    if (was_undecided) show_or_drop_held(cookie, conn);
+    if (conn.match == Match::kNo) return;
   }
   ++connections_;
   if (!record.complete) ++incomplete_;

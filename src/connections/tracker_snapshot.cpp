@@ -49,7 +49,7 @@ void ConnectionTracker::on_seen(const Event& event) {
     Conn& conn = table_[begun];
     conn.last_ns = event.boot_ns();
     // Only what is decided for good may go; an owner is learned from the holders that follow.
-    if (judge(event.cookie(), conn, false) == Match::kNo) forget(begun);
+    if (apply_filter(event.cookie(), conn, false) == Match::kNo) forget(begun);
     return;
   }
   Conn& conn = table_[index];

@@ -199,7 +199,7 @@ bool TimeWaits::wanted(const TimeWait& entry, const Conn* connection) const {
   facts.owner = entry.owner;
   facts.owner_source = OwnerSource::kClose;
   if (connection != nullptr) {
-    if (connection->verdict == Match::kNo) return false;
+    if (connection->match == Match::kNo) return false;
     if (connection->has_uid) facts.uid = connection->uid;
     facts.in_tree = connection->in_tree;
   }

@@ -272,17 +272,17 @@ void BlockedAttempts::join_connect(const Attempt& attempt, const PortSnapshot& s
                                                snapshot.holders(blockers.front()->cookie), now_ns);
     }
   } else {
-    ConnectAnswer verdict = connect_verdict(snapshot.table(), sysctls, {attempt.tuple}, now_ns);
-    if (!verdict.ok) {
-      record.free_in_ms = verdict.free_in_ms;
+    ConnectAnswer answer = connect_answer(snapshot.table(), sysctls, {attempt.tuple}, now_ns);
+    if (!answer.ok) {
+      record.free_in_ms = answer.free_in_ms;
       record.remedies = connect_remedies(
           {.question = {attempt.tuple},
-           .verdict = verdict,
+           .answer = answer,
            .now_ns = now_ns,
            .holders = [&](std::uint64_t cookie) { return snapshot.holders(cookie); }},
           sysctls);
     }
-    blockers = std::move(verdict.blockers);
+    blockers = std::move(answer.blockers);
   }
   record.blocker_count = blockers.size();
   record.blockers = blocker_records(snapshot, std::move(blockers), now_ns);

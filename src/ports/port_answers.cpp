@@ -114,25 +114,25 @@ PortRecord answer_bind(const PortSnapshot& snapshot, const PortSysctls& sysctls,
 }
 
 DestinationRecord destination_record(const PortSnapshot& snapshot, const PortSysctls& sysctls,
-                                     const Tuple& tuple, const ConnectAnswer& verdict,
+                                     const Tuple& tuple, const ConnectAnswer& answer,
                                      std::uint64_t now_ns) {
   DestinationRecord record;
   record.boot_ns = now_ns;
   record.netns = snapshot.netns();
   record.tuple = tuple;
   record.tuple.lport = 0;
-  record.connect = verdict.ok;
-  record.used = verdict.used;
-  record.time_wait = verdict.time_wait;
-  record.available = verdict.available;
+  record.connect = answer.ok;
+  record.used = answer.used;
+  record.time_wait = answer.time_wait;
+  record.available = answer.available;
   record.range_low = sysctls.range_low;
   record.range_high = sysctls.range_high;
   record.reserved = reserved_in_range(sysctls);
-  record.free_in_ms = verdict.free_in_ms;
+  record.free_in_ms = answer.free_in_ms;
   const unsigned range = sysctls.range_high - sysctls.range_low + 1;
-  if (!verdict.ok || verdict.available < range / 5) {
+  if (!answer.ok || answer.available < range / 5) {
     const ConnectCase c{.question = {record.tuple},
-                        .verdict = verdict,
+                        .answer = answer,
                         .now_ns = now_ns,
                         .holders = [&](std::uint64_t cookie) { return snapshot.holders(cookie); }};
     record.remedies = connect_remedies(c, sysctls);
@@ -142,9 +142,9 @@ DestinationRecord destination_record(const PortSnapshot& snapshot, const PortSys
 
 DestinationRecord answer_connect(const PortSnapshot& snapshot, const PortSysctls& sysctls,
                                  const ConnectQuestion& question, std::uint64_t now_ns) {
-  const ConnectAnswer verdict = connect_verdict(snapshot.table(), sysctls, question, now_ns);
-  DestinationRecord record = destination_record(snapshot, sysctls, question.tuple, verdict, now_ns);
-  record.owners = owners_of(snapshot, verdict.blockers);
+  const ConnectAnswer answer = connect_answer(snapshot.table(), sysctls, question, now_ns);
+  DestinationRecord record = destination_record(snapshot, sysctls, question.tuple, answer, now_ns);
+  record.owners = owners_of(snapshot, answer.blockers);
   return record;
 }
 

@@ -239,7 +239,7 @@ std::vector<std::string> bound_connect_remedies(const PortSocket& blocker,
 
 std::vector<std::string> connect_remedies(const ConnectCase& c, const PortSysctls& sysctls) {
   std::vector<std::string> out;
-  const ConnectAnswer& v = c.verdict;
+  const ConnectAnswer& v = c.answer;
   const bool loopback = is_loopback_pair(c.question.tuple);
   std::uint64_t with_timestamps = 0;
   std::uint64_t without = 0;

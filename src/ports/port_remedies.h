@@ -43,7 +43,7 @@ std::string client_ports_remedy(const PortSysctls& sysctls);
 
 struct ConnectCase {
   ConnectQuestion question;
-  const ConnectAnswer& verdict;
+  const ConnectAnswer& answer;
   std::uint64_t now_ns = 0;
   std::function<std::span<const Process>(std::uint64_t)> holders;
 };

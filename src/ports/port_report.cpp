@@ -224,11 +224,11 @@ void report_destinations(const PortSnapshot& snapshot, const PortSysctls& sysctl
     if (std::none_of(group.begin(), group.end(),
                      [&](const PortSocket* s) { return passes(snapshot, filters, *s); }))
       continue;
-    const ConnectAnswer verdict = ephemeral.verdict(group, now_ns);
+    const ConnectAnswer answer = ephemeral.answer(group, now_ns);
     DestinationRecord record =
-        destination_record(snapshot, sysctls, group.front()->tuple, verdict, now_ns);
+        destination_record(snapshot, sysctls, group.front()->tuple, answer, now_ns);
     // People are told the owners with the ports.
-    if (list == PortList::kEach) record.owners = owners_of(snapshot, verdict.blockers);
+    if (list == PortList::kEach) record.owners = owners_of(snapshot, answer.blockers);
     if (rate) record.rate_per_s = rate(record.tuple);
     if (record.rate_per_s) predict(record, group, snapshot.table(), sysctls);
     report.destinations.push_back(std::move(record));

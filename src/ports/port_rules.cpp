@@ -197,20 +197,20 @@ EphemeralPorts::EphemeralPorts(const PortTable& table, const PortSysctls& sysctl
   candidate_count_ = static_cast<unsigned>(candidates_.count());
 }
 
-ConnectAnswer EphemeralPorts::verdict(std::span<const PortSocket* const> to_destination,
-                                      std::uint64_t now_ns) const {
-  ConnectAnswer verdict;
-  verdict.pinned = pinned_;
+ConnectAnswer EphemeralPorts::answer(std::span<const PortSocket* const> to_destination,
+                                     std::uint64_t now_ns) const {
+  ConnectAnswer answer;
+  answer.pinned = pinned_;
   unsigned taken = 0;
   unsigned used_port = 0;
   unsigned taken_port = 0;
   for (const PortSocket* s : to_destination) {
     const std::uint16_t port = s->tuple.lport;
     if (port < sysctls_.range_low || port > sysctls_.range_high) continue;
-    verdict.blockers.push_back(s);
+    answer.blockers.push_back(s);
     if (used_port != port) {
-      ++verdict.used;
-      if (s->state == TcpState::kTimeWait) ++verdict.time_wait;
+      ++answer.used;
+      if (s->state == TcpState::kTimeWait) ++answer.time_wait;
       used_port = port;
     }
     if (taken_port != port && candidates_[port] && !may_reuse(*s, sysctls_, false, now_ns)) {
@@ -218,11 +218,11 @@ ConnectAnswer EphemeralPorts::verdict(std::span<const PortSocket* const> to_dest
       taken_port = port;
     }
   }
-  verdict.available = candidate_count_ - taken;
-  verdict.ok = verdict.available > 0;
-  verdict.free_in_ms =
-      verdict.ok ? std::optional<std::uint64_t>(0) : next_release(to_destination, now_ns);
-  return verdict;
+  answer.available = candidate_count_ - taken;
+  answer.ok = answer.available > 0;
+  answer.free_in_ms =
+      answer.ok ? std::optional<std::uint64_t>(0) : next_release(to_destination, now_ns);
+  return answer;
 }
 
 // Of all ports the one that comes free first: one that a minisocket to this
@@ -259,12 +259,12 @@ bool stands_between(const PortSocket& s, const Tuple& tuple) {
          s.tuple.raddr == tuple.raddr && s.tuple.laddr == tuple.laddr;
 }
 
-ConnectAnswer connect_verdict(const PortTable& table, const PortSysctls& sysctls,
-                              const ConnectQuestion& question, std::uint64_t now_ns) {
+ConnectAnswer connect_answer(const PortTable& table, const PortSysctls& sysctls,
+                             const ConnectQuestion& question, std::uint64_t now_ns) {
   std::vector<const PortSocket*> to_destination;
   for (const PortSocket& s : table.all())
     if (stands_between(s, question.tuple)) to_destination.push_back(&s);
-  return EphemeralPorts(table, sysctls).verdict(to_destination, now_ns);
+  return EphemeralPorts(table, sysctls).answer(to_destination, now_ns);
 }
 
 std::optional<std::uint64_t> gone_in_ms(const PortSocket& socket, std::uint64_t now_ns) {

@@ -79,8 +79,8 @@ struct ConnectAnswer {
   std::vector<const PortSocket*> blockers;  // sockets on ports of the range to that destination
 };
 
-ConnectAnswer connect_verdict(const PortTable& table, const PortSysctls& sysctls,
-                              const ConnectQuestion& question, std::uint64_t now_ns);
+ConnectAnswer connect_answer(const PortTable& table, const PortSysctls& sysctls,
+                             const ConnectQuestion& question, std::uint64_t now_ns);
 
 // Whether the socket stands between these two addresses in the established table, where
 // it keeps a connect() without a device of its own from taking its local port.
@@ -91,8 +91,8 @@ class EphemeralPorts {
  public:
   EphemeralPorts(const PortTable& table, const PortSysctls& sysctls);
   // `to_destination`: the sockets between the two addresses, on any local port, in order of it.
-  [[nodiscard]] ConnectAnswer verdict(std::span<const PortSocket* const> to_destination,
-                                      std::uint64_t now_ns) const;
+  [[nodiscard]] ConnectAnswer answer(std::span<const PortSocket* const> to_destination,
+                                     std::uint64_t now_ns) const;
 
  private:
   [[nodiscard]] std::optional<std::uint64_t> next_release(

@@ -17,7 +17,7 @@ constexpr std::array<std::string_view, 5> kEventWords = {"transition", "connecti
 constexpr std::array<bool EventSet::*, 4> kEventMembers = {
     &EventSet::transition, &EventSet::connection, &EventSet::time_wait, &EventSet::blocked};
 
-constexpr Match verdict(bool yes) { return yes ? Match::kYes : Match::kNo; }
+constexpr Match match_if(bool yes) { return yes ? Match::kYes : Match::kNo; }
 
 constexpr Match both(Match a, Match b) {
   if (a == Match::kNo || b == Match::kNo) return Match::kNo;
@@ -45,7 +45,7 @@ bool comm_matches(const std::string& glob, const Comm& comm) {
 Match match_port(const PortSet& ports, std::uint16_t port, bool never_known) {
   if (ports.empty()) return Match::kYes;
   if (port == 0) return never_known ? Match::kNo : Match::kUndecided;
-  return verdict(ports.contains(port));
+  return match_if(ports.contains(port));
 }
 
 Match match_addresses(const Filters& filters, const FilterInput& facts) {
@@ -55,13 +55,13 @@ Match match_addresses(const Filters& filters, const FilterInput& facts) {
     // A listener on the wildcard has the address 0.0.0.0 or :: and matches as such.
     const bool unknown = is_any(tuple.laddr) && !facts.listener;
     result = both(result, unknown ? Match::kUndecided
-                                  : verdict(in_any(filters.laddrs, tuple.laddr, tuple.family)));
+                                  : match_if(in_any(filters.laddrs, tuple.laddr, tuple.family)));
   }
   if (!filters.raddrs.empty()) {
     if (facts.listener) return Match::kNo;
     result = both(result, is_any(tuple.raddr)
                               ? Match::kUndecided
-                              : verdict(in_any(filters.raddrs, tuple.raddr, tuple.family)));
+                              : match_if(in_any(filters.raddrs, tuple.raddr, tuple.family)));
   }
   return result;
 }
@@ -79,16 +79,17 @@ Match match_origin(const Filters& filters, const FilterInput& facts) {
   Match result = Match::kYes;
   if (!filters.netns.empty()) {
     result = both(result,
-                  facts.netns == 0 ? Match::kUndecided : verdict(has(filters.netns, facts.netns)));
+                  facts.netns == 0 ? Match::kUndecided : match_if(has(filters.netns, facts.netns)));
   }
   if (!filters.cgroup_ids.empty()) {
-    result = both(result, facts.cgroup_id == 0 ? Match::kUndecided
-                                               : verdict(has(filters.cgroup_ids, facts.cgroup_id)));
+    result =
+        both(result, facts.cgroup_id == 0 ? Match::kUndecided
+                                          : match_if(has(filters.cgroup_ids, facts.cgroup_id)));
   }
   if (filters.uid)
-    result = both(result, facts.uid ? verdict(*facts.uid == *filters.uid) : Match::kUndecided);
+    result = both(result, facts.uid ? match_if(*facts.uid == *filters.uid) : Match::kUndecided);
   if (filters.in_tree)
-    result = both(result, facts.in_tree ? verdict(*facts.in_tree) : Match::kUndecided);
+    result = both(result, facts.in_tree ? match_if(*facts.in_tree) : Match::kUndecided);
   return result;
 }
 

@@ -389,7 +389,7 @@ TEST(PortRulesC1, TheOnlyPortOfTheRangeInTimeWait) {
         s.timestamps = row.timestamps;
         PortTable table = table_of({s});
         table.set_bucket(40000, {});
-        return connect_verdict(table, sysctls, {destination_of(s)}, kNow).ok;
+        return connect_answer(table, sysctls, {destination_of(s)}, kNow).ok;
       };
       EXPECT_EQ(works(900), row.young) << row.tw_reuse << row.timestamps << address;
       EXPECT_EQ(works(1300), row.at_1300_ms) << row.tw_reuse << row.timestamps << address;
@@ -404,11 +404,11 @@ TEST(PortRulesC1, TheDelayIsASysctl) {
   PortTable table = table_of({s});
   table.set_bucket(40000, {});
   sysctls.tw_reuse_delay_ms = 3000;
-  const ConnectAnswer verdict = connect_verdict(table, sysctls, {destination_of(s)}, kNow);
-  EXPECT_FALSE(verdict.ok);
-  EXPECT_EQ(verdict.free_in_ms, 1702U) << "3001 ms after it began, not when it expires; rounded up";
+  const ConnectAnswer answer = connect_answer(table, sysctls, {destination_of(s)}, kNow);
+  EXPECT_FALSE(answer.ok);
+  EXPECT_EQ(answer.free_in_ms, 1702U) << "3001 ms after it began, not when it expires; rounded up";
   sysctls.tw_reuse_delay_ms = 500;
-  EXPECT_TRUE(connect_verdict(table, sysctls, {destination_of(s)}, kNow).ok);
+  EXPECT_TRUE(connect_answer(table, sysctls, {destination_of(s)}, kNow).ok);
 }
 
 TEST(PortRulesC2, ReuseOfTwoIsForLoopbackOnly) {
@@ -418,7 +418,7 @@ TEST(PortRulesC2, ReuseOfTwoIsForLoopbackOnly) {
     const PortSocket s = minisocket_to("10.77.0.1", "10.77.0.2", 40000, 5000);
     PortTable table = table_of({s});
     table.set_bucket(40000, {});
-    EXPECT_EQ(connect_verdict(table, sysctls, {destination_of(s)}, kNow).ok, reuse == 1);
+    EXPECT_EQ(connect_answer(table, sysctls, {destination_of(s)}, kNow).ok, reuse == 1);
   }
 }
 
@@ -429,11 +429,11 @@ TEST(PortRulesC5, AFinWait2MinisocketIsNeverTakenOver) {
   s.state = kFinWait2;
   PortTable table = table_of({s});
   table.set_bucket(40000, {});
-  const ConnectAnswer verdict = connect_verdict(table, sysctls, {destination_of(s)}, kNow);
-  EXPECT_FALSE(verdict.ok);
-  EXPECT_EQ(verdict.used, 1U);
-  EXPECT_EQ(verdict.time_wait, 0U);
-  EXPECT_EQ(verdict.free_in_ms, 30'000U + 2048U);
+  const ConnectAnswer answer = connect_answer(table, sysctls, {destination_of(s)}, kNow);
+  EXPECT_FALSE(answer.ok);
+  EXPECT_EQ(answer.used, 1U);
+  EXPECT_EQ(answer.time_wait, 0U);
+  EXPECT_EQ(answer.free_in_ms, 30'000U + 2048U);
 }
 
 struct PinRow {
@@ -455,12 +455,12 @@ TEST(PortRulesC3, WhichTimeWaitClosesThePortToEveryDestination) {
     table.set_bucket(40000, {.fastreuse = row.fastreuse, .fastreuseport = row.fastreuseport});
     Tuple other = minisocket_to("127.0.0.1", "127.0.0.1", 0, 0).tuple;
     other.rport = 81;
-    const ConnectAnswer verdict = connect_verdict(table, sysctls, {other}, kNow);
-    EXPECT_EQ(verdict.ok, row.ok) << row.of;
-    EXPECT_EQ(verdict.used, 0U) << row.of;
-    EXPECT_EQ(verdict.pinned, row.ok ? 0U : 1U) << row.of;
+    const ConnectAnswer answer = connect_answer(table, sysctls, {other}, kNow);
+    EXPECT_EQ(answer.ok, row.ok) << row.of;
+    EXPECT_EQ(answer.used, 0U) << row.of;
+    EXPECT_EQ(answer.pinned, row.ok ? 0U : 1U) << row.of;
     if (!row.ok) {
-      EXPECT_EQ(verdict.free_in_ms, 32'048U) << row.of;
+      EXPECT_EQ(answer.free_in_ms, 32'048U) << row.of;
     }
   }
 }
@@ -495,7 +495,7 @@ TEST(PortRulesC6, ARangeThatIsUsedUpIsSoForOneDestinationAndOneSourceOnly) {
   }
   table.finish();
   Tuple there = destination_of(minisocket_to("127.0.0.1", "127.0.0.9", 0, 0));
-  const ConnectAnswer full = connect_verdict(table, sysctls, {there}, kNow);
+  const ConnectAnswer full = connect_answer(table, sysctls, {there}, kNow);
   EXPECT_FALSE(full.ok);
   EXPECT_EQ(full.used, 4U);
   EXPECT_EQ(full.time_wait, 4U);
@@ -503,16 +503,16 @@ TEST(PortRulesC6, ARangeThatIsUsedUpIsSoForOneDestinationAndOneSourceOnly) {
   EXPECT_EQ(full.blockers.size(), 4U);
   EXPECT_EQ(full.free_in_ms, 32'048U);
   there.rport = 81;
-  EXPECT_EQ(connect_verdict(table, sysctls, {there}, kNow).available, 4U);
+  EXPECT_EQ(connect_answer(table, sysctls, {there}, kNow).available, 4U);
   there.rport = 80;
   there.laddr.bytes[3] = 2;
-  EXPECT_EQ(connect_verdict(table, sysctls, {there}, kNow).available, 4U);
+  EXPECT_EQ(connect_answer(table, sysctls, {there}, kNow).available, 4U);
   sysctls.tcp_tw_reuse = 2;
   there.laddr.bytes[3] = 1;
-  EXPECT_EQ(connect_verdict(table, sysctls, {there}, kNow).available, 4U)
+  EXPECT_EQ(connect_answer(table, sysctls, {there}, kNow).available, 4U)
       << "TIME_WAIT that may be taken over is available";
   for (unsigned port = 40000; port <= 40003; ++port) sysctls.reserved[port] = true;
-  EXPECT_FALSE(connect_verdict({}, sysctls, {there}, kNow).ok) << "all ports reserved";
+  EXPECT_FALSE(connect_answer({}, sysctls, {there}, kNow).ok) << "all ports reserved";
 }
 
 TEST(PortRulesConnect, AnOpenConnectionHasNoEndThatATimerKnows) {
@@ -522,9 +522,9 @@ TEST(PortRulesConnect, AnOpenConnectionHasNoEndThatATimerKnows) {
   s.minisocket = false;
   PortTable table = table_of({s});
   table.set_bucket(40000, {});
-  const ConnectAnswer verdict = connect_verdict(table, sysctls, {destination_of(s)}, kNow);
-  EXPECT_FALSE(verdict.ok);
-  EXPECT_EQ(verdict.free_in_ms, std::nullopt);
+  const ConnectAnswer answer = connect_answer(table, sysctls, {destination_of(s)}, kNow);
+  EXPECT_FALSE(answer.ok);
+  EXPECT_EQ(answer.free_in_ms, std::nullopt);
 }
 
 TEST(PortRulesConnect, ASocketBoundToADeviceDoesNotHoldTheTuple) {
@@ -534,7 +534,7 @@ TEST(PortRulesConnect, ASocketBoundToADeviceDoesNotHoldTheTuple) {
   s.bound_dev_if = 1;
   PortTable table = table_of({s});
   table.set_bucket(40000, {});
-  EXPECT_TRUE(connect_verdict(table, sysctls, {destination_of(s)}, kNow).ok);
+  EXPECT_TRUE(connect_answer(table, sysctls, {destination_of(s)}, kNow).ok);
 }
 
 TEST(PortRulesConnect, OfAnOddRangeOneEndIsNotTried) {
@@ -550,10 +550,10 @@ TEST(PortRulesConnect, OfAnOddRangeOneEndIsNotTried) {
 TEST(PortRulesConnect, WithoutABucketAListenerClosesItsPort) {
   PortSysctls sysctls = small_range(40000, 40000);
   const Tuple there = destination_of(minisocket_to("127.0.0.1", "127.0.0.1", 0, 0));
-  EXPECT_FALSE(connect_verdict(table_of({socket_at(kListen, at("127.0.0.1"), kNone, 40000)}),
-                               sysctls, {there}, kNow)
+  EXPECT_FALSE(connect_answer(table_of({socket_at(kListen, at("127.0.0.1"), kNone, 40000)}),
+                              sysctls, {there}, kNow)
                    .ok);
-  EXPECT_TRUE(connect_verdict({}, sysctls, {there}, kNow).ok);
+  EXPECT_TRUE(connect_answer({}, sysctls, {there}, kNow).ok);
 }
 
 // --- times
