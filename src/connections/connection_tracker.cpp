@@ -10,7 +10,6 @@ using enum TcpState;
 
 // Between the two transitions of a listen() that fails.
 constexpr std::uint64_t kListenRefusedNs = 50'000;
-constexpr std::size_t kGenerationsKept = 1U << 16;
 
 // Whether the filter asks how a connection ended: then nothing of it can be shown before.
 bool asks_for_the_end(const Filters& f) {
@@ -23,19 +22,6 @@ bool begins_connection(TcpState old, TcpState next) {
 
 bool is_about_listener(TcpState old, TcpState next) {
   return next == kListen || (next == kClose && (old == kListen || old == kClose));
-}
-
-// Calls that end the owner's interest: the descriptor is closed, or shut down for sending.
-bool is_closing_call(TcpState old, TcpState next) {
-  return next == kFinWait1 || next == kLastAck || next == old ||
-         (next == kClose && old != kFinWait2 && old != kClosing && old != kLastAck);
-}
-
-Process process_of(const Event& event) {
-  Process process{event.base.pid, {}};
-  if (event.kind() == TCPTRAIL_TRANSITION_END) process.comm = comm_of(event.end.comm);
-  if (event.kind() == TCPTRAIL_TRANSITION_OWNED) process.comm = comm_of(event.owned.comm);
-  return process;
 }
 
 }  // namespace
@@ -78,8 +64,6 @@ void ConnectionTracker::apply(const Event& event) {
       break;
   }
 }
-
-// ---- transitions ------------------------------------------------------------
 
 void ConnectionTracker::on_transition(const Event& event) {
   const TcpState old = event.old_state();
@@ -165,7 +149,7 @@ bool ConnectionTracker::is_duplicate(const Event& event, const Conn* conn) const
     return conn->state == event.new_state() && conn->steps >= 2 &&
            closing_.step(*conn, conn->steps - 2U).state() == event.old_state() &&
            event.old_state() != event.new_state();
-  return event.new_state() == kClose && told_.has_closed(event.cookie());
+  return event.new_state() == kClose && recent_.has_closed(event.cookie());
 }
 
 void ConnectionTracker::on_listener_transition(const Event& event) {
@@ -173,7 +157,7 @@ void ConnectionTracker::on_listener_transition(const Event& event) {
   Listener* listener = listeners_.find(cookie);
   if (event.has(TCPTRAIL_F_AGAIN) &&
       (event.new_state() == kListen ? listener != nullptr && listener->since != 0
-                                    : told_.has_closed(cookie))) {
+                                    : recent_.has_closed(cookie))) {
     ++duplicates_;
     return;
   }
@@ -224,7 +208,7 @@ void ConnectionTracker::on_listener_transition(const Event& event) {
       if (listener != nullptr) listener->owner = view.owner;
     }
     listeners_.close(cookie, event.boot_ns());
-    told_.closed(cookie);
+    recent_.add_close(cookie);
   }
 
   const FilterInput facts{
@@ -259,7 +243,7 @@ void ConnectionTracker::put_transition(std::uint64_t cookie, Conn& conn, const E
   if (conn.match == Match::kYes)
     sink_.on(record);
   else if (cookie != 0)
-    held_[cookie].push_back(record);
+    held_.add(cookie, record);
 }
 
 // What was held back is printed or dropped as soon as the filter is decided. With a
@@ -286,234 +270,9 @@ Match ConnectionTracker::apply_filter(std::uint64_t cookie, Conn& conn, bool end
 // The filter is decided, for the first time.
 void ConnectionTracker::show_or_drop_held(std::uint64_t cookie, const Conn& conn) {
   if (conn.match == Match::kUndecided) return;
-  if (conn.match == Match::kYes) transitions_ += conn.transitions;
-  if (held_.empty()) return;
-  const auto it = held_.find(cookie);
-  if (it == held_.end()) return;
-  if (conn.match == Match::kYes)
-    for (const TransitionRecord& record : it->second) sink_.on(record);
-  held_.erase(it);
-}
-
-// ---- the beginnings ---------------------------------------------------------
-
-// A transition is counted once: as seen where a record tells it, else as lost. What `life` has seen
-// of a connection that it pushes out is told by nothing; `trace` has printed it.
-void ConnectionTracker::evict_oldest() {
-  const Conn& victim = table_[table_.first()];
-  if (victim.match == Match::kYes && !options_.want_transitions) {
-    transitions_ -= victim.transitions;
-    evicted_ += victim.transitions;
-  }
-  if (victim.match == Match::kUndecided) evicted_ += victim.transitions;
-  forget(table_.first());
-}
-
-// A transition of a connection that the full table has pushed out, or never took.
-void ConnectionTracker::pass_by(const Event& event) {
-  if (event.has(TCPTRAIL_F_AGAIN) && told_.has_passed(event)) {
-    ++duplicates_;
-    return;
-  }
-  told_.passed(event);
-  Conn view;
-  view.tuple = tuple_of(event.base);
-  view.netns = event.base.netns;
-  view.in_tree = event.has(TCPTRAIL_F_IN_TREE);
-  const Match match = apply_filter(event.cookie(), view, event.new_state() == kClose);
-  if (match == Match::kYes && options_.want_transitions)
-    put_transition(event.cookie(), view, event, std::nullopt);
-  else if (match != Match::kNo)
-    ++evicted_;
-}
-
-std::uint32_t ConnectionTracker::create(const Event& event) {
-  if (table_.size() >= options_.max_connections) evict_oldest();
-  // Under this name another socket sends its RSTs from here on.
-  if (options_.cookie_is_address) end_waiting(event.cookie(), ResetAfter::kNo);
-  const std::uint32_t index = table_.insert(event.cookie());
-  Conn& conn = table_[index];
-  conn.tuple = tuple_of(event.base);
-  conn.netns = event.base.netns;
-  conn.generation = take_generation(event.cookie());
-  return index;
-}
-
-std::uint32_t ConnectionTracker::begin_active(const Event& event) {
-  const std::uint32_t index = create(event);
-  Conn& conn = table_[index];
-  conn.role = Role::kActive;
-  closing_.enter(conn, kClose, event.boot_ns());
-  return index;
-}
-
-std::uint32_t ConnectionTracker::begin_passive(const Event& event) {
-  const std::uint32_t index = create(event);
-  Conn& conn = table_[index];
-  conn.role = Role::kPassive;
-  closing_.enter(conn, kListen, event.boot_ns());
-  return index;
-}
-
-// The first event of a socket is not its first transition: it is older than the
-// trace, or events were lost.
-std::uint32_t ConnectionTracker::begin_in_the_middle(const Event& event) {
-  const std::uint32_t index = create(event);
-  Conn& conn = table_[index];
-  if (event.old_state() == kSynRecv && early_child_ns_ != 0) {
-    // Before Linux 6.14 this is where a child gets its identity.
-    conn.role = Role::kPassive;
-    closing_.enter(conn, kListen, early_child_ns_);
-    closing_.enter(conn, kSynRecv, early_child_ns_);
-    return index;
-  }
-  if (event.old_state() == kSynSent) conn.role = Role::kActive;
-  if (older_sockets_possible_ ||
-      std::binary_search(netns_refused_.begin(), netns_refused_.end(), event.base.netns)) {
-    conn.began = Began::kBeforeTrace;
-  } else {
-    conn.complete = false;
-    wants_snapshot_ = true;
-  }
-  closing_.enter(conn, event.old_state(), event.boot_ns());
-  conn.entered_known = false;
-  conn.fin_closer = fin_closer_in(event.old_state());
-  return index;
-}
-
-// The state that the event leaves is not the one that the last event entered.
-// What lies between is lost; that the socket was in the state is a fact.
-void ConnectionTracker::repair_gap(Conn& conn, const Event& event) {
-  conn.complete = false;
-  wants_snapshot_ = true;
-  closing_.enter(conn, event.old_state(), event.boot_ns());
-  conn.entered_known = false;
-  if (conn.fin_closer == Closer::kUnknown) conn.fin_closer = fin_closer_in(event.old_state());
-}
-
-std::uint32_t ConnectionTracker::take_generation(std::uint64_t cookie) {
-  const std::uint32_t index = ended_generations_.find(cookie);
-  if (index == ended_generations_.kNone) return 0;
-  const std::uint32_t generation = ended_generations_[index] + 1;
-  ended_generations_.erase(index);
-  return generation;
-}
-
-void ConnectionTracker::remember_generation(std::uint64_t cookie, std::uint32_t generation) {
-  if (ended_generations_.find(cookie) != ended_generations_.kNone) return;
-  if (ended_generations_.size() >= kGenerationsKept)
-    ended_generations_.erase(ended_generations_.first());
-  ended_generations_[ended_generations_.insert(cookie)] = generation;
-}
-
-void ConnectionTracker::forget(std::uint32_t index) {
-  Conn& conn = table_[index];
-  if (conn.met && conn.peer_cookie == 0) peers_.leave(index);
-  closing_.drop(conn);
-  if (!held_.empty()) held_.erase(table_.key(index));
-  table_.erase(index);
-}
-
-// ---- what an event tells beside the state -------------------------------------
-
-void ConnectionTracker::learn(Conn& conn, const Event& event) {
-  // connect() chooses the port after CLOSE->SYN_SENT. One that found none shows that of the
-  // socket's last connection.
-  const bool found_none =
-      event.kind() == TCPTRAIL_TRANSITION_END && (event.end.facts & TCPTRAIL_END_NO_SEGS_OUT) != 0;
-  if (conn.tuple.lport == 0 && event.base.lport != 0 && !found_none)
-    conn.tuple = tuple_of(event.base);
-  if (event.has(TCPTRAIL_F_IN_TREE)) conn.in_tree = true;
-  if (event.kind() == TCPTRAIL_TRANSITION_OWNED) {
-    conn.cgroup_id = event.owned.cgroup_id;
-    if (event.owned.has_socket != 0 || !conn.has_uid) {  // an orphan says nothing new
-      conn.uid = event.owned.uid;
-      conn.has_uid = event.owned.has_socket != 0;
-      conn.has_listener_uid = !conn.has_uid;
-    }
-  }
-}
-
-void ConnectionTracker::learn_owner(Conn& conn, const Event& event) {
-  if (!event.has(TCPTRAIL_F_OWN)) return;
-  const TcpState old = event.old_state();
-  const TcpState next = event.new_state();
-  const Process process = process_of(event);
-  if (process.pid == 0) return;  // nobody's: the tracer's look (src/run/live.cpp)
-  if (next == kSynSent) {
-    conn.owner = process;
-    conn.owner_source = OwnerSource::kConnect;
-  } else if (is_closing_call(old, next)) {
-    const bool other_than_known = conn.owner.pid != 0 && conn.owner.pid != process.pid;
-    const bool known_by_a_call = conn.owner_source != OwnerSource::kUnknown;
-    conn.owner = process;
-    conn.owner_source = other_than_known && known_by_a_call            ? OwnerSource::kInherited
-                        : conn.owner_source == OwnerSource::kInherited ? OwnerSource::kInherited
-                                                                       : OwnerSource::kClose;
-  } else if (conn.owner.pid == 0) {
-    // Inside a call on the socket: it holds a descriptor, whatever the call was.
-    conn.owner = process;
-    conn.owner_source = OwnerSource::kSnapshot;
-  }
-}
-
-void ConnectionTracker::learn_closing_process(Conn& conn, const Event& event) {
-  if (!event.has(TCPTRAIL_F_OWN | TCPTRAIL_F_KILLER)) return;
-  const TcpState old = event.old_state();
-  const TcpState next = event.new_state();
-  if (next != kFinWait1 && next != kLastAck && !(next == kClose && is_closing_call(old, next)))
-    return;
-  if (closing_.local_close(conn).pid != 0) return;
-  closed_by(conn, process_of(event));
-}
-
-void ConnectionTracker::closed_by(Conn& conn, const Process& process) {
-  closing_.set_local_close(conn, process);
-  if (conn.peer_cookie == 0) return;
-  const std::uint32_t index = table_.find(conn.peer_cookie);
-  if (index != table_.kNone) closing_.set_remote_close(table_[index], process);
-}
-
-void ConnectionTracker::link_peer(std::uint32_t index) {
-  Conn& conn = table_[index];
-  conn.met = true;
-  const std::uint32_t other_index = peers_.meet(index);
-  if (other_index == Peers::kNone) return;
-  Conn& other = table_[other_index];
-  conn.peer_cookie = table_.key(other_index);
-  other.peer_cookie = table_.key(index);
-  if (const Process closer = closing_.local_close(other); closer.pid != 0)
-    closing_.set_remote_close(conn, closer);
-  if (const Process closer = closing_.local_close(conn); closer.pid != 0)
-    closing_.set_remote_close(other, closer);
-}
-
-void ConnectionTracker::on_holder(const Event& event) {
-  const Process process{event.holder.pid, comm_of(event.holder.comm)};
-  const bool accepted = event.kind() == TCPTRAIL_ACCEPT;
-  const std::uint32_t index = table_.find(event.cookie());
-  if (index == table_.kNone) {
-    Listener* listener = listeners_.find(event.cookie());
-    if (listener != nullptr && listener->owner.pid == 0) {
-      listener->owner = process;
-      listener->owner_source = OwnerSource::kSnapshot;
-    }
-    return;
-  }
-  Conn& conn = table_[index];
-  if (event.has(TCPTRAIL_F_IN_TREE)) conn.in_tree = true;
-  if (accepted) {
-    conn.uid = event.holder.uid;
-    conn.has_uid = true;
-  }
-  const bool better =
-      conn.owner.pid == 0 || (accepted && conn.owner_source == OwnerSource::kSnapshot);
-  if (better) {
-    conn.owner = process;
-    conn.owner_source = accepted ? OwnerSource::kAccept : OwnerSource::kSnapshot;
-    sink_.owner_found(event.cookie(), process);
-  }
-  apply_filter(event.cookie(), conn, false);
+  if (conn.match == Match::kNo) return held_.drop(cookie);
+  transitions_ += conn.transitions;
+  held_.print(cookie, sink_);
 }
 
 const Conn* ConnectionTracker::find(std::uint64_t cookie) const {

@@ -21,9 +21,10 @@
 #include "connections/closer.h"
 #include "connections/closing_state.h"
 #include "connections/conn.h"
+#include "connections/held_transitions.h"
 #include "connections/listeners.h"
 #include "connections/peers.h"
-#include "connections/told.h"
+#include "connections/recent_transitions.h"
 #include "tcp/event.h"
 #include "tcp/filter.h"
 #include "tcp/record.h"
@@ -168,8 +169,7 @@ class ConnectionTracker {
   Listeners listeners_;
   Peers peers_{table_};
   std::deque<Waiting> waiting_;
-  // Transitions of connections that the filter cannot judge yet.
-  std::unordered_map<std::uint64_t, std::vector<TransitionRecord>> held_;
+  HeldTransitions held_;
   // A socket that ended and is still open in its process may connect again.
   CookieTable<std::uint32_t> ended_generations_;
 
@@ -184,7 +184,7 @@ class ConnectionTracker {
   std::uint64_t incomplete_ = 0;
   std::uint64_t evicted_ = 0;
   std::uint64_t duplicates_ = 0;
-  Told told_;
+  RecentTransitions recent_;
   std::unordered_map<std::uint64_t, std::string> cgroup_names_;
 };
 

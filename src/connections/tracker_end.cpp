@@ -39,7 +39,7 @@ void ConnectionTracker::end_waiting(std::uint64_t cookie, ResetAfter reset_after
 }
 
 void ConnectionTracker::write_waiting(Waiting& waiting, ResetAfter reset_after) {
-  if (!waiting.held.empty()) held_[waiting.cookie] = std::move(waiting.held);
+  held_.give_back(waiting.cookie, std::move(waiting.held));
   write(waiting.cookie, waiting.conn, waiting.end, reset_after);
   closing_.drop(waiting.conn);
 }
@@ -64,7 +64,7 @@ void ConnectionTracker::give_up(std::uint32_t index, std::uint64_t boot_ns) {
 void ConnectionTracker::end(std::uint32_t index, const tcptrail_end_record& end) {
   const std::uint64_t cookie = table_.key(index);
   Conn& conn = table_[index];
-  told_.closed(cookie);
+  recent_.add_close(cookie);
   if ((end.facts & TCPTRAIL_END_DEAD) == 0) remember_generation(cookie, conn.generation);
   if (options_.observer != nullptr && TcpState{end.base.old_state} == kLastAck && end.error == 0 &&
       (end.facts & TCPTRAIL_END_ALL_ACKED) != 0)
@@ -110,8 +110,7 @@ void ConnectionTracker::write(std::uint64_t cookie, Conn& conn, const tcptrail_e
   if (verdict.wait_for_reset) {
     Waiting waiting{conn, cookie, end, {}};
     ClosingStates::hand_over(conn, waiting.conn);
-    if (const auto held = held_.find(cookie); held != held_.end())
-      waiting.held = std::move(held->second);
+    waiting.held = held_.take(cookie);
     waiting_.push_back(std::move(waiting));
     return;
   }

@@ -61,4 +61,11 @@ Comm comm_of(const char (&bytes)[TCPTRAIL_COMM_LEN]) {
   return comm;
 }
 
+Process process_of(const Event& event) {
+  Process process{event.base.pid, {}};
+  if (event.kind() == TCPTRAIL_TRANSITION_END) process.comm = comm_of(event.end.comm);
+  if (event.kind() == TCPTRAIL_TRANSITION_OWNED) process.comm = comm_of(event.owned.comm);
+  return process;
+}
+
 }  // namespace tcptrail

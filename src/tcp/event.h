@@ -43,5 +43,7 @@ bool decode(std::span<const std::byte> bytes, Event& event);
 Tuple tuple_of(const tcptrail_record& record);
 Tuple tuple_of(const tcptrail_timewait_record& record);
 Comm comm_of(const char (&bytes)[TCPTRAIL_COMM_LEN]);
+// The one that ran when a transition happened; its comm where the kind has one.
+Process process_of(const Event& event);
 
 }  // namespace tcptrail

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the stream has told of sockets that the table does not hold: they have closed,
-// or it was full. The second copy of the program may tell it again (bpf/nested.bpf.h),
-// and what has happened on all CPUs in between, while the hypervisor has taken one
-// away, must find room here. Used by the lifecycle.
+// The last transitions of sockets that are not in the table: they have closed, or it
+// was full. The second copy of the program may report them again (bpf/nested.bpf.h),
+// after all that happens on the other CPUs while the hypervisor has taken this one
+// away: there is room for that. Used by the tracker.
 #pragma once
 
 #include <algorithm>
@@ -15,15 +15,15 @@
 
 namespace tcptrail {
 
-class Told {
+class RecentTransitions {
  public:
-  void closed(std::uint64_t cookie) { closed_[closed_next_++ % closed_.size()] = cookie; }
+  void add_close(std::uint64_t cookie) { closed_[closed_next_++ % closed_.size()] = cookie; }
   [[nodiscard]] bool has_closed(std::uint64_t cookie) const {
     return std::find(closed_.begin(), closed_.end(), cookie) != closed_.end();
   }
 
   // A transition that a full table passed by. The room is taken when there is one.
-  void passed(const Event& event) {
+  void add_passed(const Event& event) {
     passed_.resize(kPassedKept);
     passed_[passed_next_++ % kPassedKept] = {event.cookie(), event.old_state(), event.new_state()};
   }
