@@ -3,13 +3,10 @@
 
 #include <cstring>
 
+#include "util/hash.h"
+
 namespace tcptrail {
 namespace {
-
-std::uint64_t mix(std::uint64_t hash, std::uint64_t word) {
-  hash = (hash ^ word) * 0x9E3779B97F4A7C15ULL;
-  return hash ^ (hash >> 29);
-}
 
 std::uint64_t end_hash(const Address& address, std::uint16_t port) {
   std::uint64_t words[2];

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <utility>
 
+#include "util/hash.h"
+
 namespace tcptrail {
 namespace {
 
@@ -20,7 +22,7 @@ constexpr std::uint64_t kRememberNs = 5'000 * kMs;
 constexpr std::uint64_t kTimeWaitNs = 60'000 * kMs;
 
 std::uint64_t tuple_key(std::uint32_t netns, const Tuple& tuple) {
-  return TupleHash()(tuple) ^ netns * 0x9E3779B97F4A7C15ULL;
+  return TupleHash()(tuple) ^ spread(netns);
 }
 std::uint64_t key_of(const TimeWait& entry) { return tuple_key(entry.netns, entry.tuple); }
 

@@ -11,6 +11,7 @@
 #include "output/json_values.h"
 #include "output/json_writer.h"
 #include "util/escape.h"
+#include "util/hash.h"
 
 namespace tcptrail {
 
@@ -100,8 +101,7 @@ struct JsonSink::TupleText {
 class JsonSink::TupleCache {
  public:
   TupleText& slot(std::uint64_t cookie, std::uint32_t generation) {
-    const std::uint64_t hash = (cookie + generation) * 0x9e3779b97f4a7c15ULL;
-    return entries_[hash >> (64 - kBits)];
+    return entries_[spread(cookie + generation) >> (64 - kBits)];
   }
 
  private:

@@ -2,7 +2,6 @@
 #include "stats/stats.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -11,19 +10,6 @@ namespace {
 
 constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::uint64_t kTimeWaitSeconds = 60;  // TCP_TIMEWAIT_LEN
-
-std::uint64_t hash_of(const Comm& comm, std::uint16_t port, Role role) {
-  std::uint64_t a = 0;
-  std::uint64_t b = 0;
-  std::memcpy(&a, comm.bytes.data(), 8);
-  std::memcpy(&b, comm.bytes.data() + 8, 8);
-  std::uint64_t h =
-      a * 0x9E3779B97F4A7C15ULL ^ std::rotl(b * 0xC2B2AE3D27D4EB4FULL, 23) ^
-      (std::uint64_t{port} << 8 | static_cast<std::uint64_t>(role)) * 0xD6E8FEB86659FD93ULL;
-  h ^= h >> 32;
-  h *= 0x9E3779B97F4A7C15ULL;
-  return h ^ h >> 29;
-}
 
 Comm name_of(const Process& process) {
   Comm comm;
@@ -37,8 +23,7 @@ Comm name_of(const Process& process) {
 Stats::Stats(const StatsOptions& options, std::function<void(const StatsInterval&)> flush)
     : options_(options),
       flush_(std::move(flush)),
-      current_(std::make_unique<StatsInterval>(options.max_groups)),
-      service_slots_(std::bit_ceil(kMaxServices * 2)) {
+      current_(std::make_unique<StatsInterval>(options.max_groups)) {
   if (options_.interval_ns != 0) next_ = std::make_unique<StatsInterval>(options.max_groups);
 }
 
@@ -132,15 +117,8 @@ void Stats::finish(std::uint64_t boot_ns) {
 }
 
 Service* Stats::known_service(const Process& owner, std::uint16_t port, Role role) {
-  const Comm comm = name_of(owner);
-  const std::size_t mask = service_slots_.size() - 1;
-  for (std::size_t slot = hash_of(comm, port, role) & mask; service_slots_[slot] != 0;
-       slot = (slot + 1) & mask) {
-    Service& known = services_[service_slots_[slot] - 1];
-    if (!known.rest && known.port == port && known.role == role && known.comm == comm)
-      return &known;
-  }
-  return nullptr;
+  const auto known = service_index_.find({name_of(owner), port, role});
+  return known != service_index_.end() ? &services_[known->second] : nullptr;
 }
 
 Service& Stats::service_of(const Process& owner, std::uint16_t port, Role role) {
@@ -150,11 +128,8 @@ Service& Stats::service_of(const Process& owner, std::uint16_t port, Role role) 
       services_.push_back({{}, 0, Role::kUnknown, true, TimeWaitSeries{}});
     return services_.back();
   }
+  service_index_.emplace(ServiceKey{name_of(owner), port, role}, services_.size());
   services_.push_back({name_of(owner), port, role, false, TimeWaitSeries{}});
-  const std::size_t mask = service_slots_.size() - 1;
-  std::size_t slot = hash_of(services_.back().comm, port, role) & mask;
-  while (service_slots_[slot] != 0) slot = (slot + 1) & mask;
-  service_slots_[slot] = static_cast<std::uint32_t>(services_.size());
   return services_.back();
 }
 

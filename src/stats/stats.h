@@ -14,11 +14,13 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "stats/stats_interval.h"
 #include "stats/time_wait_series.h"
 #include "tcp/record.h"
+#include "util/hash.h"
 
 namespace tcptrail {
 
@@ -60,6 +62,13 @@ class Stats {
   [[nodiscard]] std::vector<const Service*> services(std::uint64_t boot_ns);
 
  private:
+  struct ServiceKey {
+    Comm comm;
+    std::uint16_t port = 0;
+    Role role = Role::kUnknown;
+    std::uint8_t padding = 0;
+    friend bool operator==(const ServiceKey&, const ServiceKey&) = default;
+  };
   StatsInterval& period_of(std::uint64_t boot_ns);
   void begin(std::uint64_t boot_ns);
   void advance(std::uint64_t boot_ns);
@@ -79,7 +88,7 @@ class Stats {
   std::uint64_t reached_ns_ = 0;
   bool begun_ = false;
   std::vector<Service> services_;
-  std::vector<std::uint32_t> service_slots_;  // index + 1; 0 = empty
+  std::unordered_map<ServiceKey, std::size_t, BytesHash> service_index_;  // in services_
 };
 
 }  // namespace tcptrail

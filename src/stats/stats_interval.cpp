@@ -2,34 +2,12 @@
 #include "stats/stats_interval.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 
 #include "tcp/filter.h"
 
 namespace tcptrail {
 namespace {
-
-// Each combination of role, closer and how may have a rest.
-constexpr std::size_t kRests = 3 * 5 * 10 + 3;
-
-static_assert(sizeof(GroupKey) == 26 && std::has_unique_object_representations_v<GroupKey>,
-              "hashed and compared as bytes");
-
-std::uint64_t hash_of(const GroupKey& key) {
-  std::uint64_t a = 0;
-  std::uint64_t b = 0;
-  std::uint64_t c = 0;
-  std::memcpy(&a, &key, 8);
-  std::memcpy(&b, reinterpret_cast<const char*>(&key) + 8, 8);
-  std::memcpy(&c, reinterpret_cast<const char*>(&key) + 16, 8);
-  const std::uint64_t d = key.rest ? 1 : 0;
-  std::uint64_t h = a * 0x9E3779B97F4A7C15ULL ^ std::rotl(b * 0xC2B2AE3D27D4EB4FULL, 23) ^
-                    (c + d) * 0xD6E8FEB86659FD93ULL;
-  h ^= h >> 32;
-  h *= 0x9E3779B97F4A7C15ULL;
-  return h ^ h >> 29;
-}
 
 // What follows the NUL in a comm is whatever was there before.
 Comm clean(const Process& process) {
@@ -42,35 +20,22 @@ Comm clean(const Process& process) {
 
 }  // namespace
 
-StatsInterval::StatsInterval(std::size_t max_groups)
-    : max_groups_(max_groups), slots_(std::bit_ceil((max_groups + kRests) * 2)) {}
-
-Group* StatsInterval::find(const GroupKey& key, std::size_t& slot) {
-  const std::size_t mask = slots_.size() - 1;
-  for (slot = hash_of(key) & mask; slots_[slot] != 0; slot = (slot + 1) & mask) {
-    Group& known = groups_[slots_[slot] - 1];
-    if (std::memcmp(&known.key, &key, sizeof key) == 0) return &known;
-  }
-  return nullptr;
-}
-
-Group& StatsInterval::insert(const GroupKey& key, std::size_t slot) {
-  groups_.emplace_back();
-  groups_.back().key = key;
-  slots_[slot] = static_cast<std::uint32_t>(groups_.size());
-  return groups_.back();
-}
+StatsInterval::StatsInterval(std::size_t max_groups) : max_groups_(max_groups) {}
 
 Group& StatsInterval::group(GroupKey key) {
-  std::size_t slot = 0;
-  if (Group* known = find(key, slot)) return *known;
-  if (groups_.size() < max_groups_) return insert(key, slot);
-  key.comm = {};
-  key.service_port = key.error = 0;
-  key.rest = true;
-  ++rest_;
-  if (Group* known = find(key, slot)) return *known;
-  return insert(key, slot);
+  auto known = index_.find(key);
+  if (known == index_.end() && groups_.size() >= max_groups_) {
+    key.comm = {};
+    key.service_port = key.error = 0;
+    key.rest = true;
+    ++rest_;
+    known = index_.find(key);
+  }
+  if (known != index_.end()) return groups_[known->second];
+  index_.emplace(key, groups_.size());
+  groups_.emplace_back();
+  groups_.back().key = key;
+  return groups_.back();
 }
 
 void StatsInterval::add(const ConnectionRecord& r) {
@@ -142,7 +107,7 @@ void StatsInterval::clear() {
     g.connect.clear(pages_);
   }
   groups_.clear();
-  std::fill(slots_.begin(), slots_.end(), 0U);
+  index_.clear();
   for (DenseHistogram& state : states_)
     if (state.count() != 0) state.clear();
   if (duration_.count() != 0) duration_.clear();

@@ -12,11 +12,13 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "stats/histogram.h"
 #include "stats/talkers.h"
 #include "tcp/record.h"
+#include "util/hash.h"
 
 namespace tcptrail {
 
@@ -95,12 +97,10 @@ class StatsInterval {
     return number < kStateCount ? number : kStateCount - 1;
   }
   Group& group(GroupKey key);
-  Group* find(const GroupKey& key, std::size_t& slot);
-  Group& insert(const GroupKey& key, std::size_t slot);
 
   std::size_t max_groups_;
   std::vector<Group> groups_;
-  std::vector<std::uint32_t> slots_;  // index + 1; 0 = empty
+  std::unordered_map<GroupKey, std::size_t, BytesHash> index_;  // in groups_
   HistogramPages pages_;
   std::array<DenseHistogram, kStateCount> states_;
   DenseHistogram duration_;

@@ -7,9 +7,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "tcp/address.h"
+#include "util/hash.h"
 
 namespace tcptrail {
 
@@ -34,13 +36,16 @@ class Talkers {
   [[nodiscard]] bool lossy() const { return lossy_; }
 
  private:
-  std::uint32_t& slot_of(const Address& address, Family family);
+  struct Key {
+    Address address;
+    Family family;
+    friend bool operator==(const Key&, const Key&) = default;
+  };
   void give_up_half();
-  void rebuild(std::size_t slots);
 
   std::size_t most_;
   std::vector<Talker> talkers_;
-  std::vector<std::uint32_t> slots_;  // index + 1; 0 = empty
+  std::unordered_map<Key, std::size_t, BytesHash> index_;  // in talkers_
   bool lossy_ = false;
 };
 

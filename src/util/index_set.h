@@ -18,6 +18,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "util/hash.h"
+
 namespace tcptrail {
 
 class IndexSet {
@@ -114,10 +116,9 @@ class IndexSet {
     std::size_t size_ = 0;
   };
 
-  // Keys may be counters or addresses that share their low bits: mix (Fibonacci hashing, high bits
-  // folded down).
+  // Keys may be counters or addresses that share their low bits.
   static std::uint64_t hash_of(std::uint64_t key) {
-    key *= 0x9E3779B97F4A7C15ULL;
+    key = spread(key);
     return key ^ (key >> 32);
   }
 
