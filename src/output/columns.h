@@ -50,7 +50,7 @@ struct Column {
   std::string_view header{};  // as the first line of text shows it; empty = the name
   std::uint8_t drop = 0;      // on a narrow terminal the lowest goes first; 0 = never
   Fit fit = Fit::kFixed;
-  bool foreign = false;  // names from outside: a character is not always one column
+  bool foreign = false;  // names from outside: of any width in text, quoted where needed in CSV
   std::string_view (*color)(std::string_view cell) = nullptr;
 
   [[nodiscard]] std::string_view title() const { return header.empty() ? name : header; }

@@ -72,10 +72,15 @@ void CsvSink::put_line(const Record& record) {
   if (cell_.size() < room) cell_.resize(room);
   char* p = out_.reserve((room * 2 + 4) * (columns_.size() + 1));
   for (const Column* column : columns_) {
-    const char* end = column->put(cell_.data(), record, context_);
-    const std::string_view cell(cell_.data(), static_cast<std::size_t>(end - cell_.data()));
+    char* const field = p;
+    if (column->foreign) {
+      const char* end = column->put(cell_.data(), record, context_);
+      p = put_field(p, {cell_.data(), static_cast<std::size_t>(end - cell_.data())});
+    } else {
+      p = column->put(p, record, context_);
+    }
     // A record of one empty field would be an empty line, which readers skip.
-    p = cell.empty() && columns_.size() == 1 ? put::literal(p, R"("")") : put_field(p, cell);
+    if (p == field && columns_.size() == 1) p = put::literal(p, R"("")");
     *p++ = ',';
   }
   --p;
