@@ -1,51 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What docs/json promises about every record, checked on real ones; and the pairing of records with known ends."""
+"""What schema.json promises about every record, checked on real ones; and the pairing of records with known ends."""
 
 import collections
 import datetime
+import json
+import pathlib
 
-COMMON = ["type", "time", "boot_ns"]
-TUPLE = ["netns", "family", "laddr", "lport", "raddr", "rport"]
-KEYS = {
-    "transition": ["cookie", "generation", *TUPLE, "old", "new", "in_old_us", "pid", "comm", "owner_source"],
-    "connection": [
-        *["cookie", "generation", *TUPLE, "role", "pid", "comm", "uid", "cgroup", "owner_source", "began", "start"],
-        *["end", "duration_us", "connect_us", "states", "path", "closer", "how", "evidence", "closer_pid"],
-        *["closer_comm", "error", "time_wait", "tx_bytes", "rx_bytes", "tx_segs", "rx_segs", "retransmits", "rtt_us"],
-        *["min_rtt_us", "mss", "complete", "peer_cookie", "service_port"],
-    ],
-    "time_wait": [
-        *["event", "phase", "cookie", *TUPLE, "pid", "comm", "reuseaddr", "reuseport", "expires_in_ms", "reason"],
-        "held_us",
-    ],
-    "blocked": [
-        *["op", "error", "pid", "comm", *TUPLE, "blockers", "blocker_count", "free_in_ms", "remedies"],
-    ],
-    "port": [
-        *["netns", "laddr", "lport", "states", "bind_plain", "bind_reuseaddr", "bind_reuseport", "blockers", "blocker_count"],
-        *["free_in_ms", "owners", "remedies"],
-    ],
-    "destination": [
-        *["netns", "laddr", "raddr", "rport", "connect", "used", "time_wait", "available", "range", "reserved", "rate_per_s"],
-        *["exhausted_in_s", "free_in_ms", "owners"],
-    ],
-    "loss": ["ring", "nested", "table", "malformed", "total", "other", "since"],
-    "summary": ["events", "transitions", "connections", "open", "incomplete", "loss", "duration_us"],
-    "startup": ["schema", "version", "command", "hostname", "boot_id", "kernel", "features", "filters"],
-}
-VALUES = {
-    "family": {"ipv4", "ipv6"},
-    "role": {"active", "passive", "unknown"},
-    "began": {"observed", "before_trace"},
-    "closer": {"local", "remote", "both", "none", "unknown"},
-    "how": {
-        *["fin", "rst-sent", "rst-received", "refused", "timeout", "unreachable", "no-port", "aborted", "half-open"],
-        "unknown",
-    },
-    "owner_source": {"close", "accept", "connect", "listen", "snapshot", "inherited", "unknown"},
-    "event": {"present", "enter", "leave"},
-    "phase": {"fin_wait2", "time_wait"},
-}
+SCHEMA = json.loads((pathlib.Path(__file__).resolve().parents[2] / "src/output/schema.json").read_text())["$defs"]
 
 # The pairs of states that a socket of protocol 6 can pass through.
 LEGAL = {
@@ -62,20 +23,23 @@ LEGAL = {
 }
 
 
+def words(rule):
+    """The words that a value may be; None = anything."""
+    return SCHEMA[rule["$ref"].removeprefix("#/$defs/")].get("enum") if "$ref" in rule else rule.get("enum")
+
+
 def check_shape(checks, records):
     """Keys, their order, and the values that only some words may have."""
     for record in records:
         kind = record["type"]
-        wanted = COMMON + KEYS.get(kind, [])
+        wanted = SCHEMA[kind]["required"]
         got = list(record)
-        if kind in KEYS and not checks.that(
-            got[: len(wanted)] == wanted, f"{kind}: keys {got}, not {wanted}", kind=f"keys of {kind}"
-        ):
+        if not checks.that(got[: len(wanted)] == wanted, f"{kind}: keys {got}, not {wanted}", kind=f"keys of {kind}"):
             continue
-        for name, allowed in VALUES.items():
-            value = record.get(name)
-            if name in record and not (value is None and name in ("phase", "family")):
-                checks.that(value in allowed, f"{kind}.{name} is {value!r}", record, kind=f"{kind}.{name}")
+        for name, rule in SCHEMA[kind]["properties"].items():
+            allowed = words(rule)
+            if allowed is not None and name in record:
+                checks.that(record[name] in allowed, f"{kind}.{name} is {record[name]!r}", record, kind=f"{kind}.{name}")
 
 
 def nanoseconds(rfc3339):
