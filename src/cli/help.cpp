@@ -83,6 +83,7 @@ Recordings (a file of one run, to look at later and elsewhere, without privilege
   --record FILE              show life or trace, and record it too
       --max-size SIZE        stop when FILE is nearly so large: 500M, 1G
       --rotate N             ... begin anew instead, and keep N older files: FILE.1 (the newest) to FILE.N
+      --force                replace an existing FILE
   replay FILE [VIEW]         VIEW is life (the default), trace, ports, explain or stats; FILE - is stdin
       --at TIME              ports: the look at that moment: 10s after the beginning, or 2026-08-01T12:34:56Z
 

@@ -93,6 +93,7 @@ constexpr BoolFlag kBoolFlags[] = {
     {"--fail-on-loss", &Raw::fail_on_loss},
     {"--no-snapshot", &Raw::no_snapshot},
     {"--v6only", &Raw::v6only},
+    {"--force", &Raw::force},
 };
 
 std::unique_ptr<CLI::App> make_app(Raw& raw) {

@@ -72,6 +72,7 @@ struct Options {
   std::string record_path;  // --record FILE, or the -o of record; empty = nothing is recorded
   std::optional<std::uint64_t> max_bytes;  // of one file of the recording
   unsigned rotate = 0;                     // older files kept beside it
+  bool force = false;                      // record over an existing file
   std::string replay_file;                 // "-" = stdin
   Command replay_view = Command::kLife;    // life, trace, ports, explain or stats
   std::optional<AtTime> at;                // replay FILE ports: the moment to look at

@@ -63,6 +63,10 @@ void convert_record(const Raw& raw, Options& o, Converter& c) {
   if (o.record_path.empty() && !(raw.max_size.empty() && raw.rotate.empty()))
     c.fail(usage("--max-size and --rotate are about a recording", "",
                  "tcptrail record -o FILE --max-size 1G"));
+  o.force = raw.force;
+  if (o.force && o.record_path.empty())
+    c.fail(usage("--force is about a recording", "-o of a view replaces its file anyway",
+                 "tcptrail record -o FILE --force"));
   if (o.record_path == "-" && o.rotate != 0)
     c.fail(usage("--rotate with a recording to stdout", "its older files would need names",
                  "name a file"));

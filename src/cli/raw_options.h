@@ -25,7 +25,7 @@ struct Raw {
   bool ipv4 = false, ipv6 = false, errors = false, json = false, csv = false;
   bool fail_on_loss = false, no_snapshot = false, local_time = false, timestamps = false,
        wide = false;
-  bool v6only = false;
+  bool v6only = false, force = false;
   int verbose = 0;
   std::string command, argument;
   Values pid, lport, rport, comm, laddr, raddr, netns, cgroup, uid, closed_by, how, min_ms;

@@ -54,8 +54,8 @@ CsvSink::CsvSink(OutFile& out, WallClock& clock, const TableOptions& options)
 }
 
 void CsvSink::put_header() {
-  if (header_done_) return;
-  header_done_ = true;
+  if (header_of_ == out_.files_begun()) return;
+  header_of_ = out_.files_begun();
   char* p = out_.reserve(32 * (columns_.size() + 1));
   for (const Column* column : columns_) {
     p = put::text(p, column->name);
@@ -107,6 +107,9 @@ void CsvSink::on(const TimeWaitRecord& record) {
 
 void CsvSink::on(const LossRecord& record) { loss_.on(record); }
 
-void CsvSink::on(const SummaryRecord&) { loss_.finish(); }
+void CsvSink::on(const SummaryRecord&) {
+  put_header();  // a file without rows, after SIGHUP, has its header too
+  loss_.finish();
+}
 
 }  // namespace tcptrail

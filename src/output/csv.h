@@ -36,7 +36,7 @@ class CsvSink final : public RecordSink {
   Columns columns_;
   std::vector<char> cell_;  // one cell, before it is quoted
   LossReporter loss_;
-  bool header_done_ = false;
+  unsigned header_of_ = 0;  // the file that has it, as OutFile counts them; 0 = none
   std::uint64_t printed_ = 0;
 };
 

@@ -138,9 +138,9 @@ void TextSink::fit(Layout& layout) {
 }
 
 void TextSink::put_headers() {
-  if (header_done_) return;
-  header_done_ = true;
-  if (!note_.empty() && options_.warn) options_.warn(note_);
+  if (header_of_ == out_.files_begun()) return;
+  if (header_of_ == 0 && !note_.empty() && options_.warn) options_.warn(note_);
+  header_of_ = out_.files_begun();
   if (!life_.empty()) put_header(life_);
   if (!trace_.empty()) put_header(trace_);
 }
@@ -221,6 +221,7 @@ void TextSink::on(const BlockedRecord& record) {
 void TextSink::on(const LossRecord& record) { loss_.on(record); }
 
 void TextSink::on(const SummaryRecord&) {
+  put_headers();  // a file without rows, after SIGHUP, has them too
   if (limit_.pending()) put_left_out();
   loss_.finish();
 }

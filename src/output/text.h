@@ -86,7 +86,7 @@ class TextSink final : public RecordSink {
   std::string note_;  // what was left out for lack of room; said once
   LossReporter loss_;
   RowLimit limit_;
-  bool header_done_ = false;
+  unsigned header_of_ = 0;  // the file that has them, as OutFile counts them; 0 = none
   std::uint64_t printed_ = 0;
 };
 

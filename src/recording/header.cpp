@@ -71,6 +71,7 @@ std::string header_json(const RecordingHeader& header) {
                      {"in_tree", header.in_tree},
                      {"labels", object_of(header.labels)},
                      {"own_netns", header.own_netns},
+                     {"rotates", header.rotates},
                      {"can_look", header.programs.snapshots},
                      {"resets_traced", header.programs.resets_traced},
                      {"listen_traced", header.programs.listen_traced},
@@ -98,6 +99,7 @@ Result<RecordingHeader> header_from_json(std::string_view text) {
     take(json, "in_tree", header.in_tree);
     take_object(json, "labels", header.labels);
     take(json, "own_netns", header.own_netns);
+    take(json, "rotates", header.rotates);
     take(json, "can_look", header.programs.snapshots);
     take(json, "resets_traced", header.programs.resets_traced);
     take(json, "listen_traced", header.programs.listen_traced);

@@ -36,7 +36,8 @@ struct RecordingHeader {
   std::vector<std::pair<std::string, std::string>> labels;
   ProgramCapabilities programs;
   std::uint32_t own_netns =
-      0;  // of the recorder: what `ports` shows unless told otherwise; 0 = unknown
+      0;                 // of the recorder: what `ports` shows unless told otherwise; 0 = unknown
+  bool rotates = false;  // --rotate: a later run may rename the file, and drop it as the oldest
 };
 
 std::string header_json(const RecordingHeader& header);

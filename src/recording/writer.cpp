@@ -26,10 +26,6 @@ std::span<const std::byte> bytes_of(const T& value) {
   return std::as_bytes(std::span(&value, 1));
 }
 
-std::string numbered(const std::string& path, unsigned number) {
-  return path + "." + std::to_string(number);
-}
-
 }  // namespace
 
 void RecordingWriter::FreeContext::operator()(ZSTD_CCtx_s* context) const noexcept {
@@ -38,12 +34,17 @@ void RecordingWriter::FreeContext::operator()(ZSTD_CCtx_s* context) const noexce
 
 Result<std::unique_ptr<RecordingWriter>> RecordingWriter::create(RecordingTarget target,
                                                                  RecordingHeader header) {
+  const Result<bool> continues = continues_rotation(target);
+  if (!continues) return continues.error();
+  if (*continues)
+    if (const Result<void> moved = move_parts(target); !moved) return moved.error();
   Result<OutFile> out = OutFile::open(target.path);
   if (!out) return out.error();
   if (target.keep != 0 && !out->is_regular())
     return Error{"cannot rotate " + target.path,
                  "it is not a regular file, and its older parts would need names of their own",
                  "leave out --rotate, or name a file", 2};
+  header.rotates = target.keep != 0;
   std::unique_ptr<RecordingWriter> writer(
       new RecordingWriter(std::move(target), std::move(header), std::move(*out)));
   if (!writer->begin_part()) {
@@ -166,16 +167,10 @@ bool RecordingWriter::flush() {
   return good;
 }
 
-// FILE.1 becomes FILE.2 and so on, FILE becomes FILE.1. The new FILE begins with
-// everything that a reader of it alone has to know.
+// The new FILE begins with everything that a reader of it alone has to know.
 bool RecordingWriter::rotate() {
   if (!put_end(true)) return false;
-  for (unsigned number = target_.keep; number > 0; --number) {
-    const std::string from = number == 1 ? target_.path : numbered(target_.path, number - 1);
-    const std::string to = numbered(target_.path, number);
-    if (std::rename(from.c_str(), to.c_str()) != 0 && (errno != ENOENT || number == 1))
-      return fail({"cannot rename " + from + " to " + to + ": " + std::strerror(errno)});
-  }
+  if (const Result<void> moved = move_parts(target_); !moved) return fail(moved.error());
   if (const Result<void> opened = out_.reopen_new(); !opened) return fail(opened.error());
   earlier_bytes_ += part_bytes_;
   ++preamble_.part;

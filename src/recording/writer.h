@@ -17,6 +17,7 @@
 #include "recording/format.h"
 #include "recording/header.h"
 #include "recording/items.h"
+#include "recording/parts.h"
 #include "recording/recorded_facts.h"
 #include "util/out_file.h"
 #include "util/result.h"
@@ -25,16 +26,10 @@ struct ZSTD_CCtx_s;
 
 namespace tcptrail {
 
-struct RecordingTarget {
-  std::string path;                          // created 0600, links refused; "-" = stdout
-  std::optional<std::uint64_t> max_bytes{};  // of one file
-  unsigned keep = 0;                         // older parts; 0 = the recording is full at max_bytes
-};
-
 class RecordingWriter final : public ModelInput {
  public:
   // Opens the file and writes the preamble and the header block: an output that
-  // cannot be written is an error at once.
+  // cannot be written, or would destroy an existing file, is an error at once.
   static Result<std::unique_ptr<RecordingWriter>> create(RecordingTarget target,
                                                          RecordingHeader header);
   RecordingWriter(const RecordingWriter&) = delete;

@@ -108,7 +108,7 @@ Result<void> LiveRun::start_programs() {
 
 Result<void> LiveRun::start_recording() {
   if (options_.record_path.empty()) return {};
-  auto writer = tcptrail::start_recording(options_, programs_, started_ns_, clock_.offset());
+  auto writer = tcptrail::start_recording(options_, programs_, *out_, started_ns_, clock_.offset());
   if (!writer) return writer.error();
   writer_ = std::move(*writer);
   writer_->file().set_stop_fd(stop_reasons_.get());
@@ -309,9 +309,6 @@ int LiveRun::exit_code() const {
 Result<int> LiveRun::run() {
   if (const Result<void> ready = signals_.ready(); !ready) return ready.error();
   if (const Result<void> resolved = resolve_filters(options_); !resolved) return resolved.error();
-  Result<OutFile> output = open_output(options_);
-  if (!output) return output.error();
-  out_.emplace(std::move(*output));
   if (!options_.child.empty()) {
     Result<Child> child = Child::prepare(options_.child);
     if (!child) return child.error();
@@ -319,13 +316,16 @@ Result<int> LiveRun::run() {
   }
   // Either ends the run, also while the output waits for a slow reader.
   stop_reasons_ = wait_any({signals_.stop_fd(), child_ ? child_->pid_fd() : -1});
-  out_->set_stop_fd(stop_reasons_ ? stop_reasons_.get() : signals_.stop_fd());
-
   clock_.set_offset(realtime_offset_ns());
+  if (const Result<void> started = start_programs(); !started) return started.error();
+  // From here on the run can start: existing files may be replaced.
+  Result<OutFile> output = open_output(options_);
+  if (!output) return output.error();
+  out_.emplace(std::move(*output));
+  out_->set_stop_fd(stop_reasons_ ? stop_reasons_.get() : signals_.stop_fd());
   sink_ = make_sink(options_, *out_, clock_);
   counting_ = std::make_unique<CountingSink>(*sink_, options_.events, counted_events(options_),
                                              options_.count);
-  if (const Result<void> started = start_programs(); !started) return started.error();
   started_ns_ = loss_since_ns_ = boot_now_ns();
   if (const Result<void> started = start_recording(); !started) return started.error();
   start_model();

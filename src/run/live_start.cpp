@@ -85,6 +85,7 @@ ProgramCapabilities capabilities_of(const Plan& plan) {
 
 Result<std::unique_ptr<RecordingWriter>> start_recording(const Options& options,
                                                          const LivePrograms& programs,
+                                                         const OutFile& out,
                                                          std::uint64_t started_ns,
                                                          std::int64_t clock_offset_ns) {
   RecordingHeader header;
@@ -98,8 +99,10 @@ Result<std::unique_ptr<RecordingWriter>> start_recording(const Options& options,
   header.in_tree = options.filters.in_tree;
   header.labels = options.labels;
   header.programs = capabilities_of(programs.plan);
-  return RecordingWriter::create({options.record_path, options.max_bytes, options.rotate},
-                                 std::move(header));
+  RecordingTarget target{options.record_path, options.max_bytes, options.rotate, options.force};
+  if (options.command != Command::kRecord)  // it shows nothing
+    if (const Result<void> apart = keep_apart(out, target); !apart) return apart.error();
+  return RecordingWriter::create(std::move(target), std::move(header));
 }
 
 void give_up_privileges(const Options& options, const LivePrograms& programs) {

@@ -31,9 +31,10 @@ Result<LivePrograms> start_programs(const Options& options, std::uint32_t comman
 
 ProgramCapabilities capabilities_of(const Plan& plan);
 
-// Into options.record_path.
+// Into options.record_path, which must be another file than `out`, where the view goes.
 Result<std::unique_ptr<RecordingWriter>> start_recording(const Options& options,
                                                          const LivePrograms& programs,
+                                                         const OutFile& out,
                                                          std::uint64_t started_ns,
                                                          std::int64_t clock_offset_ns);
 

@@ -108,6 +108,11 @@ Result<void> Replay::open() {
   Result<OutFile> output = open_output(options_);
   if (!output) return output.error();
   out_.emplace(std::move(*output));
+  // However it is named: to replace it would destroy it, to append to it would never end.
+  if (out_->is_same_file(options_.replay_file == "-" ? "/dev/stdin" : options_.replay_file))
+    return Error{"the output is the recording itself: " + out_->name() + " is " + name,
+                 "the recording would be overwritten while it is read", "name another file with -o",
+                 2};
   out_->set_stop_fd(signals_.stop_fd());
   sink_ = make_sink(options_, *out_, clock_);
   counting_ = std::make_unique<CountingSink>(*sink_, options_.events, counted_events(options_),

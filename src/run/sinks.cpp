@@ -67,6 +67,15 @@ Result<OutFile> open_output(const Options& options) {
   return OutFile::open(options.output);
 }
 
+Result<void> keep_apart(const OutFile& out, const RecordingTarget& target) {
+  for (unsigned number = 0; number <= target.keep; ++number)
+    if (const std::string path = part_path(target.path, number); out.is_same_file(path))
+      return Error{"the recording and the output are the same file: " + path + " is " + out.name(),
+                   "one is a recording, the other what is shown", "name another file with --record",
+                   2};
+  return {};
+}
+
 std::unique_ptr<RecordSink> make_sink(const Options& options, OutFile& out, WallClock& clock) {
   if (view_of(options) == Command::kStats) return make_stats_sink(options, out, clock);
   if (view_of(options) == Command::kExplain) return make_explain_sink(options, out, clock);

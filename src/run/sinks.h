@@ -9,6 +9,7 @@
 
 #include "cli/options.h"
 #include "output/wall_clock.h"
+#include "recording/parts.h"
 #include "tcp/record.h"
 #include "util/out_file.h"
 #include "util/result.h"
@@ -20,6 +21,8 @@ void print_error(std::string_view text);
 
 // -o FILE, or stdout.
 Result<OutFile> open_output(const Options& options);
+// An error where the recording, or an older part of it, is the file that the view is written to.
+Result<void> keep_apart(const OutFile& out, const RecordingTarget& target);
 // Text, CSV or JSON of what view_of(options) prints. Keeps references to both.
 std::unique_ptr<RecordSink> make_sink(const Options& options, OutFile& out, WallClock& clock);
 // The exit code of a run whose output has ended: 0, or 1 after the one line on stderr that says

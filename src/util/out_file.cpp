@@ -95,6 +95,9 @@ OutFile::OutFile(OutFile&& other) noexcept
       nonblock_fd_(std::exchange(other.nonblock_fd_, -1)),
       stop_fd_(other.stop_fd_),
       owned_(std::exchange(other.owned_, false)),
+      created_(std::exchange(other.created_, false)),
+      untouched_(std::exchange(other.untouched_, false)),
+      files_begun_(other.files_begun_),
       stopping_(other.stopping_),
       whole_flushes_(other.whole_flushes_),
       kind_(other.kind_),
@@ -108,7 +111,10 @@ OutFile::OutFile(OutFile&& other) noexcept
       name_(std::move(other.name_)),
       path_(std::move(other.path_)) {}
 
-OutFile::~OutFile() { close_fds(); }
+OutFile::~OutFile() {
+  if (created_ && untouched_) ::unlink(path_.c_str());
+  close_fds();
+}
 
 void OutFile::close_fds() noexcept {
   if (nonblock_fd_ >= 0) ::close(nonblock_fd_);
@@ -122,9 +128,16 @@ Result<OutFile> OutFile::open(const std::string& path) {
     if (fcntl(fd, F_GETFD) < 0) return open_error(path, errno);
     return on_descriptor(fd, path == "-" ? "stdout" : path);
   }
-  const int fd = open_path(path, O_TRUNC);
+  int fd = open_path(path, O_EXCL);
+  const bool created = fd >= 0;
+  // O_CREAT again: it makes the kernel refuse a file that somebody else planted in a sticky
+  // directory (fs.protected_regular).
+  if (fd < 0 && errno == EEXIST) fd = open_path(path, 0);
   if (fd < 0) return open_error(path, errno);
-  return OutFile(fd, true, path, path);
+  OutFile file(fd, true, path, path);
+  file.created_ = created;
+  file.untouched_ = true;
+  return file;
 }
 
 OutFile OutFile::on_descriptor(int fd, std::string name) {
@@ -177,12 +190,18 @@ bool OutFile::flush() {
   const char* data = buffer_.get();
   const auto size = static_cast<std::size_t>(pos_ - data);
   pos_ = buffer_.get();
+  if (untouched_) replace_content();
   if (size == 0) return usable();
   if (!usable()) {
     bytes_dropped_ += size;
     return false;
   }
   return write_all(data, size);
+}
+
+void OutFile::replace_content() {
+  untouched_ = false;
+  if (is_regular() && ::ftruncate(fd_, 0) != 0) fail(errno, buffer_.get(), 0);
 }
 
 bool OutFile::write_all(const char* data, std::size_t size) {
@@ -265,6 +284,16 @@ void OutFile::fail(int error, const char* data, std::size_t written) {
   if (state_ == State::kFailed && kind_ == Kind::kDirect) cut_partial_unit(data, written);
 }
 
+bool OutFile::is_same_file(const std::string& path) const {
+  struct stat ours {};
+  struct stat theirs {};
+  const int fd = descriptor_of(path);
+  if (fstat(fd_, &ours) != 0 || (fd >= 0 ? fstat(fd, &theirs) : stat(path.c_str(), &theirs)) != 0)
+    return false;
+  return ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino && !S_ISCHR(ours.st_mode) &&
+         !S_ISSOCK(ours.st_mode);
+}
+
 bool OutFile::is_regular() const {
   struct stat info {};
   return !path_.empty() && fstat(fd_, &info) == 0 && S_ISREG(info.st_mode);
@@ -296,6 +325,8 @@ Result<void> OutFile::reopen_with(int more_flags) {
   fd_ = fd;
   kind_ = Kind::kDirect;
   classify();
+  struct stat info {};
+  if (fstat(fd_, &info) == 0 && S_ISREG(info.st_mode) && info.st_size == 0) ++files_begun_;
   // A disk that was full, or a reader that went away, is forgotten with the old file.
   state_ = State::kOpen;
   errno_ = 0;

@@ -30,8 +30,10 @@ class OutFile {
   static constexpr std::size_t kBufferSize = 256 * 1024;
   static constexpr std::uint64_t kDefaultGraceMs = 2000;
 
-  // Creates (mode 0600) or truncates FILE; a symbolic link is refused. "-" and
-  // /dev/stdout, /dev/stderr, /dev/fd/N mean the descriptor.
+  // Creates FILE (mode 0600) or opens it as it is; a symbolic link is refused. The first
+  // flush() empties it: until then a run that cannot start leaves an existing file as it
+  // was, and takes a new one away. "-" and /dev/stdout, /dev/stderr, /dev/fd/N mean the
+  // descriptor.
   static Result<OutFile> open(const std::string& path);
   // Borrows `fd` and never changes its flags, which other processes share.
   static OutFile on_descriptor(int fd, std::string name);
@@ -60,7 +62,8 @@ class OutFile {
   void write(std::string_view lines);
   void write_line(std::string_view line);
 
-  // Writes what is buffered. True while the output is open.
+  // Writes what is buffered; the first call empties an existing file, also when there is nothing
+  // to write. True while the output is open.
   bool flush();
 
   // SIGHUP: writes what is buffered to the old file, then opens the path again
@@ -90,6 +93,12 @@ class OutFile {
   [[nodiscard]] int error_number() const { return errno_; }
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] bool is_terminal() const { return kind_ == Kind::kTerminal; }
+  // The same file under any name, hard and symbolic links included. Devices and sockets are
+  // never the same: two may write to /dev/null.
+  [[nodiscard]] bool is_same_file(const std::string& path) const;
+  // How many files have begun empty: one more after a reopen() that found a new or empty file,
+  // which wants its header line.
+  [[nodiscard]] unsigned files_begun() const { return files_begun_; }
   // A file of our own that has a path and could be renamed.
   [[nodiscard]] bool is_regular() const;
   [[nodiscard]] std::uint64_t bytes_written() const { return bytes_written_; }
@@ -108,6 +117,7 @@ class OutFile {
   Result<void> reopen_with(int more_flags);
   void classify();
   void close_fds() noexcept;
+  void replace_content();
   void make_room(std::size_t size);
   [[noreturn]] void overrun(const char* end) const;
   bool write_all(const char* data, std::size_t size);
@@ -125,6 +135,9 @@ class OutFile {
   int nonblock_fd_ = -1;  // our own O_NONBLOCK description of the same pipe or terminal
   int stop_fd_ = -1;
   bool owned_ = false;
+  bool created_ = false;    // by open(): there was no such file before
+  bool untouched_ = false;  // what the file held before is still in it
+  unsigned files_begun_ = 1;
   bool stopping_ = false;
   bool whole_flushes_ = false;
   bool ready_before_ = false;  // poll() said writable, and nothing was written since

@@ -4,7 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
 #include "memory_output.h"
+#include "recordings.h"
 #include "sample_records.h"
 
 namespace tcptrail {
@@ -38,6 +43,39 @@ TEST(CsvSink, LinesEndWithCrLfAndTheHeaderIsFirst) {
             "local,fin,local "
             "60s,true\r");
   EXPECT_EQ(lines[4], ",,0.0.0.0,,0.0.0.0,,,,,unknown,unknown,,false\r");
+}
+
+std::string content(const std::string& path) {
+  std::ostringstream out;
+  out << std::ifstream(path, std::ios::binary).rdbuf();
+  return out.str();
+}
+
+// SIGHUP: logrotate has renamed the file, or it is still the same.
+TEST(CsvSink, EachFileBeginsWithTheHeader) {
+  const test::TempDir dir;
+  WallClock clock;
+  Result<OutFile> out = OutFile::open(dir.file("f"));
+  ASSERT_TRUE(out);
+  TableOptions options{.events = {.connection = true}};
+  options.life_columns = {ColumnId::kPid};
+  CsvSink sink(*out, clock, options);
+  const test::OwnedConnection c = test::server_closed_first();
+  sink.on(StartupRecord{});
+  sink.on(c.record);
+  ASSERT_TRUE(out->reopen());
+  sink.on(c.record);
+  out->flush();
+  EXPECT_EQ(content(dir.file("f")), "PID\r\n12241\r\n12241\r\n");
+  std::filesystem::rename(dir.file("f"), dir.file("f.1"));
+  ASSERT_TRUE(out->reopen());
+  sink.on(c.record);
+  std::filesystem::rename(dir.file("f"), dir.file("f.2"));
+  ASSERT_TRUE(out->reopen());
+  sink.on(SummaryRecord{});
+  out->flush();
+  EXPECT_EQ(content(dir.file("f.2")), "PID\r\n12241\r\n");
+  EXPECT_EQ(content(dir.file("f")), "PID\r\n");
 }
 
 TEST(CsvSink, TraceHasNoArrowColumn) {

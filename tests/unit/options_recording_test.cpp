@@ -59,6 +59,10 @@ TEST(OptionsRecord, WhatCannotBeIsRefused) {
   EXPECT_NE(bad({"record", "-o", "f", "--max-size", "big"}).find("not a size"), std::string::npos);
   EXPECT_NE(bad({"record", "-o", "f", "--max-size", "1G", "--rotate", "0"}).find("--rotate"),
             std::string::npos);
+  EXPECT_TRUE(good({"life", "--record", "f", "--force"}).force);
+  EXPECT_FALSE(good({"life", "--record", "f"}).force);
+  EXPECT_NE(bad({"life", "-o", "f", "--force"}).find("--force is about a recording"),
+            std::string::npos);
   EXPECT_NE(bad({"--max-size"}).find("--max-size needs a value\n  fix: --max-size 1G"),
             std::string::npos);
 }

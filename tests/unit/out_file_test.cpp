@@ -92,7 +92,35 @@ TEST_F(OutFileTest, OldContentIsReplaced) {
   std::ofstream(path("f")) << "old\n";
   Result<OutFile> out = OutFile::open(path("f"));
   ASSERT_TRUE(out);
+  EXPECT_TRUE(out->flush());  // a run without a record
   EXPECT_EQ(content(path("f")), "");
+}
+
+TEST_F(OutFileTest, ARunThatCannotStartLeavesWhatWasThere) {
+  std::ofstream(path("f")) << "precious\n";
+  {
+    Result<OutFile> old = OutFile::open(path("f"));
+    Result<OutFile> absent = OutFile::open(path("g"));
+    ASSERT_TRUE(old && absent);
+    write_text(*old, "startup\n");
+    write_text(*absent, "startup\n");
+  }
+  EXPECT_EQ(content(path("f")), "precious\n");
+  EXPECT_NE(access(path("g").c_str(), F_OK), 0);
+}
+
+TEST_F(OutFileTest, TheSameFileIsKnownUnderEveryName) {
+  std::ofstream(path("f")) << "precious\n";
+  std::ofstream(path("copy")) << "precious\n";
+  ASSERT_EQ(link(path("f").c_str(), path("hard").c_str()), 0);
+  ASSERT_EQ(symlink("f", path("soft").c_str()), 0);
+  const Result<OutFile> out = OutFile::open(path("f"));
+  ASSERT_TRUE(out);
+  for (const char* name : {"f", "./f", "hard", "soft"}) EXPECT_TRUE(out->is_same_file(path(name)));
+  for (const char* name : {"copy", "absent"}) EXPECT_FALSE(out->is_same_file(path(name)));
+  const Result<OutFile> null = OutFile::open("/dev/null");
+  ASSERT_TRUE(null);
+  EXPECT_FALSE(null->is_same_file("/dev/null"));
 }
 
 TEST_F(OutFileTest, SymbolicLinkIsRefused) {

@@ -112,6 +112,47 @@ TEST(Recording, IsNotWrittenThroughALink) {
   EXPECT_NE(writer.error().what.find("symbolic link"), std::string::npos);
 }
 
+TEST(RecordingParts, AnExistingFileIsReplacedByForceOnly) {
+  const TempDir dir;
+  std::ofstream(dir.file()) << "precious";
+  std::ofstream(dir.file("empty"));
+  const auto refused = RecordingWriter::create({.path = dir.file()}, sample_header());
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().what, dir.file() + " exists");
+  EXPECT_EQ(read_bytes(dir.file()).size(), 8U);
+  EXPECT_TRUE(RecordingWriter::create({.path = dir.file(), .force = true}, sample_header()).ok());
+  EXPECT_TRUE(replay(read_bytes(dir.file())).opened);
+  EXPECT_TRUE(RecordingWriter::create({.path = dir.file("empty")}, sample_header()).ok());
+}
+
+TEST(RecordingParts, ARotationGoesOnAfterARestart) {
+  const TempDir dir;
+  const RecordingTarget target{.path = dir.file(), .max_bytes = 1U << 20, .keep = 2};
+  const auto begins = [&] { return RecordingWriter::create(target, sample_header()).ok(); };
+  ASSERT_TRUE(begins());
+  const Bytes first = read_bytes(dir.file());
+  ASSERT_TRUE(begins());
+  EXPECT_EQ(read_bytes(dir.file("r.trail.1")), first);
+  ASSERT_TRUE(begins());
+  EXPECT_EQ(read_bytes(dir.file("r.trail.2")), first);
+}
+
+// Neither a file that is no recording, nor one that was to be kept.
+TEST(RecordingParts, ARotationMovesNoFilesButItsOwn) {
+  for (const char* name : {"r.trail", "r.trail.1", "r.trail.2"}) {
+    const TempDir dir;
+    const RecordingTarget target{.path = dir.file(), .max_bytes = 1U << 20, .keep = 2};
+    ASSERT_TRUE(RecordingWriter::create({.path = dir.file(name)}, sample_header()).ok());
+    const Bytes kept = read_bytes(dir.file(name));
+    const auto refused = RecordingWriter::create(target, sample_header());
+    ASSERT_FALSE(refused.ok()) << name;
+    EXPECT_EQ(refused.error().what, dir.file(name) + " exists");
+    EXPECT_EQ(read_bytes(dir.file(name)), kept);
+    std::filesystem::rename(dir.file(name), dir.file("r.trail.3"));  // beyond what it keeps
+    EXPECT_TRUE(RecordingWriter::create(target, sample_header()).ok());
+  }
+}
+
 TEST(Recording, AnAnswerStandsBeforeTheItemThatAskedForIt) {
   // A model that asks within the call, as the real one does.
   class AskingModel final : public ModelInput {
@@ -448,7 +489,7 @@ TEST(RecordingEnds, KilledRecorderLeavesEveryBlockItWrote) {
     ASSERT_EQ(::pipe(ready), 0);
     const pid_t child = ::fork();
     if (child == 0) {
-      Recording recording(dir.file());
+      Recording recording(dir.file(), {.path = {}, .force = true});
       for (std::uint64_t block = 0;; ++block) {
         tell(*recording.recorder, block * 3000, 3000);
         if (::write(ready[1], "x", 1) != 1) ::_exit(1);
