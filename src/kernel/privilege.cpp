@@ -2,14 +2,19 @@
 #include "kernel/privilege.h"
 
 #include <bpf/bpf.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -32,6 +37,25 @@ bool bpf_works_with(CapabilitySet effective, const Capabilities& have, int bpf_f
   return write_capabilities(have) && works;
 }
 
+bool is_denied(const std::string& path, int mode) {
+  // The effective set decides. access(2) asks for the permitted one; older C libraries guess.
+  return ::syscall(SYS_faccessat2, AT_FDCWD, path.c_str(), mode, AT_EACCESS) != 0 &&
+         errno == EACCES;
+}
+
+// Whether one of the files, or its directory, belongs to another user and cannot be written with
+// these capabilities alone.
+bool files_need_override(CapabilitySet effective, const Capabilities& have,
+                         const std::vector<std::string>& files) {
+  if (files.empty() || !write_capabilities({effective, have.permitted})) return false;
+  const bool needed = std::any_of(files.begin(), files.end(), [](const std::string& file) {
+    const std::string directory = std::filesystem::path(file).parent_path();
+    return is_denied(directory.empty() ? "." : directory, W_OK | X_OK) || is_denied(file, W_OK);
+  });
+  write_capabilities(have);
+  return needed;
+}
+
 // What the loop, the sinks, a snapshot, the questions about the machine, and the end of a run call.
 constexpr std::array kSystemCalls = {
     // output and input
@@ -43,9 +67,9 @@ constexpr std::array kSystemCalls = {
     "renameat", "renameat2", "unlink", "unlinkat", "open_by_handle_at", "umask",
     // waiting, signals, time
     "poll", "ppoll", "epoll_wait", "epoll_pwait", "epoll_ctl", "rt_sigaction", "rt_sigprocmask",
-    "rt_sigreturn", "restart_syscall", "sigaltstack", "clock_gettime", "clock_nanosleep",
-    "nanosleep", "gettimeofday", "futex", "getrandom", "sched_yield", "uname", "getpid", "gettid",
-    "geteuid", "getuid",
+    "rt_sigreturn", "rt_sigtimedwait", "restart_syscall", "sigaltstack", "clock_gettime",
+    "clock_nanosleep", "nanosleep", "gettimeofday", "futex", "getrandom", "sched_yield", "uname",
+    "getpid", "gettid", "geteuid", "getuid",
     // the traced command
     "kill", "tgkill", "pidfd_send_signal", "wait4", "waitid",
     // memory
@@ -88,6 +112,9 @@ Result<std::vector<std::string>> drop_privileges(const PrivilegeNeeds& needs) {
     keep |= capability_bit(CAP_SYS_ADMIN) | capability_bit(CAP_SYS_PTRACE);
   if (needs.cgroup_names) keep |= capability_bit(CAP_DAC_READ_SEARCH);
   keep &= have.permitted;
+  if ((have.permitted & capability_bit(CAP_DAC_OVERRIDE)) != 0 &&
+      files_need_override(keep, have, needs.output_files))
+    keep |= capability_bit(CAP_DAC_OVERRIDE);
   if ((have.permitted & capability_bit(CAP_BPF)) != 0 && !bpf_works_with(keep, have, needs.bpf_fd))
     keep |= capability_bit(CAP_BPF);
   if (!write_capabilities({keep, keep}))
@@ -100,7 +127,8 @@ Result<std::vector<std::string>> drop_privileges(const PrivilegeNeeds& needs) {
 
   std::vector<std::string> kept;
   for (const auto& [capability, name] :
-       {std::pair{CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH"},
+       {std::pair{CAP_DAC_OVERRIDE, "CAP_DAC_OVERRIDE"},
+        std::pair{CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH"},
         std::pair{CAP_SYS_PTRACE, "CAP_SYS_PTRACE"}, std::pair{CAP_SYS_ADMIN, "CAP_SYS_ADMIN"},
         std::pair{CAP_BPF, "CAP_BPF"}})
     if ((keep & capability_bit(capability)) != 0) kept.emplace_back(name);

@@ -16,6 +16,8 @@ struct PrivilegeNeeds {
   bool other_namespaces = false;
   // open_by_handle_at(2): the name of a cgroup from its id.
   bool cgroup_names = false;
+  // Files that are created, renamed or opened again while the run goes on.
+  std::vector<std::string> output_files;
   // A BPF object to ask, to find out whether this kernel wants CAP_BPF for it (before Linux 5.19 it
   // does).
   int bpf_fd = -1;

@@ -344,7 +344,7 @@ Result<int> LiveRun::run() {
     out_->set_stop_at(stop_at_ns);
     if (writer_) writer_->file().set_stop_at(stop_at_ns);
   }
-  give_up_privileges(options_, programs_);
+  give_up_privileges(options_, programs_, *out_);
   print_error("tcptrail: ready\n");
 
   if (child_)

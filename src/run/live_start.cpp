@@ -105,13 +105,16 @@ Result<std::unique_ptr<RecordingWriter>> start_recording(const Options& options,
   return RecordingWriter::create(std::move(target), std::move(header));
 }
 
-void give_up_privileges(const Options& options, const LivePrograms& programs) {
+void give_up_privileges(const Options& options, const LivePrograms& programs, const OutFile& out) {
   const std::vector<std::uint32_t>& netns = options.filters.netns;
   PrivilegeNeeds needs;
   needs.other_namespaces =
       programs.plan.snapshot && (netns.empty() || netns != std::vector{own_netns()});
   needs.cgroup_names = options.events.connection || !options.record_path.empty();
   needs.bpf_fd = programs.session->program_fd();
+  // Opened again after SIGHUP, or renamed when a part is full.
+  if (out.is_regular()) needs.output_files.push_back(out.name());
+  if (options.rotate != 0) needs.output_files.push_back(options.record_path);
   const auto kept = drop_privileges(needs);
   if (!kept)
     print_error(warning_text({"running with more privilege than needed: " + kept.error().what,

@@ -39,6 +39,6 @@ Result<std::unique_ptr<RecordingWriter>> start_recording(const Options& options,
                                                          std::int64_t clock_offset_ns);
 
 // What is left to do needs little; where even that cannot be arranged, it is said.
-void give_up_privileges(const Options& options, const LivePrograms& programs);
+void give_up_privileges(const Options& options, const LivePrograms& programs, const OutFile& out);
 
 }  // namespace tcptrail
