@@ -2,21 +2,24 @@
 #include "run/child.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
 
 #include "run/signals.h"
+#include "util/clock.h"
 
 namespace tcptrail {
 
 namespace {
+
+constexpr std::uint64_t kPatienceNs = 2'000'000'000;
 
 // Before anything is attached or printed; exec(2) has the last word.
 bool is_in_path(const std::string& name) {
@@ -103,8 +106,18 @@ void Child::send(int signal) const {
 
 void Child::end() {
   send(SIGTERM);
-  pollfd ended_by_itself{pid_fd(), POLLIN, 0};
-  if (pid_fd() < 0 || ::poll(&ended_by_itself, 1, 2000) != 1) send(SIGKILL);
+  const std::uint64_t patience_until = boot_now_ns() + kPatienceNs;
+  sigset_t child;
+  ::sigemptyset(&child);
+  ::sigaddset(&child, SIGCHLD);  // blocked (run/signals.h), so that it waits for us
+  for (std::uint64_t now = boot_now_ns(); !ended() && now < patience_until; now = boot_now_ns()) {
+    const std::uint64_t left = patience_until - now;
+    const timespec timeout{static_cast<time_t>(left / 1'000'000'000),
+                           static_cast<long>(left % 1'000'000'000)};
+    ::sigtimedwait(&child, nullptr, &timeout);
+  }
+  if (ended_) return;
+  send(SIGKILL);
   reap(0);
 }
 
