@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <exception>
 #include <new>
 
 #include "app/doctor.h"
@@ -94,5 +95,9 @@ int main(int argc, char** argv) {
                 "reached",
          .fix =
              "a higher limit, or a narrower filter: the number of connections at a time decides"});
+  } catch (const std::exception& error) {
+    return report({.what = std::string("an unexpected failure: ") + error.what(),
+                   .why = "this is a defect of tcptrail",
+                   .fix = "report it with the command line and the output of `tcptrail doctor`"});
   }
 }

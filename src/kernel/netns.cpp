@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -187,20 +188,29 @@ bool in_net_namespace(const NetNamespace& target, const std::function<void()>& w
     return true;
   }
   bool entered = false;
+  std::exception_ptr failure;  // out of the thread, where it would end the process
+  const auto enter_and_work = [&] {
+    const Fd there(::open(target.path.c_str(), O_RDONLY | O_CLOEXEC));
+    struct stat info {};
+    // The path may lead to another namespace by now: the process has gone and its pid was reused.
+    if (!there || ::fstat(there.get(), &info) != 0 ||
+        static_cast<std::uint32_t>(info.st_ino) != target.inode)
+      return;
+    entered = ::setns(there.get(), CLONE_NEWNET) == 0;
+    if (entered) work();
+  };
   try {
     std::thread([&] {
-      const Fd there(::open(target.path.c_str(), O_RDONLY | O_CLOEXEC));
-      struct stat info {};
-      // The path may lead to another namespace by now: the process has gone and its pid was reused.
-      if (!there || ::fstat(there.get(), &info) != 0 ||
-          static_cast<std::uint32_t>(info.st_ino) != target.inode)
-        return;
-      entered = ::setns(there.get(), CLONE_NEWNET) == 0;
-      if (entered) work();
+      try {
+        enter_and_work();
+      } catch (...) {
+        failure = std::current_exception();
+      }
     }).join();
   } catch (const std::system_error&) {
     return false;  // no thread to be had
   }
+  if (failure) std::rethrow_exception(failure);
   return entered;
 }
 
