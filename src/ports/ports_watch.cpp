@@ -42,9 +42,9 @@ std::size_t PortsWatch::DestinationHash::operator()(const Destination& d) const 
 }
 
 void PortsWatch::connected(const Conn& conn) {
-  if (opens_.size() >= kMaxDestinations) return;
   Destination destination{conn.netns, conn.tuple};
   destination.tuple.lport = 0;
+  if (opens_.size() >= kMaxDestinations && !opens_.contains(destination)) return;
   ++opens_[destination].now;
 }
 

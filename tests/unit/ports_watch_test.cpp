@@ -117,6 +117,37 @@ TEST(PortsWatch, ADestinationsRateIsWhatWasOpenedSinceTheFirstLook) {
   EXPECT_DOUBLE_EQ(w.sink.destinations[0].rate_per_s.value(), 0.0);
 }
 
+// 65,536 destinations are followed at a time; the next one is not, but the others go on.
+TEST(PortsWatch, AKnownDestinationCountsWhereThereIsNoRoomForAnother) {
+  Watch w;
+  w.look(kSecond, {});
+  const auto open = [&](std::uint64_t cookie, std::uint8_t host, std::uint16_t rport) {
+    Event syn = by(10, ev(cookie, kSecond + cookie, kClose, kSynSent, {0, rport}));
+    Event ack = ev(cookie, kSecond + cookie, kSynSent, kEstablished, {40'000, rport});
+    syn.base.raddr[3] = ack.base.raddr[3] = host;
+    w.model.event(syn);
+    w.model.event(ack);
+  };
+  for (std::uint64_t i = 0; i < 65'536; ++i)
+    open(1'000 + i, static_cast<std::uint8_t>(i / 1'024),
+         static_cast<std::uint16_t>(i % 1'024 + 1));
+  for (std::uint64_t i = 0; i < 19; ++i) open(100'000 + i, 0, 80);
+  for (std::uint64_t i = 0; i < 19; ++i) open(200'000 + i, 99, 80);
+  std::vector<Event> shown;
+  for (const std::uint8_t host : {std::uint8_t{0}, std::uint8_t{99}}) {
+    shown.push_back(seen(300'000U + host, 3 * kSecond, kEstablished, {40'000, 80}));
+    shown.back().base.raddr[3] = host;
+    shown.back().owned.fastreuse = shown.back().owned.fastreuseport = -1;
+    shown.back().owned.bind = TCPTRAIL_BIND_BUCKET;
+  }
+  w.look(3 * kSecond, shown);
+  ASSERT_EQ(w.sink.destinations.size(), 2U);
+  std::vector<double> rates;
+  for (const auto& destination : w.sink.destinations) rates.push_back(*destination.rate_per_s);
+  std::sort(rates.begin(), rates.end());
+  EXPECT_EQ(rates, (std::vector{0.0, 10.0}));
+}
+
 TEST(PortsWatch, ARateDoesNotCountTheTimeBeforeTheFirstConnection) {
   Watch w;
   std::vector<Event> shown;
