@@ -20,6 +20,7 @@ class ClosingStates {
     } else {
       conn.complete = false;
     }
+    conn.before = conn.state;
     conn.state = next;
   }
   // `i` below conn.steps; the last one is step(conn, conn.steps - 1).

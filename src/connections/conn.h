@@ -46,6 +46,7 @@ struct Conn {
   std::uint8_t steps =
       0;  // so many states were entered: the first of them are in `path`, the others in the ending
   TcpState state{};
+  TcpState before{};  // `state`; the same where the last transition changed nothing
   Role role = Role::kUnknown;
   Began began = Began::kObserved;
   Closer fin_closer = Closer::kUnknown;

@@ -118,6 +118,7 @@ void ConnectionTracker::on_transition(const Event& event) {
     closing_.enter(*conn, next, event.boot_ns());
     conn->entered_known = true;
   }
+  conn->before = old;
   conn->last_ns = event.boot_ns();
   conn->missing = false;
   learn_owner(*conn, event);
@@ -145,10 +146,7 @@ void ConnectionTracker::on_transition(const Event& event) {
 // The socket is locked from the one copy to the other: nothing has happened to it in between.
 bool ConnectionTracker::is_duplicate(const Event& event, const Conn* conn) const {
   if (!event.has(TCPTRAIL_F_AGAIN)) return false;
-  if (conn != nullptr)
-    return conn->state == event.new_state() && conn->steps >= 2 &&
-           closing_.step(*conn, conn->steps - 2U).state() == event.old_state() &&
-           event.old_state() != event.new_state();
+  if (conn != nullptr) return conn->state == event.new_state() && conn->before == event.old_state();
   return event.new_state() == kClose && recent_.has_closed(event.cookie());
 }
 

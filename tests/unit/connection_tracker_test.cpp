@@ -219,6 +219,40 @@ TEST(ConnectionTracker, WhatBothCopiesToldIsDroppedAndCounted) {
   EXPECT_TRUE(model.sink.connections[0].complete);
 }
 
+// shutdown(), the peer's ACK, close(): close() does not leave FIN_WAIT2. A transition of a state to
+// itself after that is one that both copies tell.
+TEST(ConnectionTracker, ATransitionThatKeepsTheStateIsDroppedWhereBothCopiesToldIt) {
+  Connections model;
+  model.input({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished),
+               by(10, ev(1, 3, kEstablished, kFinWait1)), ev(1, 4, kFinWait1, kFinWait2),
+               by(10, ev(1, 5, kFinWait2, kFinWait2)),
+               again(by(10, ev(1, 6, kFinWait2, kFinWait2)))});
+  EXPECT_EQ(model.lifecycle.duplicates(), 1U);
+  EXPECT_EQ(model.sink.transitions.size(), 5U);
+}
+
+TEST(ConnectionTracker, ATransitionThatKeepsTheStateIsTakenFromTheSecondCopyAlone) {
+  Connections model;
+  model.input({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished),
+               by(10, ev(1, 3, kEstablished, kFinWait1)), ev(1, 4, kFinWait1, kFinWait2),
+               again(by(10, ev(1, 5, kFinWait2, kFinWait2)))});
+  EXPECT_EQ(model.lifecycle.duplicates(), 0U);
+  EXPECT_EQ(model.sink.transitions.size(), 5U);
+}
+
+// Gaps that are repaired can fill the path.
+TEST(ConnectionTracker, WhatBothCopiesToldIsDroppedBehindAFullPathToo) {
+  Connections model;
+  model.input({by(10, ev(1, 1, kClose, kSynSent)), ev(1, 2, kSynSent, kEstablished)});
+  std::uint64_t at = 3;
+  for (int i = 0; i < 4; ++i)
+    model.input({ev(1, at++, kEstablished, kCloseWait), ev(1, at++, kCloseWait, kEstablished)});
+  model.input(
+      {ev(1, at++, kEstablished, kCloseWait), again(ev(1, at++, kEstablished, kCloseWait))});
+  EXPECT_EQ(model.lifecycle.duplicates(), 1U);
+  EXPECT_EQ(model.sink.transitions.size(), 11U);
+}
+
 TEST(ConnectionTracker, AListenerOfWhichBothCopiesTold) {
   Connections model;
   const auto listen = [](std::uint64_t at) { return by(30, ev(5, at, kClose, kListen, {80, 0})); };
