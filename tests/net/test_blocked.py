@@ -15,28 +15,24 @@ import socket
 import struct
 import subprocess
 import sys
-import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 import contract
 import sockdiag
-from harness import PATIENCE, Namespace, Tracer, run_tests, wait_for
+from harness import PATIENCE, Namespace, Tracer, cpu_seconds, run_tests, wait_for
+from privilege import NOBODY
+from random_sockets import V4, V6, Sockets
+from scenario import STEP_MS
 from sockdiag import tuple_of
+from sockets import cookie_of, fresh, sysctl
 from stream import boot_ns, streaming
-from test_ports import NOBODY, V4, V6, Sockets, fresh
 
 SEED = int(os.environ.get("SEED") or random.randrange(1 << 32))
 COMBINATIONS = int(os.environ.get("COMBINATIONS") or 150)
-SO_COOKIE = 57
 LATEST_MS = 500
-STEP_MS = 5200  # of the timer wheel, at the most (docs/kernels.md)
 ARGS = ["trace", "--json", "--events", "blocked"]
-
-
-def cookie_of(sock):
-    return f"{struct.unpack('Q', sock.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8))[0]:x}"
 
 
 def plain(address):
@@ -282,11 +278,6 @@ def in_namespace(function):
 
     test.__doc__, test.__name__ = function.__doc__, function.__name__
     return test
-
-
-def sysctl(name, value):
-    with open(f"/proc/sys/net/ipv4/{name}", "w") as file:
-        file.write(str(value))
 
 
 @in_namespace
@@ -632,12 +623,6 @@ while (spent := time.monotonic() - began) < seconds:
 print(made)
 """
 RATE, SECONDS = 10_000, 3
-
-
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def flood(checks):

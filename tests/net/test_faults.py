@@ -7,15 +7,13 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
-from harness import PATIENCE, Namespace, program, run_tests, skip, tcpload, wait_for
+from harness import PATIENCE, Namespace, program, run_tests, skip, wait_for
 
 # What a full, broken or forbidding machine says. The first fits everywhere.
 ERRORS = {

@@ -3,8 +3,6 @@
 namespaces that vanish, a second tracer, a tracer that sleeps. Nothing is lost without being counted."""
 
 import contextlib
-import ctypes
-import json
 import os
 import pathlib
 import pty
@@ -14,13 +12,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
-from harness import PATIENCE, Namespace, Tracer, program, run_tests, tcpload, wait_for
-from test_privilege import Copy, as_nobody
+from harness import PATIENCE, Namespace, Tracer, program, run_tests, tcpload
+from privilege import Copy, as_nobody
 
 NAMES = [
     b"\x1b[2Jevil\n\rx",

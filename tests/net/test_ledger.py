@@ -24,6 +24,7 @@ import contract
 import sockdiag
 from harness import Namespace, run_tests, wait_for
 from sockdiag import tuple_of
+from sockets import LINGER_0, sysctl
 from stream import boot_ns, streaming
 
 PROGRAMS = pathlib.Path(__file__).with_name("ledger_programs.py")
@@ -186,7 +187,6 @@ def last_round(watch, ns, kernel):
 
 LATEST_MS = 1500  # after the death
 TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ, SEND_QUEUE = 19, 20, 21, 2
-LINGER_0 = struct.pack("ii", 1, 0)
 
 
 class Deaths(threading.Thread):
@@ -294,10 +294,6 @@ def send_reset(address, sport, dport, sequence):
         total = (total & 0xFFFF) + (total >> 16)
     with socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_TCP) as raw:
         raw.sendto(header[:16] + struct.pack("!H", ~total & 0xFFFF) + header[18:], (address, 0))
-
-
-def sysctl(name, value):
-    pathlib.Path("/proc/sys/net/ipv4", name).write_text(str(value))
 
 
 class Story:

@@ -16,9 +16,9 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
-import test_ports
 from harness import Namespace, Tracer, program, run_tests, wait_for
 from scenario import Program, kernel_timers
+from sockets import TCP_FIN_WAIT2, fresh, reach
 
 README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
 COMMAND = re.compile(r"^    \$ (tcptrail\b.*)$")
@@ -136,14 +136,14 @@ def forgotten():
         server.says("listening")
 
         def connect():
-            client = test_ports.fresh("127.0.0.1", reuseaddr=True)
+            client = fresh("127.0.0.1", reuseaddr=True)
             client.bind(("127.0.0.1", 50000))
             client.connect(("127.0.0.1", 8081))
             return client
 
         def finish(client):
             client.shutdown(socket.SHUT_WR)
-            test_ports.reach(test_ports.TCP_FIN_WAIT2, client)
+            reach(TCP_FIN_WAIT2, client)
             client.close()
 
         with here.watch("tcptrail life -L 8081", settles=False):

@@ -15,8 +15,8 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from harness import PATIENCE, Namespace, Run, Tracer, program, run_tests, tcpload, wait_for
+from privilege import Copy, as_nobody
 from stream import boot_ns
-from test_privilege import Copy, as_nobody
 
 MEGABYTE = 1 << 20
 

@@ -10,10 +10,10 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
+from answers import only, ports
 from contract import check_connection, check_shape
 from harness import Namespace, Tracer, run_tests, wait_for
 from scenario import KEPT, SPARE_MS, STEP_MS, Program, ends_of, expiry_ms, kernel_timers
-from test_ports import only, ports
 
 TWO_PORTS = "40000 40001"
 SERVER = 19999

@@ -11,10 +11,12 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
+from answers import endpoint, only, ports
 from contract import check_shape
 from harness import Namespace, Tracer, run_tests
+from privilege import NOBODY
 from scenario import KEPT, STEP_MS
-from test_ports import NOBODY, TCP_FIN_WAIT2, accepted, endpoint, fresh, only, ports, reach
+from sockets import TCP_FIN_WAIT2, accepted, fresh, reach
 
 OPTIONS = {"none": (False, False), "P": (False, True), "R": (True, False), "RP": (True, True)}  # SO_REUSEADDR, SO_REUSEPORT
 ASKED = {"none": "bind_plain", "P": "bind_reuseport", "R": "bind_reuseaddr"}

@@ -7,10 +7,10 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
+from answers import only, ports
 from contract import check_shape
 from harness import Namespace, Tracer, run_tests, wait_for
 from scenario import KEPT, STEP_MS, Program, arrives, ends_of
-from test_ports import only, ports
 
 SHELL = 514
 LOW, HIGH = 1000, 1010

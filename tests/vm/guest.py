@@ -15,7 +15,6 @@ import os
 import pathlib
 import re
 import socket
-import struct
 import subprocess
 import sys
 import time
@@ -84,14 +83,14 @@ class Guest:
     """The rows of the table, each a function of a Checks that returns its cell."""
 
     def __init__(self):
+        import answers
         import contract
         import harness
         import oracle
-        import test_ports
-        import test_privilege
+        import sockets
 
-        self.contract, self.harness, self.oracle, self.test_ports = contract, harness, oracle, test_ports
-        self.features, self.doctor = test_privilege.features()
+        self.contract, self.harness, self.oracle, self.sockets = contract, harness, oracle, sockets
+        self.features, self.doctor = answers.features()
 
     def off(self, *names):
         return [name for name in names if self.features[name] == "off"]
@@ -223,7 +222,7 @@ class Guest:
 
         def pair(port):
             """A connection whose client had bound a port with SO_REUSEADDR."""
-            server = self.test_ports.fresh("127.0.0.1", reuseaddr=True)
+            server = self.sockets.fresh("127.0.0.1", reuseaddr=True)
             server.bind(("127.0.0.1", port))
             server.listen()
             client = client_at(port + 1000)
@@ -231,13 +230,13 @@ class Guest:
             return server, client, server.accept()[0]
 
         def client_at(port):
-            client = self.test_ports.fresh("127.0.0.1", reuseaddr=True)
+            client = self.sockets.fresh("127.0.0.1", reuseaddr=True)
             client.bind(("127.0.0.1", port))
             return client
 
         def close(first, second):
             first.shutdown(socket.SHUT_WR)
-            self.test_ports.reach(self.test_ports.TCP_FIN_WAIT2, first)
+            self.sockets.reach(self.sockets.TCP_FIN_WAIT2, first)
             second.close()
             first.close()
 
@@ -260,7 +259,7 @@ class Guest:
             # FIN_WAIT2 without a descriptor: over after tcp_fin_timeout.
             server3, client3, child3 = pair(6003)
             client3.shutdown(socket.SHUT_WR)
-            self.test_ports.reach(self.test_ports.TCP_FIN_WAIT2, client3)
+            self.sockets.reach(self.sockets.TCP_FIN_WAIT2, client3)
             client3.close()
             # ss -K, where it can (6.1).
             server4, client4, child4 = pair(6004)
@@ -296,7 +295,7 @@ class Guest:
     def row_refused(self, checks):
         """life: bind(), listen() and connect() that are refused"""
         harness = self.harness
-        fresh = self.test_ports.fresh
+        fresh = self.sockets.fresh
 
         def refuse(call, error):
             try:
@@ -350,9 +349,11 @@ class Guest:
 
     def row_ports(self, checks):
         """ports --bind against bind() and listen() on random sets of sockets, and a connect()"""
-        tests = self.test_ports
+        import random_sockets
+        import test_ports as tests
+
         if self.off("iter_task_file"):
-            tests.KINDS.remove("BOUND")
+            random_sockets.KINDS.remove("BOUND")
         else:
             tests.test_bound_only_is_seen(checks)
         tests.test_bind(checks)
