@@ -5,7 +5,7 @@ import errno
 import socket
 
 from privilege import NOBODY
-from sockets import LINGER_0, TCP_CLOSE_WAIT, TCP_FIN_WAIT2, accepted, fresh, reach
+from sockets import LINGER_0, TCP_CLOSE_WAIT, TCP_FIN_WAIT2, accepted, fresh, reach, to_time_wait
 
 V4 = ["127.0.0.1", "127.0.0.2", "0.0.0.0"]
 V6 = ["::1", "::", "::ffff:127.0.0.1", "fd00::1"]
@@ -22,6 +22,9 @@ def target_of(address, rng):
 
 
 REFUSED = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.ECONNREFUSED)
+
+
+QUEUED_S = 0.1  # until then it is in the queue of this listener, or the combination goes without it
 
 
 class Sockets:
@@ -54,7 +57,7 @@ class Sockets:
                     self._accept(sock, address, options.get("v6only"), kind)
         except OSError as error:
             # Taken; an IPv6-only client has no way to IPv4; another listener of the port was chosen.
-            if not isinstance(error, (TimeoutError, BlockingIOError)) and error.errno not in REFUSED:
+            if not isinstance(error, TimeoutError) and error.errno not in REFUSED:
                 raise
             self.refused += 1
             self.no_port += error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
@@ -79,12 +82,18 @@ class Sockets:
         client = fresh(to)
         self.keep(client)
         client.connect((to, self.port))
-        child = accepted(listener)
+        child = self._queued(listener)
         if self.rng.random() < 0.2:  # what counts is the socket's own option, not what the listener had
             child.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, self.rng.randrange(2))
         if self.rng.random() < 0.8:
             listener.close()
         self._end(child, client, kind)
+
+    @staticmethod
+    def _queued(listener):
+        """As accepted(); TimeoutError when another listener of the port has got it."""
+        listener.settimeout(QUEUED_S)
+        return listener.accept()[0]
 
     def _end(self, ours, theirs, kind):
         self.keep(ours, theirs)
@@ -92,12 +101,12 @@ class Sockets:
             theirs.shutdown(socket.SHUT_WR)
             reach(TCP_CLOSE_WAIT, ours)
         elif kind != "ESTABLISHED":
+            if kind == "TIME_WAIT":
+                to_time_wait(ours, theirs)
+                return
             ours.shutdown(socket.SHUT_WR)
             reach(TCP_FIN_WAIT2, ours)
             if kind == "FIN_WAIT2 minisocket":
-                ours.close()
-            elif kind == "TIME_WAIT":
-                theirs.close()
                 ours.close()
 
     def close(self):

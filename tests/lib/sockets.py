@@ -4,12 +4,13 @@
 import socket
 import struct
 
-from harness import wait_for
+from harness import PATIENCE, wait_for
 from privilege import As
 
 IP_BIND_ADDRESS_NO_PORT = 24
 SO_COOKIE = 57
 TCP_FIN_WAIT2 = 5
+TCP_CLOSE = 7
 TCP_CLOSE_WAIT = 8
 LINGER_0 = struct.pack("ii", 1, 0)  # close() sends a RST
 
@@ -21,15 +22,16 @@ def fresh(address, reuseaddr=False, reuseport=False, v6only=False, uid=0):
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(reuseport))
     if ":" in address:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(v6only))
-    sock.settimeout(1)  # nothing here takes longer on loopback
+    sock.settimeout(PATIENCE)
     return sock
 
 
 def accepted(listener):
-    """The connection that is in the queue already; BlockingIOError when another listener has got it."""
-    listener.settimeout(0)
+    """The connection of a client whose connect() has returned. The last ACK of its handshake may still be on its way:
+    a busy CPU handles it later, in ksoftirqd."""
+    listener.settimeout(PATIENCE)
     child = listener.accept()[0]
-    child.settimeout(1)
+    child.settimeout(PATIENCE)
     return child
 
 
@@ -39,6 +41,15 @@ def state_of(sock):
 
 def reach(state, sock):
     wait_for(lambda: state_of(sock) == state, f"state {state}, not {state_of(sock)}")
+
+
+def to_time_wait(first, second):
+    """Closes both, the first one first. Its socket ends when the other's FIN has come; then TIME_WAIT is there."""
+    first.shutdown(socket.SHUT_WR)
+    reach(TCP_FIN_WAIT2, first)
+    second.close()
+    reach(TCP_CLOSE, first)
+    first.close()
 
 
 def cookie_of(sock):

@@ -5,13 +5,9 @@ import contextlib
 import json
 import os
 import threading
-import time
 
 from harness import Tracer, wait_for
-
-
-def boot_ns():
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+from sockdiag import boot_ns
 
 
 class Stream:

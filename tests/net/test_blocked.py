@@ -25,9 +25,9 @@ from harness import PATIENCE, Namespace, Tracer, cpu_seconds, run_tests, wait_fo
 from privilege import NOBODY
 from random_sockets import V4, V6, Sockets
 from scenario import STEP_MS
-from sockdiag import tuple_of
+from sockdiag import boot_ns, tuple_of
 from sockets import cookie_of, fresh, sysctl
-from stream import boot_ns, streaming
+from stream import streaming
 
 SEED = int(os.environ.get("SEED") or random.randrange(1 << 32))
 COMBINATIONS = int(os.environ.get("COMBINATIONS") or 150)
@@ -153,9 +153,8 @@ def check_blockers(checks, record, kernel, owner, context):
         wanted = (owner, True) if one.inode or one.mini else (None, None)
         checks.equal((blocker["pid"], blocker["owner_alive"]), wanted, f"{context}: owner", blocker, str(one), kind="owner of a blocker")
         if one.mini:
-            mine = record["boot_ns"] / 1e6 + blocker["expires_in_ms"]
-            theirs = one.at_ns / 1e6 + one.expires_ms
-            checks.that(abs(mine - theirs) <= 60, f"{context}: expires {mine:.0f}, the kernel's {theirs:.0f}", blocker, kind="expires")
+            off = sockdiag.timer_off_ms(one, record, blocker["expires_in_ms"])
+            checks.that(off <= 60, f"{context}: the timer is {off:.0f} ms from the kernel's", blocker, str(one), kind="expires")
             ends.append(blocker["expires_in_ms"])
         else:
             checks.equal(blocker["expires_in_ms"], None, f"{context}: expires", blocker, kind="expires of a socket")

@@ -22,8 +22,8 @@ import contract
 from answers import endpoint, only, ports
 from harness import Namespace, program, run_tests, tcpload, wait_for
 from privilege import NOBODY
-from random_sockets import REFUSED, V4, V6, Sockets
-from sockets import IP_BIND_ADDRESS_NO_PORT, LINGER_0, TCP_FIN_WAIT2, accepted, fresh, reach, sysctl
+from random_sockets import QUEUED_S, REFUSED, V4, V6, Sockets
+from sockets import IP_BIND_ADDRESS_NO_PORT, LINGER_0, TCP_FIN_WAIT2, accepted, fresh, reach, sysctl, to_time_wait
 
 SEED = int(os.environ.get("SEED") or random.randrange(1 << 32))
 COMBINATIONS = int(os.environ.get("COMBINATIONS") or 520)
@@ -139,7 +139,8 @@ class Range:
                     self.open.append(client)
                     client.bind((source, rng.randint(40000, 60000)))  # not one of the range
                     client.connect((source, local))
-                    self.time_wait(accepted(sock), client)
+                    sock.settimeout(QUEUED_S)  # another listener of the port may have got it
+                    self.time_wait(sock.accept()[0], client)
                     sock.close()
             else:
                 ours, theirs = self.client(address, port, source, local if "explicit" in what else 0, **options)
@@ -150,17 +151,14 @@ class Range:
                     reach(TCP_FIN_WAIT2, ours)
                     ours.close()
         except OSError as error:
-            if not isinstance(error, (TimeoutError, BlockingIOError)) and error.errno not in REFUSED:
+            if not isinstance(error, TimeoutError) and error.errno not in REFUSED:
                 raise
             return
         self.made.append(f"{what} {source} > {address}:{port}")
 
     def time_wait(self, ours, theirs):
         self.open += [ours, theirs]
-        ours.shutdown(socket.SHUT_WR)
-        reach(TCP_FIN_WAIT2, ours)
-        theirs.close()
-        ours.close()
+        to_time_wait(ours, theirs)
 
     def close(self):
         for sock in self.open:

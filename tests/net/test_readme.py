@@ -118,13 +118,14 @@ def leak():
         server.says("listening")
         command = "tcptrail ports --watch -L 8081"
         with Tracer(shlex.split(command)[1:], netns=here.namespace) as tracer:
-            here.play("leaky-client", 8081, 8, 8)
+            here.play("leaky-client", 8081, 8, 1000)
 
             def seen():
                 text = os.pread(tracer._file.fileno(), 1 << 20, 0).decode()
-                return len(re.findall(r"^CLOSE_WAIT +8 ", text, re.MULTILINE)) >= 2
+                return re.search(r"^CLOSE_WAIT +8 .* none$", text, re.MULTILINE)
 
-            wait_for(seen, "a round with all of them")
+            # At once when the first round that calls them a leak has all of them; else when that round is a minute old.
+            wait_for(seen, "a round in which they are not growing any more", 2 * 60)
             tracer.stop()
         here.answers[command] = tracer.run.stdout
         return here.answers

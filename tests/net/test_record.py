@@ -16,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from harness import PATIENCE, Namespace, Run, Tracer, program, run_tests, tcpload, wait_for
 from privilege import Copy, as_nobody
-from stream import boot_ns
+from sockdiag import boot_ns
 
 MEGABYTE = 1 << 20
 

@@ -234,12 +234,6 @@ class Guest:
             client.bind(("127.0.0.1", port))
             return client
 
-        def close(first, second):
-            first.shutdown(socket.SHUT_WR)
-            self.sockets.reach(self.sockets.TCP_FIN_WAIT2, first)
-            second.close()
-            first.close()
-
         def ends(port, call, *arguments):
             before = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
             call(*arguments)
@@ -248,12 +242,12 @@ class Guest:
         def scenario():
             # The port's own client comes back: connect() takes the TIME_WAIT over.
             server, client, child = pair(6001)
-            close(client, child)
+            self.sockets.to_time_wait(client, child)
             again = client_at(7001)
             ends(7001, again.connect, ("127.0.0.1", 6001))
             # The server holds it, and a new SYN replaces it.
             server2, client2, child2 = pair(6002)
-            close(child2, client2)
+            self.sockets.to_time_wait(child2, client2)
             back = client_at(7002)
             ends(6002, back.connect, ("127.0.0.1", 6002))
             # FIN_WAIT2 without a descriptor: over after tcp_fin_timeout.
@@ -263,7 +257,7 @@ class Guest:
             client3.close()
             # ss -K, where it can (6.1).
             server4, client4, child4 = pair(6004)
-            close(client4, child4)
+            self.sockets.to_time_wait(client4, child4)
             ends(7004, lambda: subprocess.run(["ss", "-K", "-tn", "state", "time-wait", "sport = :7004"], capture_output=True))
             return [server, again, server2, back, server3, child3, server4]
 
