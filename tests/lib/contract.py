@@ -144,7 +144,7 @@ BEYOND_PACKETS = {"timeout", "aborted", "no-port"}
 def check_end(checks, case, side, end, record, connection):
     name = f"{case}, {side}"
     expect = end["expect"]
-    if not record["complete"]:  # harness.UNTRACEABLE; life() counts them
+    if not record["complete"]:  # untraceable (trace_event.py); the test counts them
         said = [record[field] for field in ("closer", "how") if field in expect]
         known = [expect[field] for field in ("closer", "how") if field in expect]
         checks.that(right_or_unknown(said, known), f"{name}: {said} with a hole, not {known}", record)

@@ -22,11 +22,6 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-# On some virtual machines PID 1 is the hypervisor's agent, and no BPF program runs while it is the current task, not
-# even for what a softirq does to the sockets of others then. No tracer can count that. It is rare, and it must show:
-# a life with such a hole is not `complete`, and what is said of it is right or unknown.
-UNTRACEABLE = 0.003  # of the ends, at most
-
 SLOWNESS = float(os.environ.get("SLOWNESS") or 1)  # an emulated machine is no healthy one (tests/vm)
 PATIENCE = 30.0 * SLOWNESS  # seconds; no condition that a test waits for takes longer on a healthy machine
 
