@@ -49,7 +49,7 @@ def run(argv, name, checks):
     """Its exit code, stdout and stderr; a hang is a failed check."""
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
     try:
-        stdout, stderr = process.communicate(timeout=15)
+        stdout, stderr = process.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         process.kill()
         stdout, stderr = process.communicate()
@@ -163,8 +163,8 @@ def nothing_left(checks):
                     left.append((kind, entry))
         return left
 
-    wait_for(lambda: not ours(), "programs of ended tracers to go")
-    checks.equal(ours(), [], "programs and links without a process")
+    # A tracer of another test that starts or ends just now is between the two lists that bpftool makes.
+    checks.that(wait_for(lambda: not ours(), "programs and links without a process to go"), "none is left")
     pinned = [str(path) for path, _, files in os.walk("/sys/fs/bpf") for name in files if "tcptrail" in name]
     checks.equal(pinned, [], "pinned objects")
 
