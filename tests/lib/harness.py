@@ -23,7 +23,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SLOWNESS = float(os.environ.get("SLOWNESS") or 1)  # an emulated machine is no healthy one (tests/vm)
-PATIENCE = 30.0 * SLOWNESS  # seconds; no condition that a test waits for takes longer on a healthy machine
+PATIENCE = 60.0 * SLOWNESS  # seconds; no condition that a test waits for takes longer on a healthy machine
 
 
 def program(name):
@@ -43,7 +43,7 @@ def need_root():
         skip("needs root (network namespaces, packet capture, BPF)")
 
 
-def wait_for(condition, what, seconds=30.0):
+def wait_for(condition, what, seconds=60.0):
     """Returns condition()'s first true value; fails the test when it does not come in time."""
     seconds *= SLOWNESS
     deadline = time.monotonic() + seconds

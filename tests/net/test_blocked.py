@@ -101,7 +101,7 @@ class Attempts:
 
     def next(self, what, context=""):
         """The record of a refusal that just happened; there must be no other."""
-        wait_for(lambda: len(self.stream.of("blocked")) > self.taken, f"the record of {what.facts} {context}", 10)
+        wait_for(lambda: len(self.stream.of("blocked")) > self.taken, f"the record of {what.facts} {context}")
         records = self.stream.of("blocked")
         record = records[self.taken]
         self.taken += 1
@@ -127,7 +127,7 @@ class Attempts:
     def skip(self, count):
         """Passes over the records of refusals that nobody asks about."""
         self.taken += count
-        wait_for(lambda: len(self.stream.of("blocked")) >= self.taken, f"{count} records", 10)
+        wait_for(lambda: len(self.stream.of("blocked")) >= self.taken, f"{count} records")
 
     def silent(self, context):
         """No record has come, and none comes: the one of another refusal is the next."""
@@ -524,7 +524,7 @@ def callers(checks):
         wanted = len(spaces) * (5 + 20 + 5 + 5)
         mine = {ns.inum: i for i, ns in enumerate(spaces)}
         blocked = lambda: [one for one in stream.of("blocked") if one["netns"] in mine]
-        wait_for(lambda: sum(one["count"] for one in blocked()) >= wanted, "every record", 10)
+        wait_for(lambda: sum(one["count"] for one in blocked()) >= wanted, "every record")
         seen = collections.Counter()
         for record in blocked():
             i = mine[record["netns"]]
@@ -576,7 +576,7 @@ def filtered(checks):
         ns.call(lambda: refused(bind, fresh("127.0.0.1"), "127.0.0.1", port))
         for flags, wanted in chosen.items():
             names = {"python3" if name == "me" else name for name in wanted}
-            wait_for(lambda: len(streams[flags].of("blocked")) >= len(names), f"{flags}: {names}", 10)
+            wait_for(lambda: len(streams[flags].of("blocked")) >= len(names), f"{flags}: {names}")
         for flags, wanted in chosen.items():
             names = sorted("python3" if name == "me" else name for name in wanted)
             checks.equal(sorted(one["comm"] for one in streams[flags].of("blocked")), names, f"{flags}")
@@ -658,9 +658,9 @@ def flood_of(checks, kind, args):
         for sock in held:
             sock.close()
         blocked = lambda: [one for one in stream.of("blocked") if one["pid"] == process.pid]
-        wait_for(lambda: sum(one["count"] for one in blocked()) >= made, f"{made} attempts", 10)
+        wait_for(lambda: sum(one["count"] for one in blocked()) >= made, f"{made} attempts")
         calm_records = lambda: [one for one in stream.of("blocked") if one["lport"] == calm_port]
-        wait_for(lambda: sum(one["count"] for one in calm_records()) >= len(ended), "the calm ones", 10)
+        wait_for(lambda: sum(one["count"] for one in calm_records()) >= len(ended), "the calm ones")
     checks.equal(process.returncode, 0, "the flood")
     records = blocked()
     checks.equal(sum(one["count"] for one in records), made, f"{kind}: attempts counted")
