@@ -37,7 +37,9 @@ const volatile __u32 want_netns[MAX_NETNS] = {};
 /* Features (docs/kernels.md). */
 /* bpf_probe_read_kernel(): off under lockdown=confidentiality */
 const volatile bool probe_reads = true;
-const volatile bool have_cookie = true;	  /* bpf_get_socket_cookie() in tracing programs (5.12) */
+const volatile bool have_cookie = true; /* bpf_get_socket_cookie() in tracing programs (5.12) */
+/* tcp:tcp_send_reset has a third argument, enum sk_rst_reason */
+const volatile bool have_reset_reason = false;
 const volatile bool have_task_btf = true; /* bpf_get_current_task_btf() (5.11) */
 const volatile bool trace_tree = false;	  /* -- CMD: mark what its processes do */
 const volatile __u32 kernel_hz = 250;	  /* jiffies per second */

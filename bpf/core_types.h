@@ -23,6 +23,9 @@
 #define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
 #define RCV_SHUTDOWN 1	      /* include/net/sock.h */
 #define SEND_SHUTDOWN 2
+#define TCPHDR_FIN 1 /* include/net/tcp.h */
+#define SO_EE_ORIGIN_ICMP 2
+#define SO_EE_ORIGIN_ICMP6 3
 #define SOCK_BINDPORT_LOCK 8 /* include/net/sock.h, sk_userlocks */
 
 enum { /* include/net/tcp_states.h */
@@ -155,6 +158,38 @@ struct sock_cgroup_data {
 	struct cgroup *cgroup; /* 5.8 has a union with is_data instead */
 };
 
+struct sk_buff {
+	char cb[48];
+};
+
+struct sk_buff_head {
+	struct sk_buff *next;
+	__u32 qlen;
+};
+
+struct rb_node {
+	struct rb_node *rb_left;
+};
+
+struct rb_root {
+	struct rb_node *rb_node;
+};
+
+/* include/net/tcp.h, in cb of what TCP queues */
+struct tcp_skb_cb {
+	__u16 tcp_flags; /* one byte in earlier kernels */
+};
+
+/* include/uapi/linux/errqueue.h, include/linux/errqueue.h: cb of what the error queue holds */
+struct sock_extended_err {
+	__u32 ee_errno;
+	__u8 ee_origin;
+};
+
+struct sock_exterr_skb {
+	struct sock_extended_err ee;
+};
+
 struct sock {
 	struct sock_common __sk_common;
 	socket_lock_t sk_lock;
@@ -163,14 +198,14 @@ struct sock {
 	struct sock_cgroup_data sk_cgrp_data;
 	kuid_t sk_uid;
 	int sk_err;
+	int sk_err_soft;
+	struct sk_buff_head sk_error_queue;
 	__u32 sk_ack_backlog;
 	__u16 sk_protocol; /* a bitfield before 5.6 */
 	__u16 sk_type;	   /* the same */
 	__u8 sk_shutdown;
 	__u8 sk_userlocks; /* a bitfield before 6.1 */
 };
-
-struct sk_buff;
 
 struct socket {
 	struct sock *sk;
@@ -185,6 +220,8 @@ struct inet_sock {
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
 	struct inet_bind_bucket *icsk_bind_hash;
+	__u32 icsk_rto; /* jiffies */
+	__u8 icsk_probes_out;
 };
 
 struct minmax_sample {
@@ -210,7 +247,12 @@ struct tcp_sock {
 	__u32 snd_nxt;
 	__u32 snd_una;
 	__u32 write_seq;
-	__u32 srtt_us; /* << 3 */
+	__u32 snd_wnd;
+	int linger2;
+	__u32 rcv_tstamp; /* jiffies of the last ACK */
+	struct rb_root out_of_order_queue;
+	struct sk_buff *ooo_last_skb; /* valid while the queue holds anything */
+	__u32 srtt_us;		      /* << 3 */
 	__u32 mss_cache;
 	struct minmax rtt_min;
 	__u8 repair : 1;

@@ -12,7 +12,7 @@
 #include "filter.bpf.h"
 #include "nested.bpf.h"
 #include "owner.bpf.h"
-#include "read_sock.bpf.h"
+#include "read_end.bpf.h"
 #include "refused.bpf.h"
 
 #include <bpf/bpf_tracing.h>
@@ -53,6 +53,10 @@ static __always_inline void fill_base(struct tcptrail_record *r, struct sock *sk
 	 */
 	if (old == TCP_LISTEN && new == TCP_SYN_RECV && !r->rport)
 		flags |= TCPTRAIL_F_EARLY_CHILD;
+	if (old == TCP_SYN_SENT && new == TCP_ESTABLISHED && GET_BITS(tp, repair))
+		flags |= TCPTRAIL_F_REPAIRED;
+	if (old == TCP_FIN_WAIT1 && new != TCP_FIN_WAIT1 && tcptrail_fin_behind_hole(tp))
+		flags |= TCPTRAIL_F_FIN_BEHIND_HOLE;
 	if (GET(tp, snd_nxt) == GET(tp, write_seq))
 		flags |= TCPTRAIL_F_FIN_SENT;
 	r->flags = flags;
@@ -75,13 +79,12 @@ static __always_inline void on_transition(struct sock *sk, struct tcp_sock *tp, 
 		if (!r)
 			return;
 		fill_base(&r->base, sk, tp, old, new, TCPTRAIL_TRANSITION_END, pid, flags);
+		r->silent_ms = 0;
 		tcptrail_read_end(r, tp, sk);
 		__builtin_memset(r->comm, 0, sizeof(r->comm));
 		if (pid)
 			tcptrail_leader_comm(&r->comm);
 		r->tw = TCPTRAIL_TW_NONE;
-		r->tw_expires_ms = 0;
-		r->tw_step_32ms = 0;
 		/* The only states from which tcp_time_wait() is called. */
 		if (old == TCP_FIN_WAIT2 || old == TCP_CLOSING)
 			tcptrail_find_timewait(r, sk);
@@ -105,7 +108,7 @@ static __always_inline void on_transition(struct sock *sk, struct tcp_sock *tp, 
 	}
 }
 
-static __always_inline void emit_reset(struct sock *sk, __u8 kind, __u8 flags)
+static __always_inline void emit_reset(struct sock *sk, __u8 kind, __u8 flags, __u8 reason)
 {
 	struct tcptrail_reset_record *r;
 	__u32 netns = tcptrail_netns(sk);
@@ -120,10 +123,25 @@ static __always_inline void emit_reset(struct sock *sk, __u8 kind, __u8 flags)
 	r->pid = 0;
 	__builtin_memset(r->pad0, 0, sizeof(r->pad0));
 	r->state = GET(sk, __sk_common.skc_state);
-	r->pad1 = 0;
+	r->reason = reason;
 	r->kind = kind;
 	r->flags = flags;
 	TCPTRAIL_FINISH(r, r);
+}
+
+/*
+ * Since Linux kernel commit b533fb9cf4f7 ("rstreason: make it work in trace world")
+ * (in v6.10), tcp:tcp_send_reset has a third argument. Taken from the context by hand:
+ * BPF_PROG would load it where there is none, and the verifier refuse that.
+ */
+static __always_inline __u8 reset_reason(const __u64 *ctx)
+{
+	__u64 reason;
+
+	if (!have_reset_reason)
+		return 0;
+	reason = (__u32)ctx[2];
+	return reason < 256 ? reason : 0;
 }
 
 #ifdef TCPTRAIL_CLASSIC
@@ -180,7 +198,7 @@ int BPF_PROG(send_reset, struct sock *sk, struct sk_buff *skb)
 		return 0;
 	state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	if (state != TCP_TIME_WAIT && state != TCP_NEW_SYN_RECV)
-		emit_reset(sk, TCPTRAIL_RESET_SENT, skb ? TCPTRAIL_F_SKB : 0);
+		emit_reset(sk, TCPTRAIL_RESET_SENT, skb ? TCPTRAIL_F_SKB : 0, reset_reason(ctx));
 	return 0;
 }
 
@@ -188,7 +206,7 @@ SEC("raw_tp/tcp_receive_reset")
 int BPF_PROG(receive_reset, struct sock *sk)
 {
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE)
-		emit_reset(sk, TCPTRAIL_RESET_RECEIVED, 0);
+		emit_reset(sk, TCPTRAIL_RESET_RECEIVED, 0, 0);
 	return 0;
 }
 
@@ -202,7 +220,7 @@ SEC("tracepoint/tcp/tcp_destroy_sock")
 int destroy(struct sk_event_args *ctx)
 {
 	/* An address is reused at once: without the cookie this is where an identity ends. */
-	emit_reset((struct sock *)ctx->first, TCPTRAIL_DESTROY, 0);
+	emit_reset((struct sock *)ctx->first, TCPTRAIL_DESTROY, 0, 0);
 	return 0;
 }
 
@@ -266,7 +284,8 @@ int BPF_PROG(send_reset, struct sock *sk, struct sk_buff *skb)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (tp) {
-		emit_reset((struct sock *)tp, TCPTRAIL_RESET_SENT, skb ? TCPTRAIL_F_SKB : 0);
+		emit_reset((struct sock *)tp, TCPTRAIL_RESET_SENT, skb ? TCPTRAIL_F_SKB : 0,
+			   reset_reason(ctx));
 		return 0;
 	}
 	tw = bpf_skc_to_tcp_timewait_sock(sk);
@@ -282,7 +301,7 @@ int BPF_PROG(receive_reset, struct sock *sk)
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
 	if (tp && sk->__sk_common.skc_state != TCP_CLOSE)
-		emit_reset((struct sock *)tp, TCPTRAIL_RESET_RECEIVED, 0);
+		emit_reset((struct sock *)tp, TCPTRAIL_RESET_RECEIVED, 0, 0);
 	return 0;
 }
 
@@ -290,7 +309,7 @@ int BPF_PROG(receive_reset, struct sock *sk)
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(destroy, struct sock *sk)
 {
-	emit_reset(sk, TCPTRAIL_DESTROY, 0);
+	emit_reset(sk, TCPTRAIL_DESTROY, 0, 0);
 	return 0;
 }
 

@@ -61,8 +61,12 @@ enum tcptrail_refused_op {
 #define TCPTRAIL_F_IN_TREE 0x04 /* that task belongs to the command being traced (-- CMD) */
 /* snd_nxt == write_seq: whatever is queued has been on the wire */
 #define TCPTRAIL_F_FIN_SENT 0x08
-/* cookie and tuple are still the listener's (LISTEN->SYN_RECV before 6.14) */
+/* LISTEN->SYN_RECV: cookie and tuple are still the listener's (before 6.14) */
 #define TCPTRAIL_F_EARLY_CHILD 0x10
+/* SYN_SENT->ESTABLISHED: no SYN was sent, TCP_REPAIR restored the connection */
+#define TCPTRAIL_F_REPAIRED 0x10
+/* out of FIN_WAIT1: the peer's FIN has arrived and waits behind a hole */
+#define TCPTRAIL_F_FIN_BEHIND_HOLE 0x10
 #define TCPTRAIL_F_SKB 0x20 /* RESET_SENT: the RST answers a packet */
 /* transition: from the second copy of the program; the first may have told it too */
 #define TCPTRAIL_F_AGAIN 0x20
@@ -84,6 +88,11 @@ enum tcptrail_refused_op {
 #define TCPTRAIL_END_BOUND 0x0400	/* SOCK_BINDPORT_LOCK: the port was chosen by bind() */
 /* tx_bytes still counts the SYN, if this socket sent one */
 #define TCPTRAIL_END_SYN_COUNTED 0x0800
+/* data waits that the peer's receive window has no room for */
+#define TCPTRAIL_END_WINDOW_FULL 0x1000
+/* the peer has answered since the last probe or retransmission went out */
+#define TCPTRAIL_END_HEARD 0x2000
+#define TCPTRAIL_END_LINGER2 0x4000 /* TCP_LINGER2 < 0: no FIN_WAIT2 */
 
 /* tw of tcptrail_end and tcptrail_owned: what took the socket's place */
 #define TCPTRAIL_TW_PHASE 0x03 /* mask of the next four */
@@ -156,14 +165,24 @@ struct tcptrail_end_record {
 	__u32 retransmits; /* segments */
 	__u32 rtt_us;	   /* smoothed; 0 = no sample */
 	__u32 min_rtt_us;  /* ~0 = no sample */
-	__u32 tw_expires_ms;
+	union {
+		__u32 tw_expires_ms; /* tw names a minisocket */
+		/* else: since the last ACK from the peer, rounded up; 0 = not known */
+		__u32 silent_ms;
+	};
 	char comm[TCPTRAIL_COMM_LEN]; /* empty unless F_OWN or F_KILLER */
 	__u16 mss;
-	__u16 error;	   /* sk_err: a positive errno, 0 = none */
-	__u16 facts;	   /* TCPTRAIL_END_* */
-	__u8 tw;	   /* TCPTRAIL_TW_* */
-	__u8 tw_step_32ms; /* how much later than tw_expires_ms the timer wheel may fire, in units
-			      of 32 ms, rounded up */
+	__u16 error; /* sk_err: a positive errno, 0 = none */
+	__u16 facts; /* TCPTRAIL_END_* */
+	__u8 tw;     /* TCPTRAIL_TW_* */
+	union {
+		/* how much later than tw_expires_ms the timer wheel may fire, in units of 32 ms,
+		 * rounded up */
+		__u8 tw_step_32ms;
+		/* without a minisocket: an ICMP error that did not end the socket (sk_err_soft, or
+		 * the error queue), a positive errno; 0 = none */
+		__u8 soft_error;
+	};
 };
 
 struct tcptrail_holder_record {
@@ -188,7 +207,9 @@ struct tcptrail_reset_record {
 	__u32 pid;
 	__u8 pad0[36];
 	__u8 state; /* of the socket when the tracepoint fired */
-	__u8 pad1;
+	/* RESET_SENT: enum sk_rst_reason of the kernel that wrote it; 0 = not specified, or the
+	 * kernel does not say */
+	__u8 reason;
 	__u8 kind;
 	__u8 flags;
 };

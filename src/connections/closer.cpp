@@ -58,6 +58,17 @@ CloseVerdict end_of_connecting(const CloseInput& f) {
     default:
       return {.closer = Closer::kNone, .how = How::kUnreachable, .evidence = Evidence::kIcmpError};
   }
+  // The owner learned of it by poll() or SO_ERROR, and closed.
+  if (f.soft_error == ECONNREFUSED)
+    return {.closer = Closer::kNone,
+            .how = How::kRefused,
+            .error = ECONNREFUSED,
+            .evidence = Evidence::kRefusedByIcmp};
+  if (f.soft_error != 0)
+    return {.closer = Closer::kNone,
+            .how = How::kUnreachable,
+            .error = f.soft_error,
+            .evidence = Evidence::kIcmpError};
   if (!f.own && f.reset_received)
     return {.closer = Closer::kNone,
             .how = How::kRefused,
@@ -91,7 +102,9 @@ CloseVerdict reset_or_data_after_close(const CloseInput& f) {
   }
   return {.closer = known_or(first, Closer::kRemote),
           .how = How::kRstReceived,
-          .evidence = f.reset_received ? Evidence::kResetReceived : Evidence::kResetInSocketError};
+          .evidence = f.met_new_syn      ? Evidence::kNewSyn
+                      : f.reset_received ? Evidence::kResetReceived
+                                         : Evidence::kResetInSocketError};
 }
 
 CloseVerdict abort_by_this_end(const CloseInput& f) {
@@ -111,13 +124,22 @@ CloseVerdict abort_by_this_end(const CloseInput& f) {
   return v;
 }
 
+// Why the kernel reset a socket that no process held any more.
+Evidence orphan_evidence(const CloseInput& f) {
+  if (f.reset_reason == "tcp_abort_on_memory") return Evidence::kTooManyOrphans;
+  const bool aborted =
+      f.reset_reason == "tcp_abort_on_data" || f.reset_reason == "tcp_abort_on_linger";
+  if (!aborted) return Evidence::kOrphanReset;
+  return has(f, TCPTRAIL_END_LINGER2) ? Evidence::kLinger2 : Evidence::kDataAfterClose;
+}
+
 // close() with the peer's FIN outstanding leaves a FIN_WAIT2 minisocket. Without one the orphan
 // was reset, or tcp_max_tw_buckets was reached and nothing at all was sent.
 CloseVerdict orphan_in_fin_wait2(const CloseInput& f) {
   if (f.reset_sent || f.reset_after == ResetAfter::kYes)
     return {.closer = known_or(fin_closer(f), Closer::kLocal),
             .how = How::kRstSent,
-            .evidence = Evidence::kOrphanReset};
+            .evidence = orphan_evidence(f)};
   if (f.reset_after == ResetAfter::kNotYet) return {.wait_for_reset = true};
   const bool walked = (f.tw & TCPTRAIL_TW_PHASE) != TCPTRAIL_TW_UNKNOWN;
   if (f.reset_after == ResetAfter::kUntraced && walked)
@@ -159,7 +181,7 @@ CloseVerdict end_without_error(const CloseInput& f) {
   if (dead && f.old_state == kFinWait1)
     return {.closer = known_or(fin_closer(f), Closer::kLocal),
             .how = How::kRstSent,
-            .evidence = Evidence::kOrphanReset};
+            .evidence = orphan_evidence(f)};
   if (dead) return abort_by_this_end(f);
   // The error of a RST is set before the CLOSE and without the owner's lock: a getsockopt(SO_ERROR)
   // or poll() and read() on another CPU may have taken it already.
@@ -169,6 +191,17 @@ CloseVerdict end_without_error(const CloseInput& f) {
             .error = static_cast<std::uint16_t>(f.old_state == kCloseWait ? EPIPE : ECONNRESET),
             .evidence = Evidence::kResetReceived};
   return {.closer = fin_closer(f), .how = How::kUnknown, .evidence = Evidence::kNoCauseSeen};
+}
+
+// Nothing is waited for but the answer to keepalive probes when all is acknowledged.
+Evidence timeout_evidence(const CloseInput& f) {
+  if (has(f, TCPTRAIL_END_ALL_ACKED)) return Evidence::kKeepalive;
+  const bool orphan = has(f, TCPTRAIL_END_DEAD);
+  const bool heard = has(f, TCPTRAIL_END_HEARD);
+  if (has(f, TCPTRAIL_END_WINDOW_FULL) && heard)
+    return orphan ? Evidence::kOrphanWindowFull : Evidence::kWindowFull;
+  if (heard) return Evidence::kNotAcknowledged;
+  return orphan ? Evidence::kOrphanSilent : Evidence::kPeerSilent;
 }
 
 CloseVerdict verdict(const CloseInput& f) {
@@ -197,7 +230,7 @@ CloseVerdict verdict(const CloseInput& f) {
                 .evidence = Evidence::kHandshakeTimedOut};
       return {.closer = known_or(fin_closer(f), Closer::kNone),
               .how = How::kTimeout,
-              .evidence = Evidence::kPeerSilent};
+              .evidence = timeout_evidence(f)};
     default:
       break;
   }
@@ -261,12 +294,15 @@ TimeWaitOutcome time_wait_outcome(const CloseVerdict& verdict, const tcptrail_en
   return outcome;
 }
 
-Closer fin_closer_from(TcpState old_state, TcpState new_state, bool fin_sent) {
+Closer fin_closer_from(TcpState old_state, TcpState new_state, bool fin_sent, bool fin_waits) {
   switch (new_state) {
     case kCloseWait:
       return Closer::kRemote;
     case kFinWait2:
-      return old_state == kFinWait1 ? Closer::kLocal : Closer::kUnknown;
+      if (old_state != kFinWait1) return Closer::kUnknown;
+      return fin_waits ? Closer::kBoth : Closer::kLocal;
+    case kClose:
+      return old_state == kFinWait1 && fin_waits && fin_sent ? Closer::kBoth : Closer::kUnknown;
     case kClosing:
       // The peer's FIN found ours either on the wire (they crossed) or still behind unsent data.
       if (old_state != kFinWait1) return Closer::kUnknown;

@@ -26,9 +26,12 @@ struct CloseInput {
   std::uint16_t error = 0;  // sk_err
   std::uint16_t facts = 0;  // TCPTRAIL_END_*
   std::uint8_t tw = TCPTRAIL_TW_UNKNOWN;
+  std::uint8_t soft_error = 0;  // an ICMP error that did not end the socket
   bool reset_received = false;  // tcp_receive_reset was traced
+  bool met_new_syn = false;     // ... while the peer's next connection had sent its SYN
   bool reset_sent = false;      // tcp_send_reset was traced before the CLOSE
   ResetAfter reset_after = ResetAfter::kUntraced;
+  std::string_view reset_reason{};  // the kernel's word for the RST that was sent; "" = unknown
 };
 
 struct CloseVerdict {
@@ -48,7 +51,9 @@ TimeWaitOutcome time_wait_outcome(const CloseVerdict& verdict, const tcptrail_en
 // Which side's FIN came first, from one transition; kUnknown when it tells nothing.
 // `fin_sent`: whatever FIN is queued has been on the wire. FIN_WAIT1 alone only
 // says that a FIN is queued, so it is judged when the socket leaves FIN_WAIT1.
-Closer fin_closer_from(TcpState old_state, TcpState new_state, bool fin_sent);
+// `fin_waits`: the peer's has arrived too, behind a hole.
+Closer fin_closer_from(TcpState old_state, TcpState new_state, bool fin_sent,
+                       bool fin_waits = false);
 
 // The same from a state that a socket is seen in without its history.
 Closer fin_closer_in(TcpState state);

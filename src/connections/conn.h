@@ -48,16 +48,17 @@ struct Conn {
   TcpState state{};
   TcpState before{};  // `state`; the same where the last transition changed nothing
   Role role = Role::kUnknown;
-  Began began = Began::kObserved;
   Closer fin_closer = Closer::kUnknown;
   OwnerSource owner_source = OwnerSource::kUnknown;
   Match match = Match::kUndecided;
+  Began began : 1 = Began::kObserved;
   bool complete : 1 = true;
   bool has_uid : 1 = false;
   bool has_listener_uid : 1 = false;  // what a child shows until accept()
   bool reset_sent : 1 = false;
   bool in_tree : 1 = false;
   bool reset_received : 1 = false;
+  bool met_new_syn : 1 = false;  // the RST that it received is that of its peer's next connection
   bool missing : 1 =
       false;             // a snapshot did not show it; the next one, or the end of the run, decides
   bool met : 1 = false;  // its tuple is known and its peer was looked for
@@ -65,6 +66,7 @@ struct Conn {
       false;  // it waits for its peer, and another one has the same tuple: nobody is its peer
   bool entered_known : 1 =
       true;  // the time at which `state` was entered is an event's, not a sighting's
+  std::uint8_t reset_reason = 0;  // of the RST that was sent, by the kernel's number; 0 = unknown
   std::uint32_t netns = 0;
   std::uint32_t generation = 0;
   std::uint32_t uid = 0;

@@ -69,7 +69,7 @@ void ConnectionTracker::on_transition(const Event& event) {
   const TcpState old = event.old_state();
   const TcpState next = event.new_state();
   if (is_about_listener(old, next)) return on_listener_transition(event);
-  if (event.has(TCPTRAIL_F_EARLY_CHILD)) {
+  if (old == kListen && event.has(TCPTRAIL_F_EARLY_CHILD)) {
     // Identity and tuple are still the listener's: it counts, and its time is the child's
     // beginning.
     early_child_ns_ = event.boot_ns();
@@ -112,7 +112,8 @@ void ConnectionTracker::on_transition(const Event& event) {
   // No call site reports such a pair: whatever happened, the history is not whole.
   if (!is_legal_transition(old, next)) conn->complete = false;
   learn(*conn, event);
-  const Closer closer = fin_closer_from(old, next, event.has(TCPTRAIL_F_FIN_SENT));
+  const bool fin_waits = old == kFinWait1 && event.has(TCPTRAIL_F_FIN_BEHIND_HOLE);
+  const Closer closer = fin_closer_from(old, next, event.has(TCPTRAIL_F_FIN_SENT), fin_waits);
   if (conn->fin_closer == Closer::kUnknown) conn->fin_closer = closer;
   if (next != old) {
     closing_.enter(*conn, next, event.boot_ns());
@@ -128,6 +129,10 @@ void ConnectionTracker::on_transition(const Event& event) {
   const bool settled = old == kSynSent
                            ? next != kClose || (event.end.facts & TCPTRAIL_END_NO_SEGS_OUT) == 0
                            : !conn->met && next != kClose && next != kSynSent;
+  if (old == kSynSent && next == kEstablished && event.has(TCPTRAIL_F_REPAIRED))
+    conn->role = listeners_.of_connection(conn->netns, conn->tuple, event.boot_ns()) != nullptr
+                     ? Role::kPassive
+                     : Role::kUnknown;
   if (!conn->met && next != kClose && has_ports) link_peer(index);
   if (settled && has_ports && options_.observer != nullptr)
     options_.observer->got_tuple(cookie, *conn, event.boot_ns());

@@ -51,9 +51,10 @@ class ConnectionObserver {
 
 struct TrackerOptions {
   Filters filters{};
-  bool want_transitions = true;    // transition records are printed
-  bool resets_traced = false;      // tcp_send_reset is attached
-  bool cookie_is_address = false;  // no cookie helper: identities are not to be printed
+  bool want_transitions = true;              // transition records are printed
+  bool resets_traced = false;                // tcp_send_reset is attached ...
+  std::vector<std::string> reset_reasons{};  // ... and says why, in these words by number
+  bool cookie_is_address = false;            // no cookie helper: identities are not to be printed
   std::size_t max_connections = 1U << 20;
   // Path of a cgroup below the cgroup2 root; may return "".
   std::function<std::string(std::uint64_t)> cgroup_path{};
@@ -150,7 +151,11 @@ class ConnectionTracker {
   void give_up_missing(std::uint64_t boot_ns);
   void write_waiting(Waiting& waiting, ResetAfter reset_after);
   // Writes this one, if it waits.
-  void end_waiting(std::uint64_t cookie, ResetAfter reset_after);
+  void end_waiting(std::uint64_t cookie, ResetAfter reset_after, std::uint8_t reason = 0);
+  void free_peer_of(const Conn& conn);
+  void note_reset_received(std::uint32_t index);
+  // The kernel's word, "" = unknown.
+  [[nodiscard]] std::string_view reset_reason(const Conn& conn) const;
   void write_vanished(std::uint64_t cookie, Conn& conn, std::uint64_t boot_ns);
   void put_connection(std::uint64_t cookie, Conn& conn, ConnectionRecord& record);
   void name_unaccepted(Conn& conn, const tcptrail_end_record& end);

@@ -55,6 +55,14 @@ std::uint32_t Peers::meet(std::uint32_t end) {
   return kNone;
 }
 
+std::uint32_t Peers::successor_of_peer(std::uint32_t end) const {
+  const Conn& conn = conns_[end];
+  return waiting_.find(key_of(conn), [&](std::uint32_t other) {
+    const Conn& one = conns_[other];
+    return share_a_tuple(one, conn) && is_other_end(one.tuple, conn.tuple);
+  });
+}
+
 void Peers::leave(std::uint32_t end) {
   const Conn& conn = conns_[end];
   const std::uint64_t key = key_of(conn);

@@ -25,6 +25,9 @@ class Peers {
   // Registers an end. Returns the other one when it was waiting (both are then
   // forgotten here), kNone otherwise.
   std::uint32_t meet(std::uint32_t end);
+  // The one that waits with the other end's tuple, kNone otherwise: what took the place of the
+  // connection that this end belongs to.
+  [[nodiscard]] std::uint32_t successor_of_peer(std::uint32_t end) const;
   // The end has closed: nobody shall find it any more.
   void leave(std::uint32_t end);
 

@@ -15,6 +15,11 @@ using enum TcpState;
 constexpr std::uint64_t kResetWindowNs = 5'000'000;
 constexpr std::size_t kCgroupNamesKept = 4096;
 
+// Shares its byte with what only a minisocket has.
+std::uint8_t soft_error_of(const tcptrail_end_record& end) {
+  return (end.tw & TCPTRAIL_TW_PHASE) == TCPTRAIL_TW_NONE ? end.soft_error : std::uint8_t{0};
+}
+
 // The SYN took a sequence number, and only the active end has sent one.
 std::uint64_t payload_sent(Role role, const tcptrail_end_record& end) {
   const bool syn = role == Role::kActive && (end.facts & TCPTRAIL_END_SYN_COUNTED) != 0 &&
@@ -27,20 +32,33 @@ std::uint64_t payload_sent(Role role, const tcptrail_end_record& end) {
 void ConnectionTracker::on_reset(const Event& event) {
   const std::uint32_t index = table_.find(event.cookie());
   if (event.kind() == TCPTRAIL_RESET_RECEIVED) {
-    if (index != table_.kNone) table_[index].reset_received = true;
+    if (index != table_.kNone) note_reset_received(index);
     return;
   }
   if (index != table_.kNone) {  // sent before its CLOSE
     table_[index].reset_sent = true;
+    table_[index].reset_reason = event.reset.reason;
     return;
   }
-  end_waiting(event.cookie(), ResetAfter::kYes);
+  end_waiting(event.cookie(), ResetAfter::kYes, event.reset.reason);
 }
 
-void ConnectionTracker::end_waiting(std::uint64_t cookie, ResetAfter reset_after) {
+// A socket that connects anew from the same port finds the old connection: its SYN is answered
+// with an ACK of that one (RFC 5961), and the ACK with the RST that arrives here.
+void ConnectionTracker::note_reset_received(std::uint32_t index) {
+  Conn& conn = table_[index];
+  conn.reset_received = true;
+  if (conn.tuple.lport == 0 || conn.tuple.rport == 0) return;
+  const std::uint32_t next = peers_.successor_of_peer(index);
+  conn.met_new_syn = next != Peers::kNone && table_[next].state == kSynSent;
+}
+
+void ConnectionTracker::end_waiting(std::uint64_t cookie, ResetAfter reset_after,
+                                    std::uint8_t reason) {
   const auto it = std::find_if(waiting_.begin(), waiting_.end(),
                                [&](const Waiting& w) { return w.cookie == cookie; });
   if (it == waiting_.end()) return;
+  it->conn.reset_reason = reason;
   write_waiting(*it, reset_after);
   waiting_.erase(it);
 }
@@ -80,7 +98,17 @@ void ConnectionTracker::end(std::uint32_t index, const tcptrail_end_record& end)
     name_unaccepted(conn, end);
     write(cookie, conn, end, options_.resets_traced ? ResetAfter::kNotYet : ResetAfter::kUntraced);
   }
+  if ((end.facts & TCPTRAIL_END_REPAIR) != 0) free_peer_of(conn);
   forget(index);
+}
+
+// A socket that TCP_REPAIR closes leaves its peer to the one that is restored in its place.
+void ConnectionTracker::free_peer_of(const Conn& conn) {
+  if (conn.peer_cookie == 0) return;
+  const std::uint32_t peer = table_.find(conn.peer_cookie);
+  if (peer == table_.kNone) return;
+  table_[peer].peer_cookie = 0;
+  peers_.meet(peer);
 }
 
 // A child that ends in the accept queue was never anybody's: what is known is whose listener it
@@ -101,6 +129,12 @@ void ConnectionTracker::name_unaccepted(Conn& conn, const tcptrail_end_record& e
     closed_by(conn, listener->owner);
 }
 
+std::string_view ConnectionTracker::reset_reason(const Conn& conn) const {
+  const std::vector<std::string>& words = options_.reset_reasons;
+  return conn.reset_reason < words.size() ? std::string_view(words[conn.reset_reason])
+                                          : std::string_view();
+}
+
 void ConnectionTracker::write(std::uint64_t cookie, Conn& conn, const tcptrail_end_record& end,
                               ResetAfter reset_after) {
   const CloseVerdict verdict =
@@ -111,10 +145,16 @@ void ConnectionTracker::write(std::uint64_t cookie, Conn& conn, const tcptrail_e
                      .error = end.error,
                      .facts = end.facts,
                      .tw = end.tw,
+                     .soft_error = soft_error_of(end),
                      .reset_received = conn.reset_received,
+                     .met_new_syn = conn.met_new_syn,
                      .reset_sent = conn.reset_sent,
-                     .reset_after = reset_after});
-  if (verdict.wait_for_reset) {
+                     .reset_after = reset_after,
+                     .reset_reason = reset_reason(conn)});
+  // The RST mostly comes after the CLOSE, and with it the kernel's reason.
+  const bool reason_to_come = verdict.how == How::kRstSent && !conn.reset_sent &&
+                              reset_after == ResetAfter::kNotYet && !options_.reset_reasons.empty();
+  if (verdict.wait_for_reset || reason_to_come) {
     Waiting waiting{conn, cookie, end, {}};
     ClosingStates::hand_over(conn, waiting.conn);
     waiting.held = held_.take(cookie);
@@ -129,6 +169,7 @@ void ConnectionTracker::write(std::uint64_t cookie, Conn& conn, const tcptrail_e
   record.how = verdict.how;
   record.error = verdict.error;
   record.evidence = verdict.evidence;
+  record.reset_reason = reset_reason(conn);
   switch (verdict.closer) {
     case Closer::kLocal:
       record.closer_process = closing_.local_close(conn);

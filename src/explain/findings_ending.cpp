@@ -64,8 +64,15 @@ void add_reset_received(Explanation& out, const Case& c) {
   const std::string peer = capital(c.peer);
   std::string text;
   std::vector<std::string> advice;
-  if (other != nullptr && other->ended &&
-      (other->how == How::kRstSent || other->how == How::kAborted)) {
+  if (r.evidence == Evidence::kNewSyn) {
+    text = fmt::format(
+        "{} connected again from the same address and port, and this older connection was still "
+        "here: its kernel answered the SYN with an ACK, and the RST is the answer to that.",
+        peer);
+    if (r.closer == Closer::kRemote && c.in(kCloseWait))
+      advice = {"Close the socket when a read returns 0 bytes (end-of-file)."};
+  } else if (other != nullptr && other->ended &&
+             (other->how == How::kRstSent || other->how == How::kAborted)) {
     text = fmt::format("{} sent a RST; its own record says: {}.", peer, to_string(other->evidence));
   } else if (!c.opened) {
     text = fmt::format(
@@ -79,6 +86,14 @@ void add_reset_received(Explanation& out, const Case& c) {
         other != nullptr && other->ended
             ? fmt::format("; its own record says: {}", to_string(other->evidence))
             : std::string());
+  } else if (r.closer == Closer::kRemote && c.in(kCloseWait) && r.counters &&
+             r.counters->tx_bytes == 0) {
+    text = fmt::format(
+        "{} had closed, {} had sent nothing, and a RST arrived. Possible causes: it connected "
+        "again "
+        "from the same port and found this connection, or its host restarted.",
+        peer, c.self);
+    advice = {"Close the socket when a read returns 0 bytes (end-of-file)."};
   } else if (r.closer == Closer::kRemote && c.in(kCloseWait)) {
     text = fmt::format("{} had closed; what {} sent after that was answered with a RST.", peer,
                        c.self);
@@ -129,11 +144,46 @@ void add_timeout(Explanation& out, const Case& c) {
         {{"us", c.lasted_ns / 1000}});
     return;
   }
+  const std::string peer = capital(c.peer);
+  const Evidence evidence = c.r.evidence;
+  if (evidence == Evidence::kWindowFull || evidence == Evidence::kOrphanWindowFull) {
+    const bool orphan = evidence == Evidence::kOrphanWindowFull;
+    add(out, FindingKind::kTimeout, Severity::kProblem,
+        fmt::format("{} is reachable and acknowledges, but its receive buffer stayed full: its "
+                    "process did not read. {} ({}).",
+                    peer,
+                    orphan ? "The kernel gave up the closed socket (net.ipv4.tcp_orphan_retries)"
+                           : "The kernel gave up at the timeout of this socket (TCP_USER_TIMEOUT) "
+                             "or of the host (net.ipv4.tcp_retries2)",
+                    errno_text(c.r.error)),
+        {fmt::format("On the other host `ss -tn sport = :{}` shows the unread data as Recv-Q. Find "
+                     "out why its process does not read.",
+                     c.r.tuple.rport)});
+    return;
+  }
+  if (evidence == Evidence::kNotAcknowledged) {
+    add(out, FindingKind::kTimeout, Severity::kProblem,
+        fmt::format("{} still answered, but data from this end was never acknowledged ({}). "
+                    "Possible causes: large packets are lost on the way (path MTU), or its accept "
+                    "queue is full.",
+                    peer, errno_text(c.r.error)),
+        {"On the other host: does the data arrive (tcpdump), and does `nstat -az "
+         "TcpExtListenOverflows` grow?"});
+    return;
+  }
+  const bool keepalive = evidence == Evidence::kKeepalive;
   add(out, FindingKind::kTimeout, Severity::kProblem,
-      fmt::format("{} stopped answering: retransmissions or keepalive probes ran out ({}). Its "
-                  "host is down, the way is broken, or a firewall or NAT forgot "
-                  "the connection.",
-                  capital(c.peer), errno_text(c.r.error)),
+      fmt::format(
+          "{} did not answer {} ({}). Possible causes: its host is down, the way is broken, a "
+          "firewall or NAT forgot the connection{}.{}",
+          peer, keepalive ? "keepalive probes" : "this end's retransmissions",
+          errno_text(c.r.error),
+          keepalive ? ""
+                    : ", or its accept queue is full and its kernel dropped the data of a "
+                      "connection that waits for it",
+          evidence == Evidence::kOrphanSilent
+              ? " The socket was closed: the kernel gives up after net.ipv4.tcp_orphan_retries."
+              : ""),
       {"If it was idle before: keepalive below the idle limit of the firewalls on the way "
        "(TCP_KEEPIDLE) keeps it known there."});
 }

@@ -80,15 +80,33 @@ std::string reset_received_headline(const Case& c) {
   return fmt::format("{} reset the connection {}.", capital(c.peer), after(c.lasted_ns));
 }
 
+// The peer did not take the data, and its kernel answered all the same.
+bool answers(const Case& c) {
+  return c.r.evidence == Evidence::kWindowFull || c.r.evidence == Evidence::kOrphanWindowFull ||
+         c.r.evidence == Evidence::kNotAcknowledged;
+}
+
 std::string timeout_headline(const Case& c) {
   if (!c.opened)
     return fmt::format("{} did not answer: connect() timed out {}.", c.remote, after(c.lasted_ns));
+  if (c.first_close_ns && c.r.closer == Closer::kLocal && answers(c))
+    return fmt::format("{} closed first, {}; {} did not take the rest of the data.",
+                       capital(c.self), after(*c.first_close_ns), c.peer);
   if (c.first_close_ns && c.r.closer == Closer::kLocal)
     return fmt::format("{} closed first, {}; {} did not answer any more.", capital(c.self),
                        after(*c.first_close_ns), c.peer);
+  if (c.first_close_ns && c.r.closer == Closer::kRemote && answers(c))
+    return fmt::format("{} closed first, {}, and did not take the rest of the data.",
+                       capital(c.peer), after(*c.first_close_ns));
   if (c.first_close_ns && c.r.closer == Closer::kRemote)
     return fmt::format("{} closed first, {}, and did not answer any more.", capital(c.peer),
                        after(*c.first_close_ns));
+  if (c.r.evidence == Evidence::kWindowFull)
+    return fmt::format("{} did not read; the kernel gave up {}.", capital(c.peer),
+                       after(c.lasted_ns));
+  if (c.r.evidence == Evidence::kNotAcknowledged)
+    return fmt::format("{} did not acknowledge the data; the kernel gave up {}.", capital(c.peer),
+                       after(c.lasted_ns));
   return fmt::format("{} stopped answering; the kernel gave up {}.", capital(c.peer),
                      after(c.lasted_ns));
 }

@@ -59,6 +59,9 @@ std::string step_text(const Case& c, TcpState old, TcpState next) {
   const Process nobody;
   switch (next) {
     case kSynSent:
+      if (c.r.role != Role::kActive)
+        return fmt::format("{} restores the connection (TCP_REPAIR): no SYN is sent",
+                           process_text(c.r.owner, "this end"));
       return fmt::format(
           "{} calls connect(): SYN",
           process_text(c.r.owner_source == OwnerSource::kInherited ? nobody : c.r.owner,
@@ -67,7 +70,7 @@ std::string step_text(const Case& c, TcpState old, TcpState next) {
       return old == kSynSent ? "a SYN arrives while ours is unanswered"
                              : fmt::format("{} connects", c.remote);
     case kEstablished:
-      if (old == kSynSent) return "the SYN is answered";
+      if (old == kSynSent) return c.r.role == Role::kActive ? "the SYN is answered" : "restored";
       return c.r.role == Role::kPassive ? fmt::format("{} has connected", c.remote) : "open";
     case kFinWait1: {
       // shutdown() and close() look the same here; a socket that then waits in FIN_WAIT2 was not

@@ -154,6 +154,7 @@ void BpfObjects::configure(Rodata& ro, const Plan& plan) const {
   ro.probe_reads = plan.probe_reads;
   ro.births_wanted = plan.births;
   ro.have_cookie = plan.cookie;
+  ro.have_reset_reason = !plan.reset_reasons.empty();
   ro.have_task_btf = plan.task_btf;
   ro.trace_tree = options_.command_pid != 0;
   ro.kernel_hz = kernel_hz();

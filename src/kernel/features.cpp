@@ -5,6 +5,7 @@
 #include <linux/bpf.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <iterator>
@@ -125,6 +126,23 @@ std::string_view purpose_of(Feature feature) {
   return kPurposes[static_cast<std::size_t>(feature)];
 }
 
+namespace {
+
+// SK_RST_REASON_TCP_ABORT_ON_CLOSE becomes tcp_abort_on_close. NOT_SPECIFIED says nothing.
+std::vector<std::string> read_reset_reasons(const VmlinuxBtf& btf) {
+  constexpr std::string_view kPrefix = "SK_RST_REASON_";
+  if (btf.tracepoint_arguments("tcp_send_reset") < 3) return {};
+  std::vector<std::string> names = btf.enumerators("sk_rst_reason");
+  for (std::string& name : names) {
+    if (name.starts_with(kPrefix)) name.erase(0, kPrefix.size());
+    if (name == "NOT_SPECIFIED") name.clear();
+    for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  return names;
+}
+
+}  // namespace
+
 Features probe_features(std::span<const std::string> denied) {
   Features features;
   const auto need = [&](Feature feature, bool present, std::string why, std::string fix = {}) {
@@ -145,6 +163,7 @@ Features probe_features(std::span<const std::string> denied) {
   need(Feature::kTaskBtf, btf.has("bpf_get_current_task_btf"),
        old_kernel + "bpf_get_current_task_btf() (5.11)");
   need(Feature::kSendReset, btf.has("btf_trace_tcp_send_reset"), old_kernel + "tcp:tcp_send_reset");
+  if (features.on(Feature::kSendReset)) features.reset_reasons = read_reset_reasons(btf);
   need(Feature::kReceiveReset, btf.has("btf_trace_tcp_receive_reset"),
        old_kernel + "tcp:tcp_receive_reset");
   need(Feature::kIterTcp, btf.has("bpf_iter_tcp"), old_kernel + "the tcp iterator (5.9)");

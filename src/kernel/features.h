@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace tcptrail {
 
@@ -42,6 +43,9 @@ class Features {
  public:
   FeatureState& operator[](Feature f) { return states_[static_cast<std::size_t>(f)]; }
   const FeatureState& operator[](Feature f) const { return states_[static_cast<std::size_t>(f)]; }
+  // Why the kernel sends a RST, in its own words by number ("tcp_abort_on_close"); "" where it
+  // has none, empty where it does not say.
+  std::vector<std::string> reset_reasons;
   [[nodiscard]] bool on(Feature f) const { return (*this)[f].on; }
   void turn_off(Feature f, std::string why, std::string fix = {}) {
     (*this)[f] = {false, std::move(why), std::move(fix)};

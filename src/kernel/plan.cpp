@@ -93,6 +93,7 @@ Plan make_plan(const Features& features, const PlanRequest& request) {
   plan.task_btf = plan.typed && features.on(Feature::kTaskBtf);
   plan.probe_reads = features.on(Feature::kTimeWaitWalk);
   plan.resets = request.trace && features.on(Feature::kSendReset);
+  if (plan.resets) plan.reset_reasons = features.reset_reasons;
   plan.refused_calls = request.trace && request.blocked && features.on(Feature::kRefusedCalls);
   plan.snapshot = request.snapshot && features.on(Feature::kIterTcp);
   plan.holders = plan.snapshot && features.on(Feature::kIterTaskFile);

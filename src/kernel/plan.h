@@ -74,6 +74,7 @@ struct Plan {
   bool task_btf = true;
   bool probe_reads = true;
   bool resets = true;
+  std::vector<std::string> reset_reasons;  // Features has them; empty without `resets`
   bool refused_calls = true;
   bool snapshot = true;
   bool holders = true;

@@ -230,6 +230,54 @@ std::vector<std::uint32_t> VmlinuxBtf::functions(std::span<const std::string_vie
   return ids;
 }
 
+// Where the type of this name and kind begins.
+std::optional<btf_type> VmlinuxBtf::find(std::string_view name, std::uint32_t kind,
+                                         const std::vector<std::uint32_t>& types,
+                                         std::size_t& at) const {
+  const std::uint32_t offset = offset_of(name);
+  if (offset == 0) return std::nullopt;
+  for (std::uint32_t id = 1; id < types.size(); ++id) {
+    const auto type = load<btf_type>(types_, types[id]);
+    if (type.name_off != offset || BTF_INFO_KIND(type.info) != kind) continue;
+    at = types[id];
+    return type;
+  }
+  return std::nullopt;
+}
+
+// typedef void (*btf_trace_NAME)(void *, ...): the first argument is the tracepoint's own.
+std::size_t VmlinuxBtf::tracepoint_arguments(std::string_view name) const {
+  const auto types = positions();
+  std::size_t at = 0;
+  if (!types) return 0;
+  auto type = find("btf_trace_" + std::string(name), BTF_KIND_TYPEDEF, *types, at);
+  for (int step = 0; type && step < 2; ++step) {
+    if (type->type == 0 || type->type >= types->size()) return 0;
+    type = load<btf_type>(types_, (*types)[type->type]);
+  }
+  if (!type || BTF_INFO_KIND(type->info) != BTF_KIND_FUNC_PROTO) return 0;
+  const std::size_t all = BTF_INFO_VLEN(type->info);
+  return all == 0 ? 0 : all - 1;
+}
+
+std::vector<std::string> VmlinuxBtf::enumerators(std::string_view name) const {
+  std::vector<std::string> names;
+  const auto types = positions();
+  std::size_t at = 0;
+  if (!types) return names;
+  const auto type = find(name, BTF_KIND_ENUM, *types, at);
+  if (!type) return names;
+  for (std::size_t i = 0; i < BTF_INFO_VLEN(type->info); ++i) {
+    const auto member =
+        load<struct btf_enum>(types_, at + sizeof(btf_type) + i * sizeof(struct btf_enum));
+    if (member.val < 0 || member.val >= 256 || member.name_off >= strings_.size()) continue;
+    const auto value = static_cast<std::size_t>(member.val);
+    if (names.size() <= value) names.resize(value + 1);
+    names[value] = strings_.data() + member.name_off;
+  }
+  return names;
+}
+
 std::string VmlinuxBtf::only(const btf* wanted) const {
   const auto types = positions();
   if (!types || strings_.empty() || strings_.back() != '\0') return {};

@@ -11,6 +11,7 @@ TrackerOptions Model::lifecycle_options() {
   o.filters = options_.filters;
   o.want_transitions = options_.want_transitions;
   o.resets_traced = options_.resets_traced;
+  o.reset_reasons = options_.reset_reasons;
   o.cookie_is_address = options_.cookie_is_address;
   o.max_connections = options_.max_connections;
   o.cgroup_path = [this](std::uint64_t id) { return facts_.cgroup_path(id); };

@@ -27,11 +27,12 @@ struct ModelOptions {
   bool only_traced =
       false;  // the programs apply a filter that no snapshot of a minisocket can answer (cgroup)
   bool want_blocked = true;
-  bool snapshots = true;           // they are taken: an attempt's blockers will be known
-  bool resets_traced = false;      // tcp_send_reset is attached
-  bool listen_traced = true;       // refused listen() comes as an event of its own
-  bool cookie_is_address = false;  // no cookie helper: identities are not to be printed
-  bool watch_ports = false;        // rounds are asked for ...
+  bool snapshots = true;                     // they are taken: an attempt's blockers will be known
+  bool resets_traced = false;                // tcp_send_reset is attached ...
+  std::vector<std::string> reset_reasons{};  // ... and says why, in these words by number
+  bool listen_traced = true;                 // refused listen() comes as an event of its own
+  bool cookie_is_address = false;            // no cookie helper: identities are not to be printed
+  bool watch_ports = false;                  // rounds are asked for ...
   std::vector<std::uint32_t> watched_netns{};  // ... of these namespaces
   PortList port_list = PortList::kEach;
   bool list_time_waits = false;  // and list each minisocket

@@ -162,9 +162,10 @@ void JsonSink::on(const TransitionRecord& r) {
 
 void JsonSink::on(const ConnectionRecord& r) {
   if (!events_.connection) return;
-  const std::size_t room = kFixedRoom +
-                           (r.cgroup.size() + to_string(r.evidence).size()) * kJsonEscapeGrowth +
-                           (r.states.size() + r.path.size()) * kRoomPerState;
+  const std::size_t room =
+      kFixedRoom +
+      (r.cgroup.size() + r.reset_reason.size() + to_string(r.evidence).size()) * kJsonEscapeGrowth +
+      (r.states.size() + r.path.size()) * kRoomPerState;
   char* p = begin(room, R"({"type":"connection","time":")", r.boot_ns);
   const TupleText& identity = identity_text(r.cookie, r.generation, r.netns, r.tuple);
   p = put::text(p, {identity.text, identity.size});
@@ -194,6 +195,7 @@ void JsonSink::on(const ConnectionRecord& r) {
   p = put_bool(put::literal(p, R"(,"complete":)"), r.complete);
   p = put_cookie(put::literal(p, R"(,"peer_cookie":)"), r.peer_cookie);
   p = put_optional(put::literal(p, R"(,"service_port":)"), r.service_port);
+  p = put_name(put::literal(p, R"(,"reset_reason":)"), r.reset_reason);
   end(p);
   ++printed_;
 }

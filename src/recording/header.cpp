@@ -75,7 +75,8 @@ std::string header_json(const RecordingHeader& header) {
                      {"can_look", header.programs.snapshots},
                      {"resets_traced", header.programs.resets_traced},
                      {"listen_traced", header.programs.listen_traced},
-                     {"cookie_is_address", header.programs.cookie_is_address}};
+                     {"cookie_is_address", header.programs.cookie_is_address},
+                     {"reset_reasons", header.programs.reset_reasons}};
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -104,6 +105,7 @@ Result<RecordingHeader> header_from_json(std::string_view text) {
     take(json, "resets_traced", header.programs.resets_traced);
     take(json, "listen_traced", header.programs.listen_traced);
     take(json, "cookie_is_address", header.programs.cookie_is_address);
+    take(json, "reset_reasons", header.programs.reset_reasons);
   } catch (const Json::exception& error) {
     return Error{std::string("its header cannot be read: ") + error.what()};
   }

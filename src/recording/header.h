@@ -18,10 +18,11 @@ namespace tcptrail {
 
 // What the model has to know of the programs that feed it.
 struct ProgramCapabilities {
-  bool snapshots = true;           // they are taken; `can_look` in the file
-  bool resets_traced = false;      // tcp_send_reset is attached
-  bool listen_traced = true;       // refused listen() comes as an event of its own
-  bool cookie_is_address = false;  // no cookie helper
+  bool snapshots = true;                        // they are taken; `can_look` in the file
+  bool resets_traced = false;                   // tcp_send_reset is attached
+  bool listen_traced = true;                    // refused listen() comes as an event of its own
+  bool cookie_is_address = false;               // no cookie helper
+  std::vector<std::string> reset_reasons = {};  // the kernel's words by number; empty = it has none
   friend bool operator==(const ProgramCapabilities&, const ProgramCapabilities&) = default;
 };
 

@@ -80,7 +80,8 @@ ProgramCapabilities capabilities_of(const Plan& plan) {
   return {.snapshots = plan.snapshot,
           .resets_traced = plan.resets,
           .listen_traced = plan.refused_calls,
-          .cookie_is_address = !plan.cookie};
+          .cookie_is_address = !plan.cookie,
+          .reset_reasons = plan.reset_reasons};
 }
 
 Result<std::unique_ptr<RecordingWriter>> start_recording(const Options& options,

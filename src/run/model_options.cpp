@@ -13,6 +13,7 @@ ModelOptions model_options(const Options& options, const ProgramCapabilities& pr
   model.want_blocked = recorded || options.events.blocked;
   model.snapshots = programs.snapshots;
   model.resets_traced = programs.resets_traced;
+  model.reset_reasons = programs.reset_reasons;
   model.listen_traced = programs.listen_traced;
   model.cookie_is_address = programs.cookie_is_address;
   if (watches_ports(options)) {

@@ -36,6 +36,9 @@ constexpr std::array kSentences = {
     Sentence{kGaveUpConnecting, "closed by its owner while the SYN was unanswered"},
     Sentence{kResetReceived, "a RST was received"},
     Sentence{kResetInSocketError, "the socket's error says that a RST was received"},
+    Sentence{kNewSyn,
+             "the peer's new SYN from the same port found this connection: it was answered with an "
+             "ACK, and that with a RST"},
     Sentence{kResetOrDataAfterClose,
              "a RST was received, or data after close() was answered by one"},
     Sentence{kDataAfterClose, "data arrived after close() and was answered by a RST"},
@@ -49,12 +52,27 @@ constexpr std::array kSentences = {
     Sentence{
         kOrphanReset,
         "an orphan that the kernel reset (data after close, TCP_LINGER2, or too many orphans)"},
+    Sentence{kLinger2,
+             "closed with TCP_LINGER2 below 0: the kernel reset the connection instead of waiting "
+             "for the peer's FIN"},
+    Sentence{kTooManyOrphans,
+             "the kernel reset the orphan for want of memory (tcp_max_orphans, tcp_mem)"},
     Sentence{kOrphanResetOrNoMinisocket,
              "an orphan that was reset, or found tcp_max_tw_buckets reached"},
     Sentence{kFinUnacknowledged, "the kernel dropped the socket before its FIN was acknowledged"},
     Sentence{kHandshakeIncomplete, "the handshake was never completed"},
     Sentence{kHandshakeTimedOut, "the handshake timed out"},
-    Sentence{kPeerSilent, "the peer did not answer: retransmissions or keepalive probes ran out"},
+    Sentence{kPeerSilent, "the peer did not answer: retransmissions ran out"},
+    Sentence{kKeepalive, "the peer did not answer keepalive probes"},
+    Sentence{kWindowFull,
+             "the peer answered, but its receive window stayed full until the timeout"},
+    Sentence{kNotAcknowledged, "data was not acknowledged, although the peer still answered"},
+    Sentence{kOrphanSilent,
+             "an orphan that the peer did not answer: its retransmissions ran out "
+             "(tcp_orphan_retries)"},
+    Sentence{kOrphanWindowFull,
+             "an orphan whose data the peer's full receive window did not take: the kernel gave up "
+             "(tcp_orphan_retries)"},
     Sentence{kNetworkError, "the network reported an error and the kernel gave up"},
     Sentence{kNoCauseSeen, "ended without an error, a FIN or a RST that was seen"},
     Sentence{kEndNotSeen, "the end was not seen: events were lost"},

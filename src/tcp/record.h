@@ -151,8 +151,9 @@ struct ConnectionRecord {
   Closer closer = Closer::kUnknown;
   How how = How::kUnknown;
   Evidence evidence = Evidence::kNone;
-  Process closer_process;   // pid 0 = unknown
-  std::uint16_t error = 0;  // errno, 0 = none
+  std::string_view reset_reason;  // the kernel's word for the RST that was sent; "" = unknown
+  Process closer_process;         // pid 0 = unknown
+  std::uint16_t error = 0;        // errno, 0 = none
   TimeWaitOutcome time_wait;
   std::optional<Counters> counters;  // nullopt when the CLOSE was never seen
   bool complete = true;

@@ -59,6 +59,56 @@ TEST_P(ClosePath, GivesTheAnswerOfTheContract) {
   EXPECT_NE(verdict.evidence, Evidence::kNone);
 }
 
+// What is said of a timeout is what the facts at CLOSE prove.
+TEST(CloseEvidence, APeerThatAnswersIsNotSaidToBeSilent) {
+  const auto evidence_of = [](TcpState old, std::uint16_t facts) {
+    return close_verdict({.old_state = old, .error = ETIMEDOUT, .facts = facts}).evidence;
+  };
+  constexpr std::uint16_t kFull = TCPTRAIL_END_WINDOW_FULL, kHeard = TCPTRAIL_END_HEARD;
+  EXPECT_EQ(evidence_of(kEstablished, kFull | kHeard), Evidence::kWindowFull);
+  EXPECT_EQ(evidence_of(kEstablished, kHeard), Evidence::kNotAcknowledged);
+  EXPECT_EQ(evidence_of(kEstablished, kFull), Evidence::kPeerSilent);
+  EXPECT_EQ(evidence_of(kEstablished, 0), Evidence::kPeerSilent);
+  EXPECT_EQ(evidence_of(kEstablished, kAcked), Evidence::kKeepalive);
+  EXPECT_EQ(evidence_of(kFinWait1, kDead | kFull | kHeard), Evidence::kOrphanWindowFull);
+  EXPECT_EQ(evidence_of(kLastAck, kDead), Evidence::kOrphanSilent);
+}
+
+TEST(CloseEvidence, TheKernelsReasonTellsWhyAnOrphanWasReset) {
+  const auto evidence_of = [](std::string_view reason, std::uint16_t more) {
+    return close_verdict({.old_state = kFinWait2,
+                          .facts = static_cast<std::uint16_t>(kDead | more),
+                          .tw = kNone,
+                          .reset_after = ResetAfter::kYes,
+                          .reset_reason = reason})
+        .evidence;
+  };
+  EXPECT_EQ(evidence_of("tcp_abort_on_data", 0), Evidence::kDataAfterClose);
+  EXPECT_EQ(evidence_of("tcp_abort_on_data", TCPTRAIL_END_LINGER2), Evidence::kLinger2);
+  EXPECT_EQ(evidence_of("tcp_abort_on_memory", 0), Evidence::kTooManyOrphans);
+  EXPECT_EQ(evidence_of("", 0), Evidence::kOrphanReset);
+}
+
+// The ICMP error came while connect() held the socket: its owner learned of it and closed.
+TEST(CloseEvidence, AnIcmpErrorThatWaitsIsHowTheConnectionEnded) {
+  const auto verdict_of = [](std::uint8_t error) {
+    return close_verdict(
+        {.old_state = kSynSent, .own = true, .facts = kRcv | kSend, .soft_error = error});
+  };
+  EXPECT_EQ(verdict_of(ECONNREFUSED).how, How::kRefused);
+  EXPECT_EQ(verdict_of(ECONNREFUSED).error, ECONNREFUSED);
+  EXPECT_EQ(verdict_of(EHOSTUNREACH).how, How::kUnreachable);
+  EXPECT_EQ(verdict_of(EHOSTUNREACH).closer, Closer::kNone);
+  EXPECT_EQ(verdict_of(0).how, How::kAborted);
+}
+
+TEST(FinCloser, AFinBehindAHoleHasCrossedOurs) {
+  EXPECT_EQ(fin_closer_from(kFinWait1, kFinWait2, true, true), kBoth);
+  EXPECT_EQ(fin_closer_from(kFinWait1, kFinWait2, true, false), kLocal);
+  EXPECT_EQ(fin_closer_from(kFinWait1, kClose, true, true), kBoth);
+  EXPECT_EQ(fin_closer_from(kFinWait1, kClose, false, true), kUnseen);
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Kernel, ClosePath,
     testing::Values(

@@ -455,6 +455,64 @@ TEST(ConnectionTracker, ARecordWaitsForTheResetThatDecidesItsEnding) {
   EXPECT_FALSE(model.lifecycle.waiting());
 }
 
+TEST(ConnectionTracker, TheReasonOfAResetComesWithTheReset) {
+  Connections model({.resets_traced = true, .reset_reasons = {"", "tcp_abort_on_close"}});
+  model.input({ev(1, 1, kClose, kSynSent), ev(1, 2, kSynSent, kEstablished),
+               by(10, closing(ev(1, 3, kEstablished, kClose),
+                              TCPTRAIL_END_UNREAD | TCPTRAIL_END_SHUT_RCV))});
+  EXPECT_TRUE(model.sink.connections.empty());
+  Event sent = reset(1, 4, TCPTRAIL_RESET_SENT);
+  sent.reset.reason = 1;
+  model.input({sent});
+  EXPECT_EQ(model.only().reset_reason, "tcp_abort_on_close");
+}
+
+TEST(ConnectionTracker, ANumberThatTheKernelHasNoWordForIsNoReason) {
+  Connections model({.resets_traced = true, .reset_reasons = {"", "tcp_abort_on_close"}});
+  Event sent = reset(1, 4, TCPTRAIL_RESET_SENT);
+  sent.reset.reason = 200;
+  model.input({ev(1, 1, kClose, kSynSent), ev(1, 2, kSynSent, kEstablished),
+               by(10, closing(ev(1, 3, kEstablished, kClose), TCPTRAIL_END_UNREAD)), sent});
+  EXPECT_EQ(model.only().reset_reason, "");
+}
+
+// The client comes back from its port while the server still has the old connection.
+TEST(ConnectionTracker, TheResetOfTheNextConnectionIsTakenForThat) {
+  const auto evidence_of = [](bool comes_back) {
+    Connections model;
+    const Ends server{80, 40000};
+    model.input(
+        {ev(1, 1, kClose, kSynSent), ev(1, 2, kSynSent, kEstablished),
+         ev(2, 2, kListen, kSynRecv, server), ev(2, 3, kSynRecv, kEstablished, server),
+         ev(1, 4, kEstablished, kFinWait1), ev(2, 4, kEstablished, kCloseWait, server),
+         ev(1, 4, kFinWait1, kFinWait2),
+         closing(ev(1, 4, kFinWait2, kClose), TCPTRAIL_END_DEAD, 0, TCPTRAIL_TW_FIN_WAIT2)});
+    if (comes_back) model.input({ev(3, 5, kClose, kSynSent)});
+    model.input({reset(2, 6, TCPTRAIL_RESET_RECEIVED),
+                 closing(ev(2, 7, kCloseWait, kClose, server), TCPTRAIL_END_DONE, EPIPE)});
+    return model.sink.connections.back().evidence;
+  };
+  EXPECT_EQ(evidence_of(true), Evidence::kNewSyn);
+  EXPECT_NE(evidence_of(false), Evidence::kNewSyn);
+}
+
+// What is restored sent no SYN, and its peer's other end is the socket that lives.
+TEST(ConnectionTracker, ARestoredConnectionSentNoSynAndHasThePeer) {
+  Connections model;
+  const Ends server{80, 40000};
+  model.input({ev(1, 1, kClose, kSynSent), ev(1, 2, kSynSent, kEstablished),
+               ev(2, 3, kListen, kSynRecv, server), ev(2, 4, kSynRecv, kEstablished, server),
+               by(20, closing(ev(2, 5, kEstablished, kClose, server), TCPTRAIL_END_REPAIR))});
+  Event restored = ev(3, 7, kSynSent, kEstablished, server);
+  restored.base.flags |= TCPTRAIL_F_REPAIRED;
+  model.input({ev(3, 6, kClose, kSynSent, server), restored,
+               closing(ev(3, 9, kEstablished, kClose, server), 0)});
+  const KeptConnection& last = model.sink.connections.back();
+  EXPECT_EQ(last.role, Role::kUnknown);
+  EXPECT_FALSE(last.connect_ns);
+  EXPECT_EQ(last.peer_cookie, 1U);
+}
+
 TEST(ConnectionTracker, TheWaitEndsWithTheTimeOfTheStream) {
   Connections model({.resets_traced = true});
   close_with_data_after(model);

@@ -117,10 +117,11 @@ TEST_F(JsonSinkTest, PathEndsWithTimeWaitWhereThisEndEnteredIt) {
 TEST_F(JsonSinkTest, ConnectionOfWhichNothingIsKnownIsNullsAndUnknowns) {
   const Json j = written(test::nothing_known().record);
   for (const char* key :
-       {"cookie",      "netns",       "lport",      "rport",       "pid",         "comm",
-        "uid",         "cgroup",      "end",        "duration_us", "connect_us",  "evidence",
-        "closer_pid",  "closer_comm", "tx_bytes",   "rx_bytes",    "tx_segs",     "rx_segs",
-        "retransmits", "rtt_us",      "min_rtt_us", "mss",         "peer_cookie", "service_port"}) {
+       {"cookie",     "netns",    "lport",       "rport",        "pid",
+        "comm",       "uid",      "cgroup",      "end",          "duration_us",
+        "connect_us", "evidence", "closer_pid",  "closer_comm",  "tx_bytes",
+        "rx_bytes",   "tx_segs",  "rx_segs",     "retransmits",  "rtt_us",
+        "min_rtt_us", "mss",      "peer_cookie", "service_port", "reset_reason"}) {
     EXPECT_TRUE(j[key].is_null()) << key;
   }
   for (const char* key : {"role", "closer", "how", "owner_source"})
