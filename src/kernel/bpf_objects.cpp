@@ -26,8 +26,8 @@ namespace {
 constexpr std::size_t kMostRings = 16;  // that the programs know
 constexpr std::size_t kLeastRingBytes = 64 * 1024;
 
-bool g_verbose = false;  // libbpf's print callback has no context argument
-std::string g_last_libbpf_line;
+bool g_verbose = false;          // libbpf's print callback has no context argument
+std::string g_last_libbpf_line;  // of the attempt that is under way
 
 int on_libbpf_print(libbpf_print_level level, const char* format, va_list arguments) {
   if (level == LIBBPF_DEBUG && !g_verbose) return 0;
@@ -198,6 +198,7 @@ bool BpfObjects::mapped() const {
 Result<std::unique_ptr<BpfObjects>> BpfObjects::load(const Plan& plan,
                                                      const SessionOptions& options) {
   g_verbose = options.verbose;
+  g_last_libbpf_line.clear();
   libbpf_set_print(on_libbpf_print);
   std::unique_ptr<BpfObjects> objects(new BpfObjects(plan, options));
   if (!objects->typed_ && !objects->classic_)
@@ -253,6 +254,7 @@ Result<std::vector<BpfLink>> BpfObjects::add_minisockets(const Plan& plan) {
     return Error{
         what, std::strerror(error) + (g_last_libbpf_line.empty() ? "" : "; " + g_last_libbpf_line)};
   };
+  g_last_libbpf_line.clear();
   const CoreBtf core_btf;
   LIBBPF_OPTS(bpf_object_open_opts, open, .btf_custom_path = core_btf.path());
   std::unique_ptr<tcptrail_timewait, Destroy> opened(tcptrail_timewait__open_opts(&open));

@@ -27,7 +27,12 @@ class ReplayInput final : public ForwardingInput {
     ++events_;
     ForwardingInput::event(event);
   }
+  void begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) override {
+    in_snapshot_ = true;
+    ForwardingInput::begin_snapshot(boot_ns, minisockets_only);
+  }
   void end_snapshot(std::uint64_t boot_ns, const SnapshotScope& scope) override {
+    in_snapshot_ = false;
     if (!scope.minisockets_only) snapshot_ns_ = boot_ns;
     ForwardingInput::end_snapshot(boot_ns, scope);
   }
@@ -43,6 +48,7 @@ class ReplayInput final : public ForwardingInput {
   // --at shows one round; those of `ports --watch` on the way there are passed over.
   void hide_rounds() { show_rounds_ = false; }
   [[nodiscard]] bool rounds() const { return rounds_; }
+  [[nodiscard]] bool in_snapshot() const { return in_snapshot_; }
   // Of the recorder's last full snapshot; 0 = none so far.
   [[nodiscard]] std::uint64_t snapshot_ns() const { return snapshot_ns_; }
   [[nodiscard]] std::uint64_t events() const { return events_; }
@@ -52,6 +58,7 @@ class ReplayInput final : public ForwardingInput {
   std::uint64_t events_ = 0;
   Loss loss_;
   std::uint64_t snapshot_ns_ = 0;
+  bool in_snapshot_ = false;
   bool rounds_ = false;
   bool show_rounds_ = true;
 };
@@ -146,7 +153,9 @@ bool Replay::check_signals() {
 
 Replay::Status Replay::read() {
   for (;;) {
-    if (reader_->next_boot_ns() > at_ns_) return Status::kEnd;
+    // A snapshot that has begun is read to its end. Until then the model has only some of the
+    // sockets, and would call the ports of all others free.
+    if (reader_->next_boot_ns() > at_ns_ && !input_->in_snapshot()) return Status::kEnd;
     const Status status = reader_->next(*input_);
     if (status == Status::kItem) {
       if (counting_->full()) return Status::kStopped;

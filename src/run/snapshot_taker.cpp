@@ -93,8 +93,9 @@ void SnapshotTaker::tell_slow(SnapshotKind kind) {
   if (kind == SnapshotKind::kRound && !std::exchange(told_slow_rounds_, true))
     print_error(warning_text(
         {"the view is refreshed every " + interval + " only",
-         "a look at this many sockets more often would take more than a tenth of a core",
-         "choose with -L, -D or --netns"}));
+         "a snapshot reads every socket of the namespace and every open file of the machine, and "
+         "snapshots may take a tenth of a core",
+         "ask for a longer interval: --watch " + std::to_string(*slow / 1'000'000'000 + 1) + "s"}));
   if (kind == SnapshotKind::kScan && !std::exchange(told_slow_scans_, true))
     print_error(warning_text({"the end of a TIME_WAIT is reported up to " + interval + " late",
                               "looking at " + std::to_string(parts_.model.minisockets()) +

@@ -6,6 +6,8 @@ import datetime
 import json
 import pathlib
 
+import oracle
+
 SCHEMA = json.loads((pathlib.Path(__file__).resolve().parents[2] / "src/output/schema.json").read_text())["$defs"]
 
 # The pairs of states that a socket of protocol 6 can pass through.
@@ -133,3 +135,30 @@ def ends(lines):
         for side in ("client", "server"):
             if line[side]:
                 yield line["case"], side, line[side]
+
+
+# Endings of which the packets know nothing, or not all.
+BEYOND_PACKETS = {"timeout", "aborted", "no-port"}
+
+
+def check_end(checks, case, side, end, record, connection):
+    name = f"{case}, {side}"
+    expect = end["expect"]
+    if not record["complete"]:  # untraceable (trace_event.py); the test counts them
+        said = [record[field] for field in ("closer", "how") if field in expect]
+        known = [expect[field] for field in ("closer", "how") if field in expect]
+        checks.that(right_or_unknown(said, known), f"{name}: {said} with a hole, not {known}", record)
+        return
+    checks.equal(record["pid"], end["pid"], f"{name}: pid", record)
+    checks.equal(record["generation"], end["generation"], f"{name}: generation", record)
+    for field in ("closer", "how", "error", "role", "closer_pid"):
+        if field in expect:
+            checks.equal(record[field], expect[field], f"{name}: {field}", record)
+    if "timewait" in expect:
+        checks.equal(record["time_wait"]["side"], expect["timewait"], f"{name}: time_wait.side", record)
+    if record["how"] == "fin" and case != "mptcp":
+        checks.equal(record["tx_bytes"], end["sent"], f"{name}: tx_bytes", record)
+    if connection and expect.get("how") not in BEYOND_PACKETS:
+        answer = connection.answer((end["laddr"], end["lport"]), end["orphan"])
+        got = oracle.Answer(record["closer"], record["how"])
+        checks.that(got == answer, f"{name}: {got}, the packets say {answer}", record, str(connection))

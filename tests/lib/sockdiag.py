@@ -17,8 +17,9 @@ NUMBERS = {name: number for number, name in STATES.items()}
 TIMEWAIT_TIMER = 3
 ALL = 0x3FFF
 
-# state and tuple as tcptrail prints them; expires_ms of a minisocket (else None), counted from at_ns (boot time)
-Socket = collections.namedtuple("Socket", "cookie state mini family laddr lport raddr rport expires_ms at_ns uid inode raw_family raw_id")
+# state and tuple as tcptrail prints them; expires_ms of a minisocket (else None), counted from a moment between from_ns
+# and at_ns (boot time): this thread may have waited for a CPU before it could look at the clock
+Socket = collections.namedtuple("Socket", "cookie state mini family laddr lport raddr rport expires_ms from_ns at_ns uid inode raw_family raw_id")
 
 
 def tuple_of(one):
@@ -28,6 +29,16 @@ def tuple_of(one):
     return one.laddr, one.lport, one.raddr, one.rport
 
 
+def boot_ns():
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+def timer_off_ms(one, record, expires_in_ms):
+    """How far what a record says is from the kernel's timer of this minisocket."""
+    ends = record["boot_ns"] / 1e6 + expires_in_ms
+    return max(one.from_ns / 1e6 + one.expires_ms - ends, ends - one.at_ns / 1e6 - one.expires_ms, 0)
+
+
 def sockets(*states):
     """Every TCP socket that has one of these states (none: all); a minisocket has that of its phase."""
     mask = sum(1 << NUMBERS[state] for state in states) or ALL
@@ -35,8 +46,9 @@ def sockets(*states):
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as diag:
         for family in (socket.AF_INET, socket.AF_INET6):
             request = struct.pack("=BBBBI48x", family, socket.IPPROTO_TCP, 0, 0, mask)
+            from_ns = boot_ns()
             diag.send(struct.pack("=IHHII", 16 + len(request), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST_DUMP, 1, 0) + request)
-            _read(diag, found)
+            _read(diag, found, from_ns)
     return found
 
 
@@ -55,21 +67,24 @@ def destroy(one):
             raise OSError(-error, f"SOCK_DESTROY of {one}")
 
 
-def _read(diag, found):
+def _read(diag, found, from_ns):
     while True:
+        # The kernel fills the first part while it takes the request, and the next one while it hands a part out.
+        began_ns = boot_ns()
         data = diag.recv(1 << 18)
-        at_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        at_ns = boot_ns()
         while data:
             length, kind = struct.unpack("=IH", data[:6])
             if kind == NLMSG_DONE:
                 return
             if kind == NLMSG_ERROR:
                 raise OSError(f"sock_diag: {data[16:20].hex()}")
-            found.append(_parse(data[16:length], at_ns))
+            found.append(_parse(data[16:length], from_ns, at_ns))
             data = data[(length + 3) & ~3 :]
+        from_ns = began_ns
 
 
-def _parse(message, at_ns):
+def _parse(message, from_ns, at_ns):
     family, state, timer, _, sport, dport = struct.unpack("!BBBBHH", message[:8])
     cookie_low, cookie_high, expires, _, _, uid, inode = struct.unpack("=IIIIIII", message[44:72])
     size = 4 if family == socket.AF_INET else 16
@@ -81,7 +96,7 @@ def _parse(message, at_ns):
     name = "BOUND" if STATES[state] == "CLOSE" and sport else STATES[state]
     return Socket(
         f"{cookie_high << 32 | cookie_low:x}", name, mini, "ipv4" if family == socket.AF_INET or mapped else "ipv6",
-        local, sport, remote, dport, expires if mini else None, at_ns, uid, inode, family, message[4:52],
+        local, sport, remote, dport, expires if mini else None, from_ns, at_ns, uid, inode, family, message[4:52],
     )
 
 

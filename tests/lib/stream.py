@@ -5,13 +5,9 @@ import contextlib
 import json
 import os
 import threading
-import time
 
 from harness import Tracer, wait_for
-
-
-def boot_ns():
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+from sockdiag import boot_ns
 
 
 class Stream:
@@ -45,9 +41,9 @@ class Stream:
     def of(self, kind, **fields):
         return [one for one in self.records if one["type"] == kind and all(one.get(name) == value for name, value in fields.items())]
 
-    def first(self, kind, seconds=5, what=None, **fields):
+    def first(self, kind, what=None, **fields):
         """The first record of the kind with these values; waits for it."""
-        found = wait_for(lambda: self.of(kind, **fields), what or f"a {kind} record with {fields}", seconds)
+        found = wait_for(lambda: self.of(kind, **fields), what or f"a {kind} record with {fields}")
         return found[0]
 
     def finish(self):

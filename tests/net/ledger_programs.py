@@ -3,8 +3,8 @@
 
 For IPv4, IPv6 and IPv4 on an AF_INET6 socket a server process and a client process each. They make COUNT connections,
 open KEPT more, print "open" and wait for a line on stdin; then they end those, make COUNT more, print "done", and keep
-what they hold until stdin ends. Whoever closes first prints a JSON line before it: the tuple, its pid and name, and what
-it leaves behind: time_wait, or fin_wait2 when the other keeps its end open."""
+what they hold until stdin ends. Whoever closes first prints a JSON line before it: the tuple, its pid and name, the boot
+time, and what it leaves behind: time_wait, or fin_wait2 when the other keeps its end open."""
 
 import ctypes
 import itertools
@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import time
 
 # Who closes first: the server or the client. The other one closes too; after a capital letter it does not.
 KINDS = ("s", "c", "S", "c", "s", "C", "s", "c")
@@ -57,7 +58,7 @@ class Side:
         (laddr, lport), (raddr, rport) = sock.getsockname()[:2], sock.getpeername()[:2]
         plain = [address.removeprefix("::ffff:") for address in (laddr, raddr)]
         line = {"laddr": plain[0], "lport": lport, "raddr": plain[1], "rport": rport}
-        os.write(1, (json.dumps(line | {"pid": os.getpid(), "comm": self.name, "phase": phase}) + "\n").encode())
+        os.write(1, (json.dumps(line | {"pid": os.getpid(), "comm": self.name, "phase": phase, "boot_ns": time.clock_gettime_ns(time.CLOCK_BOOTTIME)}) + "\n").encode())
 
     def tell(self, word):
         self.talk.sendall(word[0].encode())

@@ -15,28 +15,24 @@ import socket
 import struct
 import subprocess
 import sys
-import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 import contract
 import sockdiag
-from harness import PATIENCE, Namespace, Tracer, run_tests, wait_for
-from sockdiag import tuple_of
-from stream import boot_ns, streaming
-from test_ports import NOBODY, V4, V6, Sockets, fresh
+from harness import PATIENCE, Namespace, Tracer, cpu_seconds, run_tests, wait_for
+from privilege import NOBODY
+from random_sockets import V4, V6, Sockets
+from scenario import STEP_MS
+from sockdiag import boot_ns, tuple_of
+from sockets import cookie_of, fresh, sysctl
+from stream import streaming
 
 SEED = int(os.environ.get("SEED") or random.randrange(1 << 32))
 COMBINATIONS = int(os.environ.get("COMBINATIONS") or 150)
-SO_COOKIE = 57
 LATEST_MS = 500
-STEP_MS = 5200  # of the timer wheel, at the most (docs/kernels.md)
 ARGS = ["trace", "--json", "--events", "blocked"]
-
-
-def cookie_of(sock):
-    return f"{struct.unpack('Q', sock.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8))[0]:x}"
 
 
 def plain(address):
@@ -105,7 +101,7 @@ class Attempts:
 
     def next(self, what, context=""):
         """The record of a refusal that just happened; there must be no other."""
-        wait_for(lambda: len(self.stream.of("blocked")) > self.taken, f"the record of {what.facts} {context}", 10)
+        wait_for(lambda: len(self.stream.of("blocked")) > self.taken, f"the record of {what.facts} {context}")
         records = self.stream.of("blocked")
         record = records[self.taken]
         self.taken += 1
@@ -131,7 +127,7 @@ class Attempts:
     def skip(self, count):
         """Passes over the records of refusals that nobody asks about."""
         self.taken += count
-        wait_for(lambda: len(self.stream.of("blocked")) >= self.taken, f"{count} records", 10)
+        wait_for(lambda: len(self.stream.of("blocked")) >= self.taken, f"{count} records")
 
     def silent(self, context):
         """No record has come, and none comes: the one of another refusal is the next."""
@@ -157,9 +153,8 @@ def check_blockers(checks, record, kernel, owner, context):
         wanted = (owner, True) if one.inode or one.mini else (None, None)
         checks.equal((blocker["pid"], blocker["owner_alive"]), wanted, f"{context}: owner", blocker, str(one), kind="owner of a blocker")
         if one.mini:
-            mine = record["boot_ns"] / 1e6 + blocker["expires_in_ms"]
-            theirs = one.at_ns / 1e6 + one.expires_ms
-            checks.that(abs(mine - theirs) <= 60, f"{context}: expires {mine:.0f}, the kernel's {theirs:.0f}", blocker, kind="expires")
+            off = sockdiag.timer_off_ms(one, record, blocker["expires_in_ms"])
+            checks.that(off <= 60, f"{context}: the timer is {off:.0f} ms from the kernel's", blocker, str(one), kind="expires")
             ends.append(blocker["expires_in_ms"])
         else:
             checks.equal(blocker["expires_in_ms"], None, f"{context}: expires", blocker, kind="expires of a socket")
@@ -282,11 +277,6 @@ def in_namespace(function):
 
     test.__doc__, test.__name__ = function.__doc__, function.__name__
     return test
-
-
-def sysctl(name, value):
-    with open(f"/proc/sys/net/ipv4/{name}", "w") as file:
-        file.write(str(value))
 
 
 @in_namespace
@@ -534,7 +524,7 @@ def callers(checks):
         wanted = len(spaces) * (5 + 20 + 5 + 5)
         mine = {ns.inum: i for i, ns in enumerate(spaces)}
         blocked = lambda: [one for one in stream.of("blocked") if one["netns"] in mine]
-        wait_for(lambda: sum(one["count"] for one in blocked()) >= wanted, "every record", 10)
+        wait_for(lambda: sum(one["count"] for one in blocked()) >= wanted, "every record")
         seen = collections.Counter()
         for record in blocked():
             i = mine[record["netns"]]
@@ -586,7 +576,7 @@ def filtered(checks):
         ns.call(lambda: refused(bind, fresh("127.0.0.1"), "127.0.0.1", port))
         for flags, wanted in chosen.items():
             names = {"python3" if name == "me" else name for name in wanted}
-            wait_for(lambda: len(streams[flags].of("blocked")) >= len(names), f"{flags}: {names}", 10)
+            wait_for(lambda: len(streams[flags].of("blocked")) >= len(names), f"{flags}: {names}")
         for flags, wanted in chosen.items():
             names = sorted("python3" if name == "me" else name for name in wanted)
             checks.equal(sorted(one["comm"] for one in streams[flags].of("blocked")), names, f"{flags}")
@@ -634,12 +624,6 @@ print(made)
 RATE, SECONDS = 10_000, 3
 
 
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def flood(checks):
     """10,000 refused calls a second: counted together, none lost, and everything else is still told in time"""
     for kind in ("connect", "bind"):
@@ -674,9 +658,9 @@ def flood_of(checks, kind, args):
         for sock in held:
             sock.close()
         blocked = lambda: [one for one in stream.of("blocked") if one["pid"] == process.pid]
-        wait_for(lambda: sum(one["count"] for one in blocked()) >= made, f"{made} attempts", 10)
+        wait_for(lambda: sum(one["count"] for one in blocked()) >= made, f"{made} attempts")
         calm_records = lambda: [one for one in stream.of("blocked") if one["lport"] == calm_port]
-        wait_for(lambda: sum(one["count"] for one in calm_records()) >= len(ended), "the calm ones", 10)
+        wait_for(lambda: sum(one["count"] for one in calm_records()) >= len(ended), "the calm ones")
     checks.equal(process.returncode, 0, "the flood")
     records = blocked()
     checks.equal(sum(one["count"] for one in records), made, f"{kind}: attempts counted")

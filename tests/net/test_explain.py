@@ -240,7 +240,7 @@ def intervals(checks):
                 rollups = [one for one in tracer.records_so_far() if one["type"] == "rollup"]
                 return sum(one["connections"] for one in rollups) == whole
 
-            wait_for(all_written, "the interval to end without a record", seconds=5)
+            wait_for(all_written, "the interval to end without a record")
             run = tracer.stop()
     checks.equal(counted(run.of("rollup")), made(), "connections")
     for record in run.of("rollup"):

@@ -129,8 +129,8 @@ def by_owner(checks):
             plain, named, user, grouped = made
             check_filter(checks, ["-p", plain.pid], made, [BOTH, (), (), ()])
             check_filter(checks, ["-p", f"{named.pid},{user.pid}"], made, [(), BOTH, BOTH, ()])
-            check_filter(checks, ["--comm", "pick*"], made, [(), BOTH, (), ()])
-            check_filter(checks, ["--uid", "65534"], made, [(), (), BOTH, ()])
+            check_filter(checks, ["--netns", ns.name, "--comm", "pick*"], made, [(), BOTH, (), ()])
+            check_filter(checks, ["--netns", ns.name, "--uid", "65534"], made, [(), (), BOTH, ()])
             check_filter(checks, ["--cgroup", group], made, [(), (), (), BOTH])
             check_filter(checks, ["--cgroup", group, "-p", plain.pid], made, [(), (), (), ()])
 

@@ -185,8 +185,21 @@ def command_without_a_pidfd(checks):
             checks.equal(os.listdir(folder), ["f"], "the command has tidied up", done.stderr.decode())
 
 
+def watch_that_cannot_keep_up(checks):
+    """`ports --watch 1ms` in a namespace without a socket: it is slower, and no crowd of sockets is made responsible."""
+    with Namespace() as ns:
+        with Tracer(["ports", "--watch", "1ms", "--json"], netns=ns) as tracer:
+            wait_for(lambda: len(tracer.stderr) > 3, "the warning")
+        text = " ".join(tracer.stderr)
+        checks.that("the view is refreshed every" in text and "every open file of the machine" in text, "the warning", *tracer.stderr)
+        checks.that("this many sockets" not in text and " -L" not in text, "it blames nobody and advises nothing that is of no use", *tracer.stderr)
+        with Tracer(["ports", "--watch", "10s", "--json"], netns=ns) as tracer:
+            one(ns)
+        checks.equal(tracer.run.stderr, ["tcptrail: ready"], "the neighbour: an interval that can be kept")
+
+
 if __name__ == "__main__":
     run_tests(
         *[start_that_fails, start_that_works, output_is_the_input, two_outputs_in_one_file, recording_over_a_file],
-        *[folder_of_another_user, csv_after_logrotate, command_without_a_pidfd],
+        *[folder_of_another_user, csv_after_logrotate, command_without_a_pidfd, watch_that_cannot_keep_up],
     )

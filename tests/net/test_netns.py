@@ -96,7 +96,7 @@ def across_a_veth(checks):
             client.recv(1)
             client.close()
             server.close()
-        ours = [r for r in tracer.run.of("connection") if address[1] in (r["lport"], r["rport"])]
+        ours = [r for r in tracer.run.of("connection") if r["netns"] in (one.inum, two.inum)]
         records = {record["netns"]: record for record in ours}
     checks.equal(set(records), {one.inum, two.inum}, "namespaces of the two ends", *records.values())
     if len(records) == 2:

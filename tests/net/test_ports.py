@@ -6,13 +6,11 @@ Environment: SEED and COMBINATIONS repeat or extend a run, TIMEWAITS sets the si
 """
 
 import errno
-import json
 import os
 import pathlib
 import random
 import re
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -21,176 +19,17 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 import contract
+from answers import endpoint, only, ports
 from harness import Namespace, program, run_tests, tcpload, wait_for
+from privilege import NOBODY
+from random_sockets import QUEUED_S, REFUSED, V4, V6, Sockets
+from sockets import IP_BIND_ADDRESS_NO_PORT, LINGER_0, TCP_FIN_WAIT2, accepted, fresh, reach, sysctl, to_time_wait
 
 SEED = int(os.environ.get("SEED") or random.randrange(1 << 32))
 COMBINATIONS = int(os.environ.get("COMBINATIONS") or 520)
 TIMEWAITS = int(os.environ.get("TIMEWAITS") or 100_000)
 
-IP_BIND_ADDRESS_NO_PORT = 24
-TCP_FIN_WAIT2 = 5
-TCP_CLOSE_WAIT = 8
-NOBODY = 65534
-LINGER_0 = struct.pack("ii", 1, 0)
-
-V4 = ["127.0.0.1", "127.0.0.2", "0.0.0.0"]
-V6 = ["::1", "::", "::ffff:127.0.0.1", "fd00::1"]
 ASKED = [*V4, "127.0.0.6", *V6, "::ffff:0.0.0.0", "::ffff:127.0.0.2"]
-KINDS = ["LISTEN", "BOUND", "ESTABLISHED", "TIME_WAIT", "FIN_WAIT2", "FIN_WAIT2 minisocket", "CLOSE_WAIT"]
-
-
-def ports(*args, expect=0):
-    """The records of one `tcptrail ports` run in the namespace of the calling thread."""
-    done = subprocess.run([program("tcptrail"), "ports", "--json", *map(str, args)], capture_output=True, text=True, timeout=60)
-    if done.returncode != expect:
-        raise AssertionError(f"ports {args}: exit {done.returncode}: {done.stderr}")
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def only(records, kind):
-    """The one record of the kind that an answer consists of."""
-    found = [record for record in records if record["type"] == kind]
-    kinds = [record["type"] for record in records]
-    if kinds != ["startup", kind, "summary"]:
-        raise AssertionError(f"an answer is startup, {kind}, summary, and not {kinds}")
-    return found[0]
-
-
-class As:
-    """What is made inside belongs to this user."""
-
-    def __init__(self, uid):
-        self.uid = uid
-
-    def __enter__(self):
-        if self.uid:
-            os.seteuid(self.uid)
-
-    def __exit__(self, *_):
-        if self.uid:
-            os.seteuid(0)
-
-
-def fresh(address, reuseaddr=False, reuseport=False, v6only=False, uid=0):
-    with As(uid):
-        sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(reuseaddr))
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(reuseport))
-    if ":" in address:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(v6only))
-    sock.settimeout(1)  # nothing here takes longer on loopback
-    return sock
-
-
-def accepted(listener):
-    """The connection that is in the queue already; BlockingIOError when another listener has got it."""
-    listener.settimeout(0)
-    child = listener.accept()[0]
-    child.settimeout(1)
-    return child
-
-
-def state_of(sock):
-    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-
-
-def reach(state, sock):
-    wait_for(lambda: state_of(sock) == state, f"state {state}, not {state_of(sock)}")
-
-
-def target_of(address, rng):
-    """Where a client reaches a listener that is bound to the address."""
-    if address == "0.0.0.0":
-        return rng.choice(["127.0.0.1", "127.0.0.2"])
-    if address == "::":
-        return rng.choice(["::1", "fd00::1", "::ffff:127.0.0.1"])
-    return address
-
-
-REFUSED = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.ECONNREFUSED)
-
-
-class Sockets:
-    """The sockets of one combination, all on one port; closed with a RST at the end."""
-
-    def __init__(self, rng, port):
-        self.rng, self.port, self.open, self.made, self.refused = rng, port, [], [], 0
-        self.no_port = 0  # of the refused calls
-
-    def keep(self, *socks):
-        self.open.extend(socks)
-
-    def add(self):
-        rng = self.rng
-        kind = rng.choice(KINDS)
-        address = rng.choice(V4 + V6)
-        options = {"reuseaddr": rng.random() < 0.5, "reuseport": rng.random() < 0.4, "uid": rng.choice([0, 0, NOBODY])}
-        if address == "::":
-            options["v6only"] = rng.random() < 0.3
-        as_client = kind not in ("LISTEN", "BOUND") and rng.random() < 0.3
-        sock = fresh(address, **options)
-        self.keep(sock)
-        try:
-            sock.bind((address, self.port))
-            if as_client:
-                self._connect(sock, address, kind)
-            elif kind != "BOUND":
-                sock.listen()
-                if kind != "LISTEN":
-                    self._accept(sock, address, options.get("v6only"), kind)
-        except OSError as error:
-            # Taken; an IPv6-only client has no way to IPv4; another listener of the port was chosen.
-            if not isinstance(error, (TimeoutError, BlockingIOError)) and error.errno not in REFUSED:
-                raise
-            self.refused += 1
-            self.no_port += error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
-            return
-        flags = "".join(letter for letter, name in (("R", "reuseaddr"), ("P", "reuseport")) if options[name])
-        self.made.append(f"{kind} {address}{' v6only' if options.get('v6only') else ''} {flags or '-'} uid {options['uid']}{' client' if as_client else ''}")
-
-    def _connect(self, sock, address, kind):
-        """The socket itself is a client that has bound the port."""
-        to = target_of(address, self.rng)
-        listener = fresh(to)
-        self.keep(listener)
-        listener.bind((to, 0))
-        listener.listen()
-        sock.connect((to, listener.getsockname()[1]))
-        peer = accepted(listener)
-        listener.close()
-        self._end(sock, peer, kind)
-
-    def _accept(self, listener, address, v6only, kind):
-        to = "::1" if v6only else target_of(address, self.rng)
-        client = fresh(to)
-        self.keep(client)
-        client.connect((to, self.port))
-        child = accepted(listener)
-        if self.rng.random() < 0.2:  # what counts is the socket's own option, not what the listener had
-            child.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, self.rng.randrange(2))
-        if self.rng.random() < 0.8:
-            listener.close()
-        self._end(child, client, kind)
-
-    def _end(self, ours, theirs, kind):
-        self.keep(ours, theirs)
-        if kind == "CLOSE_WAIT":
-            theirs.shutdown(socket.SHUT_WR)
-            reach(TCP_CLOSE_WAIT, ours)
-        elif kind != "ESTABLISHED":
-            ours.shutdown(socket.SHUT_WR)
-            reach(TCP_FIN_WAIT2, ours)
-            if kind == "FIN_WAIT2 minisocket":
-                ours.close()
-            elif kind == "TIME_WAIT":
-                theirs.close()
-                ours.close()
-
-    def close(self):
-        for sock in self.open:
-            if sock.fileno() >= 0:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_0)
-                sock.close()
 
 
 def really_bind(address, port, options, v6only, uid):
@@ -205,10 +44,6 @@ def really_bind(address, port, options, v6only, uid):
         return "blocked"
     finally:
         sock.close()
-
-
-def endpoint(address, port):
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def bind_combinations(checks, rng):
@@ -265,11 +100,6 @@ FROM = {"127.0.0.1": ["127.0.0.1", "127.0.0.3"], "127.0.0.2": ["127.0.0.1"], "::
 UNBOUND = {"127.0.0.1": "127.0.0.1", "127.0.0.2": "127.0.0.1", "::1": "::1", "10.77.0.2": "10.77.0.2", "::ffff:127.0.0.1": "::ffff:127.0.0.1"}
 
 
-def sysctl(name, value):
-    with open(f"/proc/sys/net/ipv4/{name}", "w") as file:
-        file.write(str(value))
-
-
 class Range:
     """Random users of the ports of a small ip_local_port_range."""
 
@@ -309,7 +139,8 @@ class Range:
                     self.open.append(client)
                     client.bind((source, rng.randint(40000, 60000)))  # not one of the range
                     client.connect((source, local))
-                    self.time_wait(accepted(sock), client)
+                    sock.settimeout(QUEUED_S)  # another listener of the port may have got it
+                    self.time_wait(sock.accept()[0], client)
                     sock.close()
             else:
                 ours, theirs = self.client(address, port, source, local if "explicit" in what else 0, **options)
@@ -320,17 +151,14 @@ class Range:
                     reach(TCP_FIN_WAIT2, ours)
                     ours.close()
         except OSError as error:
-            if not isinstance(error, (TimeoutError, BlockingIOError)) and error.errno not in REFUSED:
+            if not isinstance(error, TimeoutError) and error.errno not in REFUSED:
                 raise
             return
         self.made.append(f"{what} {source} > {address}:{port}")
 
     def time_wait(self, ours, theirs):
         self.open += [ours, theirs]
-        ours.shutdown(socket.SHUT_WR)
-        reach(TCP_FIN_WAIT2, ours)
-        theirs.close()
-        ours.close()
+        to_time_wait(ours, theirs)
 
     def close(self):
         for sock in self.open:

@@ -3,38 +3,15 @@
 
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
-import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
+from answers import features
 from contract import check_connection, check_shape
 from harness import PATIENCE, Namespace, Tracer, program, run_tests, tcpload
-
-NOBODY = "65534"
-
-
-class Copy:
-    """The tracer where everybody may run it: a build directory can be closed to others."""
-
-    def __enter__(self):
-        self.directory = tempfile.mkdtemp()
-        os.chmod(self.directory, 0o755)
-        path = shutil.copy(program("tcptrail"), self.directory)
-        os.chmod(path, 0o755)
-        return path
-
-    def __exit__(self, *_):
-        shutil.rmtree(self.directory)
-
-
-def as_nobody(*capabilities):
-    wanted = ",".join(["-all", *(f"+{name}" for name in capabilities)])
-    user = ["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]
-    return ["setpriv", *user, "--inh-caps", wanted, "--ambient-caps", wanted]
-
+from privilege import Copy, as_nobody
 
 def refused(checks, argv, *words):
     """It ends with 1, and says what failed, why, and what to do about it."""
@@ -113,16 +90,6 @@ def inside_a_namespace(checks):
     mine = [record for record in run.of("connection") if record["netns"] == line["netns"]]
     found = {(r["role"], r["closer"]) for r in mine}
     checks.equal(found, {("active", "remote"), ("passive", "local")}, "records", *mine)
-
-
-def features(deny=()):
-    """{feature: "on" | "off ..."} as doctor prints it, and the whole text."""
-    flags = ["--deny-feature", ",".join(deny)] if deny else []
-    done = subprocess.run(
-        [program("tcptrail"), "doctor", *flags], capture_output=True, text=True, timeout=PATIENCE, check=True
-    )
-    table = done.stdout.split("feature", 1)[1].split("\n\n")[0].splitlines()[1:]
-    return {line.split()[0]: line.split()[1] for line in table if line[:1].strip()}, done.stdout  # why: and fix: are indented
 
 
 # What may become unknown without a feature. Wrong it may not become.

@@ -12,7 +12,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 import oracle
 from contract import Packets, Records, check_connection, check_shape, ends, right_or_unknown
-from harness import UNTRACEABLE, Capture, Namespace, Tracer, run_tests, tcpload
+from harness import Capture, Namespace, Tracer, run_tests, tcpload
+from trace_event import OUR_PORTS, Untraceable
 
 SEED = int(sys.argv[1]) if len(sys.argv) > 1 else random.randrange(1_000_000)
 COUNT = int(sys.argv[2]) if len(sys.argv) > 2 else 2000
@@ -21,8 +22,8 @@ COUNT = int(sys.argv[2]) if len(sys.argv) > 2 else 2000
 def random_closes(checks):
     """random: closer and how equal the capture's answer, on both ends"""
     print(f"seed {SEED}, {COUNT} connections")
-    with Namespace() as ns:
-        with Tracer(["life", "--json"], netns=ns) as tracer, Capture(ns) as capture:
+    with Namespace(**OUR_PORTS) as ns:
+        with Untraceable() as untraceable, Tracer(["life", "--json"], netns=ns) as tracer, Capture(ns) as capture:
             lines = tcpload(ns, "random", "--count", COUNT, "--seed", SEED, "--workers", 4)
         run = tracer.run
         packets = Packets(oracle.connections(capture.packets))
@@ -62,7 +63,7 @@ def random_closes(checks):
     checks.that(run.summary["open"] >= len(missing), "connections without a record are not open either", *missing)
     checks.equal(run.summary["loss"]["total"], 0, "loss.total", run.summary)
     holes = incomplete + len(missing)
-    checks.that(holes <= UNTRACEABLE * count, f"{holes} of {count} lives have a hole", run.summary, *missing)
+    checks.that(holes <= untraceable.count, f"{holes} of {count} lives have a hole, {untraceable.count} transitions were untraceable", run.summary, *missing)
     checks.that(unknown * 50 < count, f"{unknown} of {count} owners unknown")
     for answer, times in sorted(found.items()):
         print(f"  {times:5} {answer.closer} {answer.how}")

@@ -16,9 +16,9 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
-import test_ports
 from harness import Namespace, Tracer, program, run_tests, wait_for
 from scenario import Program, kernel_timers
+from sockets import TCP_FIN_WAIT2, fresh, reach
 
 README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
 COMMAND = re.compile(r"^    \$ (tcptrail\b.*)$")
@@ -118,13 +118,14 @@ def leak():
         server.says("listening")
         command = "tcptrail ports --watch -L 8081"
         with Tracer(shlex.split(command)[1:], netns=here.namespace) as tracer:
-            here.play("leaky-client", 8081, 8, 8)
+            here.play("leaky-client", 8081, 8, 1000)
 
             def seen():
                 text = os.pread(tracer._file.fileno(), 1 << 20, 0).decode()
-                return len(re.findall(r"^CLOSE_WAIT +8 ", text, re.MULTILINE)) >= 2
+                return re.search(r"^CLOSE_WAIT +8 .* none$", text, re.MULTILINE)
 
-            wait_for(seen, "a round with all of them")
+            # At once when the first round that calls them a leak has all of them; else when that round is a minute old.
+            wait_for(seen, "a round in which they are not growing any more", 2 * 60)
             tracer.stop()
         here.answers[command] = tracer.run.stdout
         return here.answers
@@ -136,14 +137,14 @@ def forgotten():
         server.says("listening")
 
         def connect():
-            client = test_ports.fresh("127.0.0.1", reuseaddr=True)
+            client = fresh("127.0.0.1", reuseaddr=True)
             client.bind(("127.0.0.1", 50000))
             client.connect(("127.0.0.1", 8081))
             return client
 
         def finish(client):
             client.shutdown(socket.SHUT_WR)
-            test_ports.reach(test_ports.TCP_FIN_WAIT2, client)
+            reach(TCP_FIN_WAIT2, client)
             client.close()
 
         with here.watch("tcptrail life -L 8081", settles=False):

@@ -15,8 +15,8 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from harness import PATIENCE, Namespace, Run, Tracer, program, run_tests, tcpload, wait_for
-from stream import boot_ns
-from test_privilege import Copy, as_nobody
+from privilege import Copy, as_nobody
+from sockdiag import boot_ns
 
 MEGABYTE = 1 << 20
 

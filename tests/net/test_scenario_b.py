@@ -7,10 +7,10 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
+from answers import only, ports
 from contract import check_connection, check_shape
 from harness import Namespace, Tracer, run_tests, wait_for
 from scenario import SPARE_MS, STEP_MS, Program, arrives, ends_of, expiry_ms, kernel_timers
-from test_ports import only, ports
 
 PORT = 19999
 ENDPOINT = f"127.0.0.1:{PORT}"

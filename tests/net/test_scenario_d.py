@@ -11,10 +11,12 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
+from answers import endpoint, only, ports
 from contract import check_shape
 from harness import Namespace, Tracer, run_tests
+from privilege import NOBODY
 from scenario import KEPT, STEP_MS
-from test_ports import NOBODY, TCP_FIN_WAIT2, accepted, endpoint, fresh, only, ports, reach
+from sockets import TCP_FIN_WAIT2, accepted, fresh, reach, to_time_wait
 
 OPTIONS = {"none": (False, False), "P": (False, True), "R": (True, False), "RP": (True, True)}  # SO_REUSEADDR, SO_REUSEPORT
 ASKED = {"none": "bind_plain", "P": "bind_reuseport", "R": "bind_reuseaddr"}
@@ -62,12 +64,12 @@ def leave_behind(line, port, keep):
     client.connect((line.at, port))
     child = accepted(listener)
     listener.close()
+    if line.there == "tw":
+        to_time_wait(child, client)
+        return
+    keep.append(client)
     child.shutdown(socket.SHUT_WR)
     reach(TCP_FIN_WAIT2, child)
-    if line.there == "tw":
-        client.close()
-    else:
-        keep.append(client)
     child.close()
 
 
@@ -171,9 +173,7 @@ def others_in_the_way(checks):
             # bind() to a port that an outgoing connection has left in TIME_WAIT.
             client, child = connection()
             outgoing = client.getsockname()[1]
-            client.close()
-            child.recv(1)
-            child.close()
+            to_time_wait(client, child)
             outcome["client"] = outgoing, ask("127.0.0.1", outgoing), attempt("127.0.0.1", outgoing, "R")
             # The listener that lives, and the same port with its children in TIME_WAIT.
             outcome["listener"] = 21000, ask("127.0.0.1", 21000), attempt("127.0.0.1", 21000, "R")

@@ -7,10 +7,10 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
+from answers import only, ports
 from contract import check_shape
 from harness import Namespace, Tracer, run_tests, wait_for
 from scenario import KEPT, STEP_MS, Program, arrives, ends_of
-from test_ports import only, ports
 
 SHELL = 514
 LOW, HIGH = 1000, 1010
@@ -31,7 +31,7 @@ def reserved_ports_run_out(checks):
                 with Program(ns, "rsh-client", SHELL, LOW, HIGH) as client:
                     checks.equal((client.ends(), client.lines[-1]), (1, f"no port left in {LOW}-{HIGH}"), "a client that finds none")
                     last = client.pid
-                full = wait_for(lambda: next((r for r in rounds(watch) if len(r) == len(pids)), None), "a round that shows all of them")
+                full = wait_for(lambda: next((r for r in rounds(watch) if over(r, len(pids))), None), "a round in which all of them are over")
                 arrives(tracer, "blocked", pid=last, lport=HIGH)
             # The remote side closes first: one port is enough for any number of connections.
             with Program(ns, "date-server", SHELL + 1) as server:
@@ -52,6 +52,11 @@ def reserved_ports_run_out(checks):
     checks.equal([one["lport"] for one in blocked], list(range(LOW, HIGH + 1)), "the last client was refused on each")
     checks.equal(len(run.of("blocked")), sum(range(len(pids) + 1)), "one record for each bind() that failed")
     print(f"  {len(pids)} clients, then none; {len(run.of('blocked'))} blocked records")
+
+
+def over(records, count):
+    """Whether a round shows them all, and no process of them any more."""
+    return len(records) == count and not any(owner["alive"] for one in records for owner in one["owners"])
 
 
 def rounds(watch):

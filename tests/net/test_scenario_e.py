@@ -10,10 +10,11 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
+from answers import only, ports
 from contract import check_shape
 from harness import Namespace, Tracer, run_tests, wait_for
 from scenario import KEPT, SPARE_MS, STEP_MS, Program, arrives, expiry_ms, kernel_timers
-from test_ports import IP_BIND_ADDRESS_NO_PORT, fresh, only, ports
+from sockets import IP_BIND_ADDRESS_NO_PORT, fresh
 
 LOW, HIGH = 30000, 30199
 SIZE = HIGH - LOW + 1

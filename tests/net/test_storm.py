@@ -9,15 +9,16 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
-from harness import UNTRACEABLE, Namespace, Tracer, program, run_tests, tcpload
+from harness import Namespace, Tracer, program, run_tests, tcpload
+from trace_event import OUR_PORTS, Untraceable, all_seen
 
 CONNECTIONS = 60_000
 SLEPT_THROUGH = 2_000
 LISTENERS = 2  # one for each pair of tcpload storm
 
 
-def balance(checks, run, connections, storms=1):
-    """The books of a storm: nothing is missing that is not counted."""
+def balance(checks, run, connections, untraceable, storms=1):
+    """The books of a storm: nothing is missing that is not counted. Returns how many are missing."""
     summary = run.summary
     loss = summary["loss"]
     checks.equal(
@@ -25,18 +26,17 @@ def balance(checks, run, connections, storms=1):
     )
     made = 10 * connections + 2 * LISTENERS * storms
     seen = summary["transitions"] + loss["total"]
-    # Never more than there were; fewer only by what no tracer can see here (harness.UNTRACEABLE), a handful in a storm.
-    checks.that((1 - UNTRACEABLE / 10) * made <= seen <= made, f"{seen} transitions seen or lost, {made} made", summary)
+    checks.that(all_seen(made, seen, untraceable), f"{seen} transitions seen or lost, {made} made, {untraceable.count} of them untraceable", summary)
     return loss["total"] + made - seen
 
 
 def storm_life(checks):
     """life: 120,000 connection records, or fewer by what the loss counters say"""
-    with Namespace() as ns:
-        with Tracer(["life", "--json"], netns=ns) as tracer:
+    with Namespace(**OUR_PORTS) as ns:
+        with Untraceable() as untraceable, Tracer(["life", "--json"], netns=ns) as tracer:
             (load,) = tcpload(ns, "storm", "--conns", CONNECTIONS)
         run = tracer.run
-    lost = balance(checks, run, CONNECTIONS)
+    lost = balance(checks, run, CONNECTIONS, untraceable)
     lines = run.stdout.splitlines()
     records = [line for line in lines if '"type":"connection"' in line]
     checks.equal(len(records), run.summary["connections"], "connection records and summary.connections", run.summary)
@@ -69,11 +69,11 @@ def orderly(record):
 
 def storm_trace(checks):
     """trace: 600,000 transitions"""
-    with Namespace() as ns:
-        with Tracer(["trace", "--json"], netns=ns) as tracer:
+    with Namespace(**OUR_PORTS) as ns:
+        with Untraceable() as untraceable, Tracer(["trace", "--json"], netns=ns) as tracer:
             (load,) = tcpload(ns, "storm", "--conns", CONNECTIONS, "--server-first")
         run = tracer.run
-    lost = balance(checks, run, CONNECTIONS)
+    lost = balance(checks, run, CONNECTIONS, untraceable)
     printed = run.stdout.count('"type":"transition"')
     checks.equal(printed, run.summary["transitions"], "transition records and summary.transitions", run.summary)
     checks.equal(run.code, 0, "exit code")
@@ -82,19 +82,19 @@ def storm_trace(checks):
 
 def storm_with_loss(*flags):
     """Part of the storm while the tracer cannot drain its ring, and then one while it can."""
-    with Namespace() as ns:
-        with Tracer(["life", "--json", "--ring-size", "64K", *flags], netns=ns) as tracer:
+    with Namespace(**OUR_PORTS) as ns:
+        with Untraceable() as untraceable, Tracer(["life", "--json", "--ring-size", "64K", *flags], netns=ns) as tracer:
             tracer.process.send_signal(signal.SIGSTOP)
             (first,) = tcpload(ns, "storm", "--conns", SLEPT_THROUGH)
             tracer.process.send_signal(signal.SIGCONT)
             (second,) = tcpload(ns, "storm", "--conns", CONNECTIONS)
-        return tracer.run, set(first["ports"] + second["ports"])
+        return tracer.run, set(first["ports"] + second["ports"]), untraceable
 
 
 def loss_is_counted(checks):
     """a ring far too small and a tracer that sleeps: losses are counted, lives with a gap are marked"""
-    run, servers = storm_with_loss("--fail-on-loss")
-    lost = balance(checks, run, SLEPT_THROUGH + CONNECTIONS, storms=2)
+    run, servers, untraceable = storm_with_loss("--fail-on-loss")
+    lost = balance(checks, run, SLEPT_THROUGH + CONNECTIONS, untraceable, storms=2)
     checks.that(lost > 0, "nothing was lost: the ring was not small enough", run.summary)
     checks.equal(run.code, 3, "exit code with --fail-on-loss", *run.stderr)
     records = run.of("connection")
@@ -114,27 +114,24 @@ def loss_is_counted(checks):
 
 def interrupted(checks):
     """packets that come in by interrupt (RPS): a program that is interrupted by one of them loses nothing uncounted"""
-    with Namespace() as ns:
+    with Namespace(**OUR_PORTS) as ns:
         ns.run(["sh", "-c", "echo 3 > /sys/class/net/lo/queues/rx-0/rps_cpus"])
-        with Tracer(["life", "--json"], netns=ns) as tracer:
+        with Untraceable() as untraceable, Tracer(["life", "--json"], netns=ns) as tracer:
             tcpload(ns, "storm", "--conns", CONNECTIONS)
         run = tracer.run
     summary = run.summary
-    made = 10 * CONNECTIONS + 2 * LISTENERS
-    seen = summary["transitions"] + summary["loss"]["total"]
-    good = (1 - UNTRACEABLE) * made <= seen <= made
-    checks.that(good, f"{seen} of {made} transitions seen or counted as lost", summary)
+    balance(checks, run, CONNECTIONS, untraceable)
     records = run.of("connection")
     wrong = [record for record in records if record["complete"] and not orderly(record)]
     checks.that(not wrong, f"{len(wrong)} complete records say something wrong", *wrong[:3])
     checks.equal(summary["loss"]["nested"], 0, "loss.nested", summary)
-    print(f"{made - seen} untraceable, {summary['loss']['total']} lost, {summary['incomplete']} incomplete")
+    print(f"{untraceable.count} untraceable, {summary['loss']['total']} lost, {summary['incomplete']} incomplete")
 
 
 def loss_without_the_flag(checks):
     """the same without --fail-on-loss: exit code 0"""
-    run, _ = storm_with_loss()
-    checks.that(balance(checks, run, SLEPT_THROUGH + CONNECTIONS, storms=2) > 0, "nothing was lost", run.summary)
+    run, _, untraceable = storm_with_loss()
+    checks.that(balance(checks, run, SLEPT_THROUGH + CONNECTIONS, untraceable, storms=2) > 0, "nothing was lost", run.summary)
     checks.equal(run.code, 0, "exit code")
 
 

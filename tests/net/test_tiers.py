@@ -8,9 +8,8 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 import oracle
-from contract import Packets, Records, check_connection, check_shape, ends
+from contract import Packets, Records, check_connection, check_end, check_shape, ends
 from harness import Capture, Namespace, Tracer, run_tests, tcpload
-from test_closes import check_end
 
 # What is denied, and how many of the ends may have no word on whether TIME_WAIT follows.
 TIERS = {

@@ -9,20 +9,13 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
-from harness import Namespace, Tracer, run_tests, tcpload, wait_for
+from harness import Namespace, Tracer, cpu_seconds, run_tests, tcpload, wait_for
 
 COUNT = 100_000
 LOOKS = 10
 MOST = 0.10  # of one core
 LOOK_S = 0.5  # CPU time of a look; a busy machine makes it dearer, and then it is taken less often
 MEMORY_MIB = 150
-
-
-def cpu_seconds(pid):
-    """User and system time: what the kernel does for a look is the looker's."""
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def waiting(ns):

@@ -58,7 +58,7 @@ TEST(CsvSink, EachFileBeginsWithTheHeader) {
   Result<OutFile> out = OutFile::open(dir.file("f"));
   ASSERT_TRUE(out);
   TableOptions options{.events = {.connection = true}};
-  options.life_columns = {ColumnId::kPid};
+  options.life_columns = *parse_columns(Table::kLife, "PID");
   CsvSink sink(*out, clock, options);
   const test::OwnedConnection c = test::server_closed_first();
   sink.on(StartupRecord{});

@@ -102,8 +102,8 @@ TEST_F(OutFileTest, ARunThatCannotStartLeavesWhatWasThere) {
     Result<OutFile> old = OutFile::open(path("f"));
     Result<OutFile> absent = OutFile::open(path("g"));
     ASSERT_TRUE(old && absent);
-    write_text(*old, "startup\n");
-    write_text(*absent, "startup\n");
+    old->write("startup\n");
+    absent->write("startup\n");
   }
   EXPECT_EQ(content(path("f")), "precious\n");
   EXPECT_NE(access(path("g").c_str(), F_OK), 0);

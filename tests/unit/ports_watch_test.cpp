@@ -120,7 +120,7 @@ TEST(PortsWatch, ADestinationsRateIsWhatWasOpenedSinceTheFirstLook) {
 // 65,536 destinations are followed at a time; the next one is not, but the others go on.
 TEST(PortsWatch, AKnownDestinationCountsWhereThereIsNoRoomForAnother) {
   Watch w;
-  w.look(kSecond, {});
+  w.round(kSecond, {});
   const auto open = [&](std::uint64_t cookie, std::uint8_t host, std::uint16_t rport) {
     Event syn = by(10, ev(cookie, kSecond + cookie, kClose, kSynSent, {0, rport}));
     Event ack = ev(cookie, kSecond + cookie, kSynSent, kEstablished, {40'000, rport});
@@ -140,7 +140,7 @@ TEST(PortsWatch, AKnownDestinationCountsWhereThereIsNoRoomForAnother) {
     shown.back().owned.fastreuse = shown.back().owned.fastreuseport = -1;
     shown.back().owned.bind = TCPTRAIL_BIND_BUCKET;
   }
-  w.look(3 * kSecond, shown);
+  w.round(3 * kSecond, shown);
   ASSERT_EQ(w.sink.destinations.size(), 2U);
   std::vector<double> rates;
   for (const auto& destination : w.sink.destinations) rates.push_back(*destination.rate_per_s);

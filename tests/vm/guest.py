@@ -15,7 +15,6 @@ import os
 import pathlib
 import re
 import socket
-import struct
 import subprocess
 import sys
 import time
@@ -84,14 +83,14 @@ class Guest:
     """The rows of the table, each a function of a Checks that returns its cell."""
 
     def __init__(self):
+        import answers
         import contract
         import harness
         import oracle
-        import test_ports
-        import test_privilege
+        import sockets
 
-        self.contract, self.harness, self.oracle, self.test_ports = contract, harness, oracle, test_ports
-        self.features, self.doctor = test_privilege.features()
+        self.contract, self.harness, self.oracle, self.sockets = contract, harness, oracle, sockets
+        self.features, self.doctor = answers.features()
 
     def off(self, *names):
         return [name for name in names if self.features[name] == "off"]
@@ -223,7 +222,7 @@ class Guest:
 
         def pair(port):
             """A connection whose client had bound a port with SO_REUSEADDR."""
-            server = self.test_ports.fresh("127.0.0.1", reuseaddr=True)
+            server = self.sockets.fresh("127.0.0.1", reuseaddr=True)
             server.bind(("127.0.0.1", port))
             server.listen()
             client = client_at(port + 1000)
@@ -231,15 +230,9 @@ class Guest:
             return server, client, server.accept()[0]
 
         def client_at(port):
-            client = self.test_ports.fresh("127.0.0.1", reuseaddr=True)
+            client = self.sockets.fresh("127.0.0.1", reuseaddr=True)
             client.bind(("127.0.0.1", port))
             return client
-
-        def close(first, second):
-            first.shutdown(socket.SHUT_WR)
-            self.test_ports.reach(self.test_ports.TCP_FIN_WAIT2, first)
-            second.close()
-            first.close()
 
         def ends(port, call, *arguments):
             before = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
@@ -249,22 +242,22 @@ class Guest:
         def scenario():
             # The port's own client comes back: connect() takes the TIME_WAIT over.
             server, client, child = pair(6001)
-            close(client, child)
+            self.sockets.to_time_wait(client, child)
             again = client_at(7001)
             ends(7001, again.connect, ("127.0.0.1", 6001))
             # The server holds it, and a new SYN replaces it.
             server2, client2, child2 = pair(6002)
-            close(child2, client2)
+            self.sockets.to_time_wait(child2, client2)
             back = client_at(7002)
             ends(6002, back.connect, ("127.0.0.1", 6002))
             # FIN_WAIT2 without a descriptor: over after tcp_fin_timeout.
             server3, client3, child3 = pair(6003)
             client3.shutdown(socket.SHUT_WR)
-            self.test_ports.reach(self.test_ports.TCP_FIN_WAIT2, client3)
+            self.sockets.reach(self.sockets.TCP_FIN_WAIT2, client3)
             client3.close()
             # ss -K, where it can (6.1).
             server4, client4, child4 = pair(6004)
-            close(client4, child4)
+            self.sockets.to_time_wait(client4, child4)
             ends(7004, lambda: subprocess.run(["ss", "-K", "-tn", "state", "time-wait", "sport = :7004"], capture_output=True))
             return [server, again, server2, back, server3, child3, server4]
 
@@ -296,7 +289,7 @@ class Guest:
     def row_refused(self, checks):
         """life: bind(), listen() and connect() that are refused"""
         harness = self.harness
-        fresh = self.test_ports.fresh
+        fresh = self.sockets.fresh
 
         def refuse(call, error):
             try:
@@ -350,9 +343,11 @@ class Guest:
 
     def row_ports(self, checks):
         """ports --bind against bind() and listen() on random sets of sockets, and a connect()"""
-        tests = self.test_ports
+        import random_sockets
+        import test_ports as tests
+
         if self.off("iter_task_file"):
-            tests.KINDS.remove("BOUND")
+            random_sockets.KINDS.remove("BOUND")
         else:
             tests.test_bound_only_is_seen(checks)
         tests.test_bind(checks)
