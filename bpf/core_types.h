@@ -199,6 +199,7 @@ struct minmax {
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	__u64 bytes_received;
+	__u64 bytes_acked;
 	__u64 bytes_sent;
 	__u64 bytes_retrans;
 	__u32 segs_in;

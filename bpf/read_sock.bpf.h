@@ -247,6 +247,32 @@ found:
 	r->tw_expires_ms = left > 0 ? (__u64)left * 1000 / kernel_hz : 0;
 }
 
+/*
+ * Payload that left the host, each byte once: the sequence numbers that are acknowledged or
+ * outstanding. Not bytes_sent - bytes_retrans, which counts a segment that the local queue
+ * refuses at each attempt.
+ *
+ * A FIN has a sequence number too, and so has the SYN of an active socket. bytes_sent, which
+ * is never too small, shows the SYN; where the two agree, the loader knows who sent it.
+ */
+static __always_inline void tcptrail_count_sent(struct tcptrail_end_record *r, struct tcp_sock *tp)
+{
+	__u32 snd_nxt = GET(tp, snd_nxt);
+	__u64 numbers = GET(tp, bytes_acked) + (__u32)(snd_nxt - GET(tp, snd_una));
+	__u64 most = GET(tp, bytes_sent) - GET(tp, bytes_retrans);
+	__u8 old = r->base.old_state;
+
+	if ((old == TCP_FIN_WAIT1 || old == TCP_FIN_WAIT2 || old == TCP_CLOSING ||
+	     old == TCP_LAST_ACK) &&
+	    snd_nxt == GET(tp, write_seq) && numbers)
+		numbers--;
+	if (numbers > most)
+		numbers--;
+	else
+		r->facts |= TCPTRAIL_END_SYN_COUNTED;
+	r->tx_bytes = numbers;
+}
+
 static __always_inline void tcptrail_read_end(struct tcptrail_end_record *r, struct tcp_sock *tp,
 					      struct sock *sk)
 {
@@ -280,8 +306,7 @@ static __always_inline void tcptrail_read_end(struct tcptrail_end_record *r, str
 	if (GET_BITS(sk, sk_userlocks) & SOCK_BINDPORT_LOCK)
 		facts |= TCPTRAIL_END_BOUND;
 
-	/* bytes_sent counts each retransmission again; bytes_received counts the peer's FIN. */
-	r->tx_bytes = GET(tp, bytes_sent) - GET(tp, bytes_retrans);
+	/* bytes_received counts the peer's FIN. */
 	r->rx_bytes = GET(tp, bytes_received) - done;
 	r->tx_segs = GET(tp, segs_out);
 	r->rx_segs = GET(tp, segs_in);
@@ -293,6 +318,7 @@ static __always_inline void tcptrail_read_end(struct tcptrail_end_record *r, str
 	r->mss = GET(tp, mss_cache);
 	r->error = GET(sk, sk_err);
 	r->facts = facts;
+	tcptrail_count_sent(r, tp);
 }
 
 #endif

@@ -82,6 +82,8 @@ enum tcptrail_refused_op {
 #define TCPTRAIL_END_NO_SEGS_OUT 0x0100 /* nothing was ever sent */
 #define TCPTRAIL_END_REPAIR 0x0200	/* TCP_REPAIR: leaves without a packet */
 #define TCPTRAIL_END_BOUND 0x0400	/* SOCK_BINDPORT_LOCK: the port was chosen by bind() */
+/* tx_bytes still counts the SYN, if this socket sent one */
+#define TCPTRAIL_END_SYN_COUNTED 0x0800
 
 /* tw of tcptrail_end and tcptrail_owned: what took the socket's place */
 #define TCPTRAIL_TW_PHASE 0x03 /* mask of the next four */

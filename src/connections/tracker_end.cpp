@@ -15,6 +15,13 @@ using enum TcpState;
 constexpr std::uint64_t kResetWindowNs = 5'000'000;
 constexpr std::size_t kCgroupNamesKept = 4096;
 
+// The SYN took a sequence number, and only the active end has sent one.
+std::uint64_t payload_sent(Role role, const tcptrail_end_record& end) {
+  const bool syn = role == Role::kActive && (end.facts & TCPTRAIL_END_SYN_COUNTED) != 0 &&
+                   (end.facts & TCPTRAIL_END_REPAIR) == 0 && end.tx_bytes != 0;
+  return end.tx_bytes - (syn ? 1 : 0);
+}
+
 }  // namespace
 
 void ConnectionTracker::on_reset(const Event& event) {
@@ -137,7 +144,7 @@ void ConnectionTracker::write(std::uint64_t cookie, Conn& conn, const tcptrail_e
       break;
   }
   record.counters = Counters{
-      .tx_bytes = end.tx_bytes,
+      .tx_bytes = payload_sent(conn.role, end),
       .rx_bytes = end.rx_bytes,
       .tx_segs = end.tx_segs,
       .rx_segs = end.rx_segs,

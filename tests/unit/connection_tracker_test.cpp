@@ -55,6 +55,20 @@ TEST(ConnectionTracker, ThePortThatConnectChoseLaterIsTheConnections) {
   EXPECT_EQ(model.sink.transitions.at(0).tuple.lport, 0) << "not chosen yet at CLOSE->SYN_SENT";
 }
 
+// The kernel's sequence numbers include the SYN of the side that sent one.
+TEST(ConnectionTracker, TheSynOfTheActiveEndIsNoPayload) {
+  const auto tx_bytes = [](TcpState origin, TcpState handshake, std::uint16_t facts) {
+    Connections model;
+    Event last = closing(ev(1, 3, kEstablished, kClose), facts);
+    last.end.tx_bytes = 1001;
+    model.input({ev(1, 1, origin, handshake), ev(1, 2, handshake, kEstablished), last});
+    return model.only().counters->tx_bytes;
+  };
+  EXPECT_EQ(tx_bytes(kClose, kSynSent, TCPTRAIL_END_SYN_COUNTED), 1000U);
+  EXPECT_EQ(tx_bytes(kClose, kSynSent, 0), 1001U);
+  EXPECT_EQ(tx_bytes(kListen, kSynRecv, TCPTRAIL_END_SYN_COUNTED), 1001U);
+}
+
 TEST(ConnectionTracker, TimesAreThoseOfTheEvents) {
   Connections model;
   active_life(model);
