@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Shell completion, made from what the parser and the help know, so that it
-// cannot lag behind them. Output: a script for stdout. Called by main().
+// Shell completion, made from the tables of commands and flags, so that it cannot lag behind
+// them. Output: a script for stdout. Called by main().
 #pragma once
 
 #include <span>

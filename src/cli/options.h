@@ -99,16 +99,6 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv,
 Result<void> add_recorded_filters(Options& options,
                                   std::span<const std::pair<std::string, std::string>> recorded);
 
-// Every long and short flag, for the help test and for completion.
-std::vector<std::string> known_flags();
-
-struct FlagInfo {
-  std::vector<std::string> names;  // "-p", "--pid"
-  bool takes_value = false;
-};
-std::vector<FlagInfo> flag_table();
-std::vector<std::string_view> command_names();
-
 // --color and the environment (NO_COLOR, TERM; null when not set).
 bool use_color(ColorMode mode, bool is_terminal, const char* no_color, const char* term);
 

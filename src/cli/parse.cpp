@@ -10,20 +10,12 @@
 #include <chrono>
 #include <optional>
 
+#include "cli/usage.h"
 #include "util/escape.h"
 #include "util/suggest.h"
 
 namespace tcptrail {
 namespace {
-
-Error usage(std::string_view flag, std::string_view text, std::string_view why,
-            std::string_view fix) {
-  return {.what = "bad value for " + std::string(flag) + ": " +
-                  (text.empty() ? "''" : std::string(text)),
-          .why = std::string(why),
-          .fix = std::string(fix),
-          .exit_code = 2};
-}
 
 std::optional<std::uint64_t> whole_number(std::string_view text) {
   std::uint64_t value = 0;
@@ -92,6 +84,17 @@ std::string joined(std::span<const std::string_view> words) {
   return out;
 }
 
+// `part` of `text` is no known word. "rst" may mean each of the words that begin with it.
+Error not_one_of(std::string_view flag, std::string_view text, std::string_view part,
+                 std::span<const std::string_view> known) {
+  std::string meant;
+  for (const std::string_view word : known)
+    if (part.size() > 2 && word.starts_with(part)) (meant += meant.empty() ? "" : " or ") += word;
+  if (const auto close = nearest(part, known); meant.empty() && close) meant = *close;
+  return bad_value(flag, text, std::string(part) + " is not one of: " + joined(known),
+                   meant.empty() ? "use one of these words" : "did you mean " + meant + "?");
+}
+
 // "K" → 10; kNoSize for what is no unit.
 constexpr unsigned kNoSize = 64;
 unsigned size_shift(std::string_view suffix) {
@@ -123,8 +126,8 @@ Result<std::uint64_t> parse_duration_ns(std::string_view flag, std::string_view 
   const auto ns = unit == 0 ? std::nullopt : decimal_times(number, unit);
   // Timers take a signed count of nanoseconds.
   constexpr std::string_view kFix = "500ms, 10s, 2m or 1h; a bare number is seconds";
-  if (!ns || *ns > INT64_MAX) return usage(flag, text, "it is not a duration", kFix);
-  if (*ns == 0) return usage(flag, text, "it is no time at all", kFix);
+  if (!ns || *ns > INT64_MAX) return bad_value(flag, text, "it is not a duration", kFix);
+  if (*ns == 0) return bad_value(flag, text, "it is no time at all", kFix);
   return *ns;
 }
 
@@ -136,12 +139,12 @@ Result<PortSet> parse_ports(std::string_view flag, std::string_view text) {
     const auto first = port(part.substr(0, dash));
     const auto last = dash == std::string_view::npos ? first : port(part.substr(dash + 1));
     if (!first || !last)
-      return usage(flag, text, std::string(part) + " is not a port or a range of ports", kFix);
+      return bad_value(flag, text, std::string(part) + " is not a port or a range of ports", kFix);
     if (*first > *last)
-      return usage(flag, text, "the range " + std::string(part) + " is backwards", kFix);
+      return bad_value(flag, text, "the range " + std::string(part) + " is backwards", kFix);
     ranges.push_back({*first, *last});
   }
-  if (ranges.empty()) return usage(flag, text, "it names no port", kFix);
+  if (ranges.empty()) return bad_value(flag, text, "it names no port", kFix);
   return PortSet{merged(std::move(ranges))};
 }
 
@@ -152,10 +155,10 @@ Result<std::vector<std::uint32_t>> parse_pids(std::string_view flag, std::string
     const auto value = whole_number(part);
     // PID_MAX_LIMIT, include/linux/threads.h
     if (!value || *value == 0 || *value > 4'194'304)
-      return usage(flag, text, std::string(part) + " is not a process id", kFix);
+      return bad_value(flag, text, std::string(part) + " is not a process id", kFix);
     pids.push_back(static_cast<std::uint32_t>(*value));
   }
-  if (pids.empty()) return usage(flag, text, "it names no process", kFix);
+  if (pids.empty()) return bad_value(flag, text, "it names no process", kFix);
   std::sort(pids.begin(), pids.end());
   pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
   return pids;
@@ -165,13 +168,13 @@ Result<std::uint64_t> parse_number(std::string_view flag, std::string_view text,
                                    std::uint64_t lowest, std::uint64_t highest) {
   const auto value = whole_number(text);
   if (value && *value >= lowest && *value <= highest) return *value;
-  return usage(flag, text, value ? "it is out of range" : "it is not a number",
-               "a number from " + std::to_string(lowest) + " to " + std::to_string(highest));
+  return bad_value(flag, text, value ? "it is out of range" : "it is not a number",
+                   "a number from " + std::to_string(lowest) + " to " + std::to_string(highest));
 }
 
 Result<std::uint64_t> parse_ms_as_ns(std::string_view flag, std::string_view text) {
   if (const auto ns = decimal_times(text, 1'000'000)) return *ns;
-  return usage(flag, text, "it is not a number of milliseconds", "for example 250 or 0.5");
+  return bad_value(flag, text, "it is not a number of milliseconds", "for example 250 or 0.5");
 }
 
 Result<std::uint64_t> parse_ring_size(std::string_view flag, std::string_view text) {
@@ -181,14 +184,14 @@ Result<std::uint64_t> parse_ring_size(std::string_view flag, std::string_view te
   const std::string_view number = text.substr(0, text.find_first_not_of("0123456789"));
   const unsigned shift = size_shift(text.substr(number.size()));
   const auto value = whole_number(number);
-  if (!value || shift == kNoSize) return usage(flag, text, "it is not a size", kFix);
+  if (!value || shift == kNoSize) return bad_value(flag, text, "it is not a size", kFix);
   if (*value > kHighest || (*value << shift) > kHighest)
-    return usage(flag, text, "it is too large", kFix);
+    return bad_value(flag, text, "it is too large", kFix);
   const std::uint64_t bytes = *value << shift;
   if (bytes < kLowest)
-    return usage(flag, text, "it is smaller than what one burst of events fills", kFix);
+    return bad_value(flag, text, "it is smaller than what one burst of events fills", kFix);
   if ((bytes & (bytes - 1)) != 0)
-    return usage(flag, text, "the kernel takes only powers of two", kFix);
+    return bad_value(flag, text, "the kernel takes only powers of two", kFix);
   return bytes;
 }
 
@@ -198,9 +201,9 @@ Result<std::uint64_t> parse_file_size(std::string_view flag, std::string_view te
   const unsigned shift = size_shift(text.substr(number.size()));
   const auto bytes =
       shift == kNoSize ? std::nullopt : decimal_times(number, std::uint64_t{1} << shift);
-  if (!bytes || *bytes > INT64_MAX) return usage(flag, text, "it is not a size", kFix);
+  if (!bytes || *bytes > INT64_MAX) return bad_value(flag, text, "it is not a size", kFix);
   if (*bytes < (1U << 20))
-    return usage(flag, text, "a single block can take half a megabyte", kFix);
+    return bad_value(flag, text, "a single block can take half a megabyte", kFix);
   return *bytes;
 }
 
@@ -209,7 +212,7 @@ Result<AtTime> parse_at(std::string_view flag, std::string_view text) {
   constexpr std::string_view kFix =
       "10s = that long after the beginning; or a time with its zone: 2026-08-01T12:34:56Z, "
       "2026-08-01T14:34:56+02:00";
-  const Error error = usage(flag, text, "it is neither a duration nor a time (RFC 3339)", kFix);
+  const Error error = bad_value(flag, text, "it is neither a duration nor a time (RFC 3339)", kFix);
   std::string_view rest = text;
   // A number of so many digits, and what stands behind it.
   const auto take = [&rest](std::size_t digits, std::string_view before,
@@ -261,10 +264,10 @@ Result<std::vector<Prefix>> parse_prefixes(std::string_view flag, std::string_vi
   for (const std::string_view part : split_list(text)) {
     const auto prefix = parse_prefix(part);
     if (!prefix)
-      return usage(flag, text, std::string(part) + " is not an address or a prefix", kFix);
+      return bad_value(flag, text, std::string(part) + " is not an address or a prefix", kFix);
     prefixes.push_back(*prefix);
   }
-  if (prefixes.empty()) return usage(flag, text, "it names no address", kFix);
+  if (prefixes.empty()) return bad_value(flag, text, "it names no address", kFix);
   return prefixes;
 }
 
@@ -279,7 +282,8 @@ Result<AddressPort> parse_address(std::string_view flag, std::string_view text) 
   at.inet6 = true;
   at.family = Family::kIpv6;
   if (inet_pton(AF_INET6, name.c_str(), at.address.bytes.data()) == 1) return at;
-  return usage(flag, text, "'" + name + "' is not an address", "for example 127.0.0.1, ::1 or *");
+  return bad_value(flag, text, "'" + name + "' is not an address",
+                   "for example 127.0.0.1, ::1 or *");
 }
 
 Result<AddressPort> parse_address_port(std::string_view flag, std::string_view text,
@@ -291,37 +295,41 @@ Result<AddressPort> parse_address_port(std::string_view flag, std::string_view t
   const std::string_view digits = colon == std::string_view::npos ? text : text.substr(colon + 1);
   const auto port = whole_number(digits);
   if (!port || *port > 65535 || (*port == 0 && !port_may_be_0))
-    return usage(flag, text, "'" + std::string(digits) + "' is not a port", kFix);
+    return bad_value(flag, text, "'" + std::string(digits) + "' is not a port", kFix);
   AddressPort at;
   if (host.empty()) {
     at.inet6 = at.default_family = true;
     at.family = Family::kIpv6;
   } else if (host.find(':') != std::string_view::npos && !host.starts_with('[')) {
-    return usage(
+    return bad_value(
         flag, text, "where an IPv6 address ends and the port begins cannot be told",
         "put the address into brackets: [" + std::string(host) + "]:" + std::string(digits));
   } else {
     const auto address = parse_address(flag, host);
-    if (!address) return usage(flag, text, "'" + std::string(host) + "' is not an address", kFix);
+    if (!address)
+      return bad_value(flag, text, "'" + std::string(host) + "' is not an address", kFix);
     at = *address;
   }
   at.port = static_cast<std::uint16_t>(*port);
   return at;
 }
 
+Result<std::string> parse_word(std::string_view flag, std::string_view text,
+                               std::span<const std::string_view> known) {
+  if (std::find(known.begin(), known.end(), text) != known.end()) return std::string(text);
+  return not_one_of(flag, text, text, known);
+}
+
 Result<std::vector<std::string>> parse_words(std::string_view flag, std::string_view text,
                                              std::span<const std::string_view> known) {
   std::vector<std::string> words;
   for (const std::string_view part : split_list(text)) {
-    if (std::find(known.begin(), known.end(), part) == known.end()) {
-      const auto close = nearest(part, known);
-      return usage(flag, text, std::string(part) + " is not one of: " + joined(known),
-                   close ? "did you mean " + std::string(*close) + "?"
-                         : "one or more of them, with commas between");
-    }
+    if (std::find(known.begin(), known.end(), part) == known.end())
+      return not_one_of(flag, text, part, known);
     words.emplace_back(part);
   }
-  if (words.empty()) return usage(flag, text, "it is empty", "one or more of: " + joined(known));
+  if (words.empty())
+    return bad_value(flag, text, "it is empty", "one or more of: " + joined(known));
   return words;
 }
 
@@ -356,8 +364,8 @@ Result<std::pair<std::string, std::string>> parse_label(std::string_view flag,
   constexpr std::string_view kFix = "KEY=VALUE, for example --label site=fra1";
   const std::size_t equals = text.find('=');
   if (equals == std::string_view::npos || equals == 0)
-    return usage(flag, text, "a label has a key and a value", kFix);
-  if (!is_valid_utf8(text)) return usage(flag, text, "it is not valid UTF-8", kFix);
+    return bad_value(flag, text, "a label has a key and a value", kFix);
+  if (!is_valid_utf8(text)) return bad_value(flag, text, "it is not valid UTF-8", kFix);
   return std::pair(std::string(text.substr(0, equals)), std::string(text.substr(equals + 1)));
 }
 

@@ -64,6 +64,9 @@ Result<std::pair<std::string, std::string>> parse_label(std::string_view flag,
 // Comma list of known words; the error suggests the nearest and lists all.
 Result<std::vector<std::string>> parse_words(std::string_view flag, std::string_view text,
                                              std::span<const std::string_view> known);
+// Exactly one of the known words.
+Result<std::string> parse_word(std::string_view flag, std::string_view text,
+                               std::span<const std::string_view> known);
 // "a,b,c" without empty parts.
 std::vector<std::string_view> split_list(std::string_view text);
 

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory_resource>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -100,7 +101,8 @@ class StatsInterval {
 
   std::size_t max_groups_;
   std::vector<Group> groups_;
-  std::unordered_map<GroupKey, std::size_t, BytesHash> index_;  // in groups_
+  std::pmr::unsynchronized_pool_resource pool_;  // an interval takes the nodes of the last one
+  std::pmr::unordered_map<GroupKey, std::size_t, BytesHash> index_{&pool_};  // in groups_
   HistogramPages pages_;
   std::array<DenseHistogram, kStateCount> states_;
   DenseHistogram duration_;

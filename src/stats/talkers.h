@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory_resource>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -45,7 +46,8 @@ class Talkers {
 
   std::size_t most_;
   std::vector<Talker> talkers_;
-  std::unordered_map<Key, std::size_t, BytesHash> index_;  // in talkers_
+  std::pmr::unsynchronized_pool_resource pool_;  // an interval takes the nodes of the last one
+  std::pmr::unordered_map<Key, std::size_t, BytesHash> index_{&pool_};  // in talkers_
   bool lossy_ = false;
 };
 

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/flags.h"
 #include "cli/options.h"
 #include "util/message.h"
 
@@ -25,6 +26,14 @@ inline Options good(std::vector<const char*> words) {
   Result<CommandLine> line = parse(std::move(words));
   EXPECT_TRUE(line.ok()) << (line.ok() ? "" : error_text(line.error()));
   return line.ok() ? line->options : Options{};
+}
+
+// "-L", "--lport", "--localport" and so on, of every flag.
+inline std::vector<std::string> flag_names() {
+  std::vector<std::string> all;
+  for (const Flag& flag : flag_table())
+    for (const std::string_view name : names_of(flag)) all.emplace_back(name);
+  return all;
 }
 
 // The whole message.

@@ -5,7 +5,7 @@
 #include <regex>
 
 #include "cli/completion.h"
-#include "cli/options.h"
+#include "command_line.h"
 
 namespace tcptrail {
 namespace {
@@ -18,7 +18,7 @@ TEST_P(Completion, NamesEveryFlagAndCommand) {
   const std::string shell = GetParam();
   const Result<std::string> made = completion_script(shell, kFeatures);
   ASSERT_TRUE(made.ok());
-  for (const std::string& flag : known_flags()) {
+  for (const std::string& flag : test::flag_names()) {
     const bool is_long = flag.starts_with("--");
     const std::string word =
         shell != "fish" ? flag : (is_long ? "-l " + flag.substr(2) : "-s " + flag.substr(1));

@@ -2,7 +2,8 @@
 // The command line: what each flag means, and what each mistake is answered with.
 #include "cli/options.h"
 
-#include <algorithm>
+#include <span>
+#include <sstream>
 
 #include "cli/help.h"
 #include "command_line.h"
@@ -170,6 +171,37 @@ TEST(OptionsError, SecondWordIsNotTakenForAValue) {
             std::string::npos);
 }
 
+TEST(OptionsError, AGuessThatIsNearGetsTheRightCommandLine) {
+  EXPECT_NE(bad({"life", "443"}).find("did you mean -L 443?"), std::string::npos);
+  EXPECT_NE(bad({"trace", "curl", "example.org"}).find("tcptrail trace -- curl example.org"),
+            std::string::npos);
+  EXPECT_NE(bad({"curl", "example.org"}).find("tcptrail -- curl example.org"), std::string::npos);
+  EXPECT_NE(bad({"--how", "rst"}).find("did you mean rst-sent or rst-received?"),
+            std::string::npos);
+  EXPECT_NE(bad({"--color", "auto,never"}).find("auto,never is not one of"), std::string::npos);
+}
+
+TEST(OptionsError, AFlagOfAnotherCommandIsRefused) {
+  EXPECT_EQ(bad({"schema", "--json"}),
+            "tcptrail: error: --json is not a flag of schema\n"
+            "  fix: tcptrail schema --help lists its flags\n");
+  EXPECT_NE(bad({"doctor", "-L", "80"}).find("--lport is not a flag of doctor"), std::string::npos);
+  EXPECT_NE(bad({"ports", "--errors"}).find("not how connections ended"), std::string::npos);
+  EXPECT_NE(bad({"ports", "--for", "2s"}).find("fix: tcptrail ports --watch --for 2s"),
+            std::string::npos);
+  EXPECT_EQ(good({"ports", "--watch", "--for", "2s"}).run_for_ns, 2'000'000'000U);
+  EXPECT_EQ(good({"doctor", "--deny-feature", "tp_btf", "--no-snapshot", "-v"}).verbose, 1U);
+}
+
+TEST(Options, NIsTakenAsInSs) { EXPECT_EQ(good({"-n", "-L", "80"}).command, Command::kLife); }
+
+TEST(OptionsError, AWordLikeAFlagIsNoValueUnlessJoined) {
+  EXPECT_EQ(good({"--comm=-x"}).filters.comm_glob, "-x");
+  EXPECT_NE(bad({"--comm", "-T"}).find("--comm needs a value"), std::string::npos);
+  EXPECT_NE(bad({"--min-ms", "-1"}).find("bad value for --min-ms: -1"), std::string::npos);
+  EXPECT_NE(bad({"-Tx"}).find("unknown flag -x"), std::string::npos);
+}
+
 TEST(OptionsError, MissingValueNamesTheFlag) {
   EXPECT_EQ(bad({"--for"}), "tcptrail: error: --for needs a value\n  fix: --for 10s\n");
   EXPECT_EQ(bad({"-L"}), "tcptrail: error: --lport needs a value\n  fix: --lport 80,443\n");
@@ -179,7 +211,7 @@ TEST(OptionsError, MissingValueNamesTheFlag) {
 TEST(OptionsError, ValueForAFlagWithoutOneIsRefused) {
   EXPECT_EQ(bad({"--json=pretty"}),
             "tcptrail: error: --json takes no value\n  fix: --json alone\n");
-  EXPECT_NE(bad({"-T=1"}).find("given =1"), std::string::npos);
+  EXPECT_NE(bad({"-T=1"}).find("-T takes no value"), std::string::npos);
 }
 
 TEST(OptionsError, BadValuesNameFlagValueAndExample) {
@@ -211,9 +243,16 @@ std::string text_of(std::vector<const char*> words) {
   return line.ok() ? line->text : "";
 }
 
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
 TEST(Help, ShortHelpFitsAScreen) {
   const std::string text = text_of({"-h"});
-  EXPECT_LT(std::count(text.begin(), text.end(), '\n'), 40);
+  EXPECT_LE(lines_of(text).size(), 23U);  // and a prompt
   EXPECT_EQ(text, short_help());
   for (const char* word : {"life", "trace", "doctor", "schema", "--json", "-L PORTS", "--help"}) {
     EXPECT_NE(text.find(word), std::string::npos) << word;
@@ -222,26 +261,58 @@ TEST(Help, ShortHelpFitsAScreen) {
 
 TEST(Help, FullHelpNamesEveryFlag) {
   const std::string text = text_of({"--help"});
-  for (const std::string& flag : known_flags()) {
+  for (const std::string& flag : test::flag_names())
     EXPECT_NE(text.find(flag), std::string::npos) << flag;
-  }
 }
 
-TEST(Help, LinesFitEightyColumnsInShortHelp) {
-  const std::string text = short_help();
-  std::size_t from = 0;
-  for (std::size_t newline = text.find('\n'); newline != std::string::npos;
-       newline = text.find('\n', from)) {
-    EXPECT_LE(newline - from, 80U) << text.substr(from, newline - from);
-    from = newline + 1;
-  }
+TEST(Help, NoLineIsWiderThanEightyColumns) {
+  std::vector<std::string> texts = {short_help(), full_help()};
+  for (const CommandInfo& info : command_table()) texts.push_back(command_help(info.command));
+  for (const std::string& text : texts)
+    for (const std::string& line : lines_of(text)) EXPECT_LE(line.size(), 80U) << line;
+}
+
+TEST(Help, ACommandHasItsFlagsAndTwoExamples) {
+  const std::string ports = command_help(Command::kPorts);
+  EXPECT_TRUE(ports.starts_with("Usage: tcptrail ports [FLAGS]\n")) << ports;
+  EXPECT_NE(ports.find("  --bind ADDR:PORT"), std::string::npos) << ports;
+  EXPECT_NE(ports.find("  --for DURATION"), std::string::npos) << "of ports --watch";
+  EXPECT_EQ(ports.find("--diagram"), std::string::npos) << ports;
+  EXPECT_EQ(ports.find("--csv"), std::string::npos) << ports;
+  EXPECT_EQ(command_help(Command::kSchema).find("--json\n"), std::string::npos);
+  for (const CommandInfo& info : command_table())
+    for (const std::string_view example : info.examples)
+      EXPECT_NE(command_help(info.command).find(example), std::string::npos) << example;
+}
+
+// What the help promises: every example that is a command line of ours parses.
+TEST(Help, ExamplesAreGoodCommandLines) {
+  for (const CommandInfo& info : command_table())
+    for (const std::string_view example : info.examples) {
+      std::istringstream in{std::string(example)};
+      std::vector<std::string> words;
+      for (std::string word; in >> word && word != ">" && word != "|";) words.push_back(word);
+      if (words.front() != "tcptrail") continue;
+      std::vector<const char*> argv;
+      for (const std::string& word : std::span(words).subspan(1)) argv.push_back(word.c_str());
+      EXPECT_EQ(good(argv).command,
+                info.name == "explain" && words.size() == 4 && words[2] == "--errors"
+                    ? Command::kReplay
+                    : info.command)
+          << example;
+    }
 }
 
 TEST(Help, IsShownWhateverElseIsWrong) {
   EXPECT_EQ(text_of({"--nonsense", "-h"}), short_help());
-  EXPECT_EQ(text_of({"trace", "--help"}), full_help());
+  EXPECT_EQ(text_of({"trace", "--help"}), command_help(Command::kTrace));
+  EXPECT_EQ(text_of({"trace", "-h"}), command_help(Command::kTrace));
+  EXPECT_EQ(text_of({"-p", "x", "ports", "--help"}), command_help(Command::kPorts));
   EXPECT_EQ(text_of({"help"}), full_help());
+  EXPECT_EQ(text_of({"help", "ports"}), command_help(Command::kPorts));
+  EXPECT_NE(bad({"help", "prots"}).find("did you mean ports?"), std::string::npos);
   EXPECT_TRUE(text_of({"--version"}).starts_with("tcptrail "));
+  EXPECT_EQ(text_of({"-V"}), text_of({"--version"}));
   EXPECT_EQ(text_of({"--", "ls", "--help"}), "");
 }
 
