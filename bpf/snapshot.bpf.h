@@ -82,9 +82,6 @@ static __always_inline int show_full_socket(struct tcp_sock *tp, struct sock_com
 	if (tp->snd_nxt == tp->write_seq)
 		r->base.flags |= TCPTRAIL_F_FIN_SENT;
 	fill_owned(r, sk);
-	r->bound_dev_if = skc->skc_bound_dev_if;
-	if (BPF_CORE_READ_BITFIELD(skc, skc_ipv6only))
-		r->bind |= TCPTRAIL_BIND_V6ONLY;
 	if (GET_BITS(sk, sk_userlocks) & SOCK_BINDPORT_LOCK)
 		r->bind |= TCPTRAIL_BIND_PORT_LOCK;
 	if (skc->skc_state == TCP_LISTEN)

@@ -65,6 +65,9 @@ enum tcptrail_refused_op {
 #define TCPTRAIL_F_EARLY_CHILD 0x10
 /* SYN_SENT->ESTABLISHED: no SYN was sent, TCP_REPAIR restored the connection */
 #define TCPTRAIL_F_REPAIRED 0x10
+/* to CLOSE, not out of LISTEN or FIN_WAIT1: it ended in the accept queue of a listener that the
+ * process pid and comm was closing */
+#define TCPTRAIL_F_LISTEN_STOP 0x10
 /* out of FIN_WAIT1: the peer's FIN has arrived and waits behind a hole */
 #define TCPTRAIL_F_FIN_BEHIND_HOLE 0x10
 #define TCPTRAIL_F_SKB 0x20 /* RESET_SENT: the RST answers a packet */
@@ -104,7 +107,7 @@ enum tcptrail_refused_op {
 #define TCPTRAIL_TW_REUSEPORT 0x08
 #define TCPTRAIL_TW_WHOLE_PORT 0x10 /* the port bucket is closed to connect()'s own choice */
 
-/* bind of tcptrail_owned, SEEN_SOCKET only */
+/* bind of tcptrail_owned; all but V6ONLY in SEEN_SOCKET only */
 /* fastreuse, fastreuseport, fastuid and fast_addr are the port bucket's */
 #define TCPTRAIL_BIND_BUCKET 0x01
 #define TCPTRAIL_BIND_FAST_INET6 0x02  /* fast_addr was bound by an AF_INET6 socket */
@@ -142,8 +145,9 @@ struct tcptrail_owned_record {
 	__u8 reuseaddr;
 	__u8 reuseport;
 	__u8 has_socket; /* SEEN_SOCKET: sk_socket is not NULL */
-	/* From here on SEEN_SOCKET only; a bound-only socket has state CLOSE and a port. */
 	__u32 bound_dev_if;
+	/* From here on SEEN_SOCKET only, but for TCPTRAIL_BIND_V6ONLY; a bound-only socket has
+	 * state CLOSE and a port. */
 	__u32 fastuid;
 	__u32 reuse_age_ms; /* minisocket: what tcp_tw_reuse_delay counts, or since the peer's last
 			       timestamp */
@@ -170,7 +174,10 @@ struct tcptrail_end_record {
 		/* else: since the last ACK from the peer, rounded up; 0 = not known */
 		__u32 silent_ms;
 	};
-	char comm[TCPTRAIL_COMM_LEN]; /* empty unless F_OWN or F_KILLER */
+	union {
+		char comm[TCPTRAIL_COMM_LEN]; /* F_OWN, F_KILLER or F_LISTEN_STOP */
+		__u32 bound_dev_if;	      /* none of them; 0 = bound to no device */
+	};
 	__u16 mss;
 	__u16 error; /* sk_err: a positive errno, 0 = none */
 	__u16 facts; /* TCPTRAIL_END_* */
