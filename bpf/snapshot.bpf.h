@@ -12,6 +12,7 @@
 #define TCPTRAIL_SNAPSHOT_BPF_H
 
 #include "minisocket.bpf.h"
+#include "portless.bpf.h"
 
 static __always_inline bool ring_is_filling(void)
 {
@@ -83,6 +84,7 @@ static __always_inline int show_full_socket(struct tcp_sock *tp, struct sock_com
 		r->base.flags |= TCPTRAIL_F_FIN_SENT;
 	fill_owned(r, sk);
 	r->bound_dev_if = skc->skc_bound_dev_if;
+	r->portless_us = portless_us(sk);
 	if (BPF_CORE_READ_BITFIELD(skc, skc_ipv6only))
 		r->bind |= TCPTRAIL_BIND_V6ONLY;
 	if (GET_BITS(sk, sk_userlocks) & SOCK_BINDPORT_LOCK)
