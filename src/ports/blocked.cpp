@@ -97,7 +97,7 @@ void BlockedAttempts::refused(const Event& event) {
   attempt.options = options_of(r.reuseaddr != 0, r.reuseport != 0);
   attempt.uid = r.uid;
   if (passes(attempt, event.has(TCPTRAIL_F_IN_TREE) ? std::optional(true) : std::nullopt))
-    add(std::move(attempt));
+    add(attempt);
 }
 
 void BlockedAttempts::listen_refused(const Listener& listener, const tcptrail_end_record& end) {
@@ -113,8 +113,7 @@ void BlockedAttempts::listen_refused(const Listener& listener, const tcptrail_en
                                 (end.base.flags & TCPTRAIL_F_INET6) != 0, false);
   attempt.options = options_of(listener.reuseaddr, listener.reuseport);
   attempt.uid = listener.uid;
-  if (passes(attempt, listener.in_tree ? std::optional(true) : std::nullopt))
-    add(std::move(attempt));
+  if (passes(attempt, listener.in_tree ? std::optional(true) : std::nullopt)) add(attempt);
 }
 
 void BlockedAttempts::no_port(const Conn& conn, const tcptrail_end_record& end) {
@@ -127,7 +126,7 @@ void BlockedAttempts::no_port(const Conn& conn, const tcptrail_end_record& end) 
   attempt.netns = conn.netns;
   attempt.tuple = conn.tuple;
   attempt.uid = conn.uid;
-  if (passes(attempt, conn.in_tree ? std::optional(true) : std::nullopt)) add(std::move(attempt));
+  if (passes(attempt, conn.in_tree ? std::optional(true) : std::nullopt)) add(attempt);
 }
 
 void BlockedAttempts::add(Attempt attempt) {
@@ -137,7 +136,7 @@ void BlockedAttempts::add(Attempt attempt) {
   }
   if (singles_ > 0 && pending_.size() < asked_ + kMaxPending) {
     --singles_;
-    pending_.push_back(std::move(attempt));
+    pending_.push_back(attempt);
     return;
   }
   const auto same = [&](const Attempt& known) {
@@ -151,7 +150,7 @@ void BlockedAttempts::add(Attempt attempt) {
   // The newest of its kind is the one that may have grown already.
   auto found = std::find_if(pending_.rbegin(), end, same);
   if (found == end && pending_.size() < asked_ + kMaxPending) {
-    pending_.push_back(std::move(attempt));
+    pending_.push_back(attempt);
     return;
   }
   // More kinds than can be kept apart: who and where is given up, how many is not.
