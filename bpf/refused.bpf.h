@@ -20,6 +20,7 @@
 #include "emit.bpf.h"
 #include "filter.bpf.h"
 #include "owner.bpf.h"
+#include "portless.bpf.h"
 
 #if defined(__TARGET_ARCH_x86)
 #define TCPTRAIL_CALL_NUMBER(regs) BPF_CORE_READ(regs, orig_ax)
@@ -165,15 +166,18 @@ static __always_inline void emit_refusal(struct sock *sk, struct tcptrail_sockad
 	r->reuseaddr = BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_reuse);
 	r->reuseport = BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_reuseport);
 	TCPTRAIL_FINISH(r, &r->base);
+	last_refusal_ns = bpf_ktime_get_boot_ns();
+	if (op == TCPTRAIL_OP_BIND) /* not before the record's own time */
+		had_no_port(sk);
 }
 
-static __always_inline int on_refusal(struct sys_exit_args *ctx, __u8 op)
+static __always_inline int on_return(struct sys_exit_args *ctx, __u8 op)
 {
 	struct tcptrail_sockaddr asked = {};
 	struct pt_regs *regs;
 	struct sock *sk;
 
-	if (!is_refusal(ctx->ret))
+	if (!is_refusal(ctx->ret) && !(op == TCPTRAIL_OP_BIND && !ctx->ret && after_refusal()))
 		return 0;
 	regs = tcptrail_call_regs(ctx->syscall_nr);
 	if (!regs)
@@ -181,6 +185,10 @@ static __always_inline int on_refusal(struct sys_exit_args *ctx, __u8 op)
 	sk = tcptrail_tcp_socket((int)TCPTRAIL_CALL_FIRST(regs));
 	if (!sk)
 		return 0;
+	if (!ctx->ret) {
+		had_no_port(sk);
+		return 0;
+	}
 	if (op == TCPTRAIL_OP_BIND) {
 		const void *address = (void *)TCPTRAIL_CALL_SECOND(regs);
 
@@ -199,13 +207,13 @@ static __always_inline int on_refusal(struct sys_exit_args *ctx, __u8 op)
 SEC("tracepoint/syscalls/sys_exit_bind")
 int bind_return(struct sys_exit_args *ctx)
 {
-	return on_refusal(ctx, TCPTRAIL_OP_BIND);
+	return on_return(ctx, TCPTRAIL_OP_BIND);
 }
 
 SEC("tracepoint/syscalls/sys_exit_listen")
 int listen_return(struct sys_exit_args *ctx)
 {
-	return on_refusal(ctx, TCPTRAIL_OP_LISTEN);
+	return on_return(ctx, TCPTRAIL_OP_LISTEN);
 }
 
 #endif

@@ -12,6 +12,7 @@
 #define TCPTRAIL_SNAPSHOT_BPF_H
 
 #include "minisocket.bpf.h"
+#include "portless.bpf.h"
 
 static __always_inline bool ring_is_filling(void)
 {
@@ -82,6 +83,7 @@ static __always_inline int show_full_socket(struct tcp_sock *tp, struct sock_com
 	if (tp->snd_nxt == tp->write_seq)
 		r->base.flags |= TCPTRAIL_F_FIN_SENT;
 	fill_owned(r, sk);
+	r->portless_us = portless_us(sk);
 	if (GET_BITS(sk, sk_userlocks) & SOCK_BINDPORT_LOCK)
 		r->bind |= TCPTRAIL_BIND_PORT_LOCK;
 	if (skc->skc_state == TCP_LISTEN)

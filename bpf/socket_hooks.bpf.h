@@ -54,9 +54,15 @@ static __always_inline int on_refused_call(struct socket *socket, const void *ad
 	struct tcptrail_sockaddr asked = {};
 	struct sock *sk;
 
-	if (!is_refusal(ret) || !BPF_CORE_READ(socket, file))
+	if (!is_refusal(ret) && !(op == TCPTRAIL_OP_BIND && !ret && after_refusal()))
+		return 0;
+	if (!BPF_CORE_READ(socket, file))
 		return 0;
 	sk = tcptrail_tcp_of(socket);
+	if (sk && !ret) {
+		had_no_port(sk);
+		return 0;
+	}
 	if (!sk || (address && bpf_probe_read_kernel(&asked, sizeof(asked), address)))
 		return 0;
 	emit_refusal(sk, &asked, op, -ret);

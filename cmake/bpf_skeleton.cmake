@@ -52,4 +52,6 @@ function(bpf_skeleton NAME SOURCE)
   add_library(${NAME}_skeleton INTERFACE)
   add_dependencies(${NAME}_skeleton ${NAME}_skeleton_header)
   target_include_directories(${NAME}_skeleton SYSTEM INTERFACE ${dir})
+  # bpftool writes C; clang knows no _Bool in strict C++.
+  target_compile_definitions(${NAME}_skeleton INTERFACE $<$<COMPILE_LANG_AND_ID:CXX,Clang>:_Bool=bool>)
 endfunction()

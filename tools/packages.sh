@@ -4,7 +4,7 @@
 build_packages=(g++ cmake ninja-build pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libseccomp-dev libzstd-dev
                 libcli11-dev nlohmann-json3-dev libfmt-dev iproute2 procps)
 # dpkg-dev and file: CPack asks them what the package depends on.
-test_packages=(libgtest-dev libbenchmark-dev python3 dpkg-dev file groff curl)
+test_packages=(libgtest-dev libbenchmark-dev python3 dpkg-dev file groff curl clang-tidy clang-format libclang-rt-dev)
 # For the kernels of tests/vm, on the processor that they are for.
 if [ "$(uname -m)" = x86_64 ]; then test_packages+=(qemu-system-x86 debian-archive-keyring); fi
 
@@ -41,14 +41,34 @@ install_packages() {
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 }
 
-# build_preset PRESET [TARGET]: configures and builds quietly; the log is shown when it fails.
+# build_preset PRESET TARGET... [-- CMAKE OPTION...]: configures and builds these targets. On a
+# terminal with ninja's progress; else only what goes wrong is shown.
 build_preset() {
-	local log
+	local preset=$1 targets=() log
+	shift
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do
+		targets+=("$1")
+		shift
+	done
+	shift $(($# > 0))
 	log=$(mktemp)
-	if ! { cmake --preset "$1" && cmake --build --preset "$1" --target "${2:-all}" -j "$(nproc)"; } >"$log" 2>&1; then
+	if ! cmake --preset "$preset" "$@" >"$log" 2>&1; then
 		cat "$log" >&2
 		rm -f "$log"
 		return 1
 	fi
+	local build=(cmake --build --preset "$preset" --target "${targets[@]}" -j "$(nproc)")
+	local status=0
+	if [ -t 2 ]; then
+		"${build[@]}" >&2 || status=$?
+	else
+		"${build[@]}" >"$log" 2>&1 || { status=$?; cat "$log" >&2; }
+	fi
 	rm -f "$log"
+	return $status
+}
+
+# What sudo has built belongs to the user who called it: their next build overwrites it.
+give_back_build() {
+	[ "$(id -u)" -ne 0 ] || [ -z "${SUDO_UID:-}" ] || [ ! -d build ] || chown -R "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" build
 }

@@ -135,7 +135,12 @@ struct tcptrail_owned_record {
 	struct tcptrail_record base;
 	__u64 cgroup_id;
 	__u32 uid;
-	__u32 expires_ms; /* SEEN_SOCKET of a minisocket: until its timer fires */
+	union {
+		__u32 expires_ms; /* SEEN_SOCKET of a minisocket: until its timer fires */
+		/* of a full socket: the low half of the boot time in us at which it had no port, or
+		 * had just been given one by bind(); 0 = not known (bpf/portless.bpf.h) */
+		__u32 portless_us;
+	};
 	union {
 		char comm[TCPTRAIL_COMM_LEN]; /* thread group leader's; empty unless F_OWN */
 		__u8 fast_addr[16]; /* SEEN_SOCKET, which is never F_OWN: an IPv4 address as

@@ -146,7 +146,7 @@ std::string Script::zsh() const {
         value = offered.empty() ? ":value: " : fmt::format(":value:({})", offered);
         if (flag->kind == ValueKind::kFile) value = ":path:_files";
         if (flag->kind == ValueKind::kNetns) value = fmt::format(":namespace:($({}))", kNetnsNames);
-        if (!flag->needs_value()) value = ":" + value;  // may be left out
+        if (!flag->needs_value()) value.insert(0, ":");  // may be left out
       }
       for (const std::string_view name : names_of(*flag)) {
         const std::string_view mark =

@@ -71,7 +71,7 @@ Result<void> take_replay_words(Values words, Options& o) {
 Result<void> take_words(Values words, Options& o) {
   if (o.command == Command::kReplay) return take_replay_words(std::move(words), o);
   const auto take_first = [&words] {
-    const std::string first = words.front();
+    std::string first = std::move(words.front());
     words.erase(words.begin());
     return first;
   };
@@ -125,7 +125,7 @@ Result<void> convert(std::vector<GivenFlag> flags, std::span<const std::string_v
           filter_of(flag, flag.repeat == Repeat::kList ? list : values.back()));
     if (flag.repeat == Repeat::kList) values = {list};
     for (const std::string& value : values)
-      if (const Result<void> set = flag.set(o, {flag.name(), value, features}); !set) return set;
+      if (Result<void> set = flag.set(o, {flag.name(), value, features}); !set) return set;
   }
   return {};
 }
@@ -179,7 +179,7 @@ Result<void> check_whole(const Tokens& tokens, Options& o) {
         "--csv with record types of two tables",
         "a CSV file has one header line, but connections and transitions have different columns",
         "name one kind with --events, or use --json");
-  if (const Result<void> recording = check_recording(o); !recording) return recording;
+  if (Result<void> recording = check_recording(o); !recording) return recording;
   return check_child(tokens, o);
 }
 

@@ -285,6 +285,13 @@ const Conn* ConnectionTracker::find(std::uint64_t cookie) const {
   return index != table_.kNone ? &table_[index] : nullptr;
 }
 
+std::optional<std::uint64_t> ConnectionTracker::began_ns(std::uint64_t cookie) const {
+  const Conn* conn = find(cookie);
+  if (conn == nullptr || conn->began != Began::kObserved || !conn->complete || conn->steps == 0)
+    return std::nullopt;
+  return closing_.step(*conn, 0).boot_ns();
+}
+
 std::optional<std::uint64_t> ConnectionTracker::in_state_since(std::uint64_t cookie) const {
   const Conn* conn = find(cookie);
   if (conn == nullptr || !conn->entered_known || conn->steps == 0) return std::nullopt;

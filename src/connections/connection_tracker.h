@@ -103,6 +103,8 @@ class ConnectionTracker {
   [[nodiscard]] bool wants_snapshot() const { return wants_snapshot_; }
   // nullptr = not followed.
   [[nodiscard]] const Conn* find(std::uint64_t cookie) const;
+  // When it began; nullopt = not followed, or its beginning was not seen.
+  [[nodiscard]] std::optional<std::uint64_t> began_ns(std::uint64_t cookie) const;
   // Since when it is in its state; nullopt = not followed, or in it before it was.
   [[nodiscard]] std::optional<std::uint64_t> in_state_since(std::uint64_t cookie) const;
 

@@ -93,11 +93,13 @@ int filter_system_calls() {
     if (const int error = seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, number, 0); error != 0)
       return -error;
   }
-  for (const unsigned command : kBpfCommands)
-    if (const int error = seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(bpf), 1,
-                                           SCMP_A0(SCMP_CMP_EQ, command));
+  for (const unsigned command : kBpfCommands) {
+    const scmp_arg_cmp is_command{.arg = 0, .op = SCMP_CMP_EQ, .datum_a = command, .datum_b = 0};
+    if (const int error =
+            seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(bpf), 1, &is_command);
         error != 0)
       return -error;
+  }
   return -seccomp_load(filter.get());
 }
 

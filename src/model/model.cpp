@@ -122,6 +122,8 @@ void Model::begin_snapshot(std::uint64_t boot_ns, bool minisockets_only) {
     port_snapshots_.emplace_back(netns);
     port_snapshots_.back().set_past_owner(
         [this, netns](const PortSocket& socket) { return past_owner(netns, socket); });
+    port_snapshots_.back().set_began(
+        [this](std::uint64_t cookie) { return tracker_.began_ns(cookie); });
     port_snapshots_.back().set_in_state_since(
         [this](std::uint64_t cookie) { return tracker_.in_state_since(cookie); });
   }

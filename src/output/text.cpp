@@ -127,7 +127,8 @@ void TextSink::fit(Layout& layout) {
       }
       break;
     }
-    dropped = std::string(victim->column->title()) + (dropped.empty() ? "" : " ") + dropped;
+    if (!dropped.empty()) dropped.insert(0, " ");
+    dropped.insert(0, victim->column->title());
     layout.erase(victim);
   }
   if (dropped.empty()) return;

@@ -35,6 +35,21 @@ std::optional<std::uint64_t> first_port_free_in_ms(std::span<const PortSocket* c
   return best;
 }
 
+// The sockets of the port as they were at the time of the call; 0 = of every port. What came since,
+// and the caller's own socket, cannot have been in its way.
+template <typename Later>
+PortTable table_without(const PortTable& table, std::uint16_t port, const Later& is_later) {
+  PortTable before;
+  for (const PortSocket& s : port != 0 ? table.on_port(port) : table.all()) {
+    if (is_later(s)) continue;
+    before.add(s);
+    if (const PortBucket* bucket = table.bucket(s.tuple.lport))
+      before.set_bucket(s.tuple.lport, *bucket);
+  }
+  before.finish();
+  return before;
+}
+
 BindOptions with(BindOptions options, BindOptions more) {
   return options == BindOptions::kPlain || options == more ? more : BindOptions::kBoth;
 }
@@ -82,7 +97,7 @@ void BlockedAttempts::refused(const Event& event) {
   attempt.options = options_of(r.reuseaddr != 0, r.reuseport != 0);
   attempt.uid = r.uid;
   if (passes(attempt, event.has(TCPTRAIL_F_IN_TREE) ? std::optional(true) : std::nullopt))
-    add(std::move(attempt));
+    add(attempt);
 }
 
 void BlockedAttempts::listen_refused(const Listener& listener, const tcptrail_end_record& end) {
@@ -98,8 +113,7 @@ void BlockedAttempts::listen_refused(const Listener& listener, const tcptrail_en
                                 (end.base.flags & TCPTRAIL_F_INET6) != 0, false);
   attempt.options = options_of(listener.reuseaddr, listener.reuseport);
   attempt.uid = listener.uid;
-  if (passes(attempt, listener.in_tree ? std::optional(true) : std::nullopt))
-    add(std::move(attempt));
+  if (passes(attempt, listener.in_tree ? std::optional(true) : std::nullopt)) add(attempt);
 }
 
 void BlockedAttempts::no_port(const Conn& conn, const tcptrail_end_record& end) {
@@ -112,7 +126,7 @@ void BlockedAttempts::no_port(const Conn& conn, const tcptrail_end_record& end) 
   attempt.netns = conn.netns;
   attempt.tuple = conn.tuple;
   attempt.uid = conn.uid;
-  if (passes(attempt, conn.in_tree ? std::optional(true) : std::nullopt)) add(std::move(attempt));
+  if (passes(attempt, conn.in_tree ? std::optional(true) : std::nullopt)) add(attempt);
 }
 
 void BlockedAttempts::add(Attempt attempt) {
@@ -122,7 +136,7 @@ void BlockedAttempts::add(Attempt attempt) {
   }
   if (singles_ > 0 && pending_.size() < asked_ + kMaxPending) {
     --singles_;
-    pending_.push_back(std::move(attempt));
+    pending_.push_back(attempt);
     return;
   }
   const auto same = [&](const Attempt& known) {
@@ -136,7 +150,7 @@ void BlockedAttempts::add(Attempt attempt) {
   // The newest of its kind is the one that may have grown already.
   auto found = std::find_if(pending_.rbegin(), end, same);
   if (found == end && pending_.size() < asked_ + kMaxPending) {
-    pending_.push_back(std::move(attempt));
+    pending_.push_back(attempt);
     return;
   }
   // More kinds than can be kept apart: who and where is given up, how many is not.
@@ -186,6 +200,17 @@ void BlockedAttempts::give_up(std::uint64_t boot_ns) {
   on_snapshots(boot_ns, {});
 }
 
+// Whether the socket cannot have been in the way of the call: it is the caller's own, or younger.
+// bind() gives a port before the first transition, so there the time of bind() decides.
+bool BlockedAttempts::is_later(const Attempt& attempt, const PortSnapshot& snapshot,
+                               const PortSocket& socket) {
+  if (socket.cookie != 0 && socket.cookie == attempt.cookie) return true;
+  if (attempt.op != BlockedOp::kConnect && socket.port_lock)
+    return socket.portless_us >= attempt.boot_ns / 1000;
+  const auto began = snapshot.began(socket.cookie);
+  return began && *began > attempt.boot_ns;
+}
+
 void BlockedAttempts::write(const Attempt& attempt, const PortSnapshot* snapshot,
                             const PortSysctls* sysctls, std::uint64_t boot_ns) {
   BlockedRecord record;
@@ -196,10 +221,8 @@ void BlockedAttempts::write(const Attempt& attempt, const PortSnapshot* snapshot
   record.caller = attempt.caller;
   record.netns = attempt.netns;
   record.tuple = attempt.tuple;
-  if (sysctls != nullptr && attempt.op == BlockedOp::kConnect)
-    join_connect(attempt, *snapshot, *sysctls, record);
-  else if (sysctls != nullptr)
-    join_bind(attempt, *snapshot, *sysctls, record);
+  if (sysctls != nullptr)
+    join(attempt, *snapshot, *sysctls, record);
   else
     record.remedies.emplace_back(
         "What is in the way is not known: the sockets of this network namespace could not be "
@@ -212,10 +235,26 @@ void BlockedAttempts::write(const Attempt& attempt, const PortSnapshot* snapshot
   sink_.on(record);
 }
 
+void BlockedAttempts::join(const Attempt& attempt, const PortSnapshot& snapshot,
+                           const PortSysctls& sysctls, BlockedRecord& record) {
+  const PortTable& now = snapshot.table();
+  const std::uint16_t port = attempt.tuple.lport;
+  const auto later = [&](const PortSocket& s) { return is_later(attempt, snapshot, s); };
+  const auto here = port != 0 ? now.on_port(port) : now.all();
+  PortTable before;
+  const bool any_later = std::any_of(here.begin(), here.end(), later);
+  if (any_later) before = table_without(now, port, later);
+  const PortTable& table = any_later ? before : now;
+  if (attempt.op == BlockedOp::kConnect)
+    join_connect(attempt, snapshot, table, sysctls, record);
+  else
+    join_bind(attempt, snapshot, table, sysctls, record);
+}
+
 void BlockedAttempts::join_bind(const Attempt& attempt, const PortSnapshot& snapshot,
-                                const PortSysctls& sysctls, BlockedRecord& record) {
+                                const PortTable& table, const PortSysctls& sysctls,
+                                BlockedRecord& record) {
   const std::uint64_t now_ns = attempt.boot_ns;
-  const PortTable& table = snapshot.table();
   BindCase c;
   c.question.address = attempt.bound;
   c.question.port = attempt.tuple.lport;
@@ -231,9 +270,6 @@ void BlockedAttempts::join_bind(const Attempt& attempt, const PortSnapshot& snap
         blockers.push_back(&s);
   } else {
     blockers = bind_blockers(table, c.question, c.asked);
-    std::erase_if(blockers, [&](const PortSocket* s) {
-      return s->cookie != 0 && s->cookie == attempt.cookie;
-    });
     c.reuseaddr_ok =
         bind_succeeds(table, sysctls, c.question, with(c.asked, BindOptions::kReuseAddr));
     c.reuseport_ok =
@@ -260,11 +296,12 @@ void BlockedAttempts::join_bind(const Attempt& attempt, const PortSnapshot& snap
 }
 
 void BlockedAttempts::join_connect(const Attempt& attempt, const PortSnapshot& snapshot,
-                                   const PortSysctls& sysctls, BlockedRecord& record) {
+                                   const PortTable& table, const PortSysctls& sysctls,
+                                   BlockedRecord& record) {
   const std::uint64_t now_ns = attempt.boot_ns;
   std::vector<const PortSocket*> blockers;
   if (attempt.tuple.lport != 0) {
-    for (const PortSocket& s : snapshot.table().on_port(attempt.tuple.lport))
+    for (const PortSocket& s : table.on_port(attempt.tuple.lport))
       if (stands_between(s, attempt.tuple)) blockers.push_back(&s);
     if (!blockers.empty()) {
       record.free_in_ms = all_gone_in_ms(blockers, now_ns);
@@ -272,7 +309,7 @@ void BlockedAttempts::join_connect(const Attempt& attempt, const PortSnapshot& s
                                                snapshot.holders(blockers.front()->cookie), now_ns);
     }
   } else {
-    ConnectAnswer answer = connect_answer(snapshot.table(), sysctls, {attempt.tuple}, now_ns);
+    ConnectAnswer answer = connect_answer(table, sysctls, {attempt.tuple}, now_ns);
     if (!answer.ok) {
       record.free_in_ms = answer.free_in_ms;
       record.remedies = connect_remedies(

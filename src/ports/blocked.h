@@ -64,10 +64,16 @@ class BlockedAttempts {
   // Null where the namespace could not be read.
   void write(const Attempt& attempt, const PortSnapshot* snapshot, const PortSysctls* sysctls,
              std::uint64_t boot_ns);
-  void join_bind(const Attempt& attempt, const PortSnapshot& snapshot, const PortSysctls& sysctls,
-                 BlockedRecord& record);
-  void join_connect(const Attempt& attempt, const PortSnapshot& snapshot,
-                    const PortSysctls& sysctls, BlockedRecord& record);
+  static bool is_later(const Attempt& attempt, const PortSnapshot& snapshot,
+                       const PortSocket& socket);
+  static void join(const Attempt& attempt, const PortSnapshot& snapshot, const PortSysctls& sysctls,
+                   BlockedRecord& record);
+  // `table`: what of the snapshot existed when the call was refused.
+  static void join_bind(const Attempt& attempt, const PortSnapshot& snapshot,
+                        const PortTable& table, const PortSysctls& sysctls, BlockedRecord& record);
+  static void join_connect(const Attempt& attempt, const PortSnapshot& snapshot,
+                           const PortTable& table, const PortSysctls& sysctls,
+                           BlockedRecord& record);
 
   Filters filters_;
   MachineQueries& facts_;

@@ -9,6 +9,13 @@ namespace {
 
 constexpr std::uint64_t kNsPerMs = 1'000'000;
 
+// The kernel sends the low half only.
+std::uint64_t portless_us(const tcptrail_owned_record& r) {
+  const std::uint64_t seen_us = r.base.ts_boot_ns / 1000;
+  const auto age_us = static_cast<std::uint32_t>(seen_us) - r.portless_us;
+  return r.portless_us != 0 ? seen_us - std::min<std::uint64_t>(seen_us, age_us) : 0;
+}
+
 PortSocket socket_of(const tcptrail_owned_record& r) {
   PortSocket s;
   s.cookie = r.base.cookie;
@@ -20,6 +27,7 @@ PortSocket socket_of(const tcptrail_owned_record& r) {
   s.bound_dev_if = r.bound_dev_if;
   s.reuseaddr = r.reuseaddr != 0;
   s.reuseport = r.reuseport != 0;
+  s.port_lock = (r.bind & TCPTRAIL_BIND_PORT_LOCK) != 0;
   s.state = TcpState{r.base.new_state};
   if (s.state == TcpState::kClose) s.state = TcpState::kBound;
   // Without a descriptor ESTABLISHED and CLOSE_WAIT are in a listener's queue.
@@ -34,6 +42,8 @@ PortSocket socket_of(const tcptrail_owned_record& r) {
     s.step_ms = r.step_ms;
     s.timestamps = (r.bind & TCPTRAIL_BIND_TIMESTAMPS) != 0;
     s.reuse_since_ns = s.seen_ns - std::min<std::uint64_t>(s.seen_ns, r.reuse_age_ms * kNsPerMs);
+  } else {
+    s.portless_us = portless_us(r);
   }
   return s;
 }

@@ -43,11 +43,14 @@ class PortSnapshot {
   [[nodiscard]] PortOwner past_owner(const PortSocket& socket) const {
     return past_owner_ ? past_owner_(socket) : PortOwner{};
   }
-  // Since when a connection has been in its present state, where that was traced.
-  using InStateSince = std::function<std::optional<std::uint64_t>(std::uint64_t cookie)>;
-  void set_in_state_since(InStateSince in_state_since) {
-    in_state_since_ = std::move(in_state_since);
+  using TimeOf = std::function<std::optional<std::uint64_t>(std::uint64_t cookie)>;
+  // When the connection began, where that was traced.
+  void set_began(TimeOf began) { began_ = std::move(began); }
+  [[nodiscard]] std::optional<std::uint64_t> began(std::uint64_t cookie) const {
+    return began_ && cookie != 0 ? began_(cookie) : std::nullopt;
   }
+  // Since when a connection has been in its present state, where that was traced.
+  void set_in_state_since(TimeOf in_state_since) { in_state_since_ = std::move(in_state_since); }
   [[nodiscard]] std::optional<std::uint64_t> in_state_since(std::uint64_t cookie) const {
     return in_state_since_ && cookie != 0 ? in_state_since_(cookie) : std::nullopt;
   }
@@ -57,7 +60,8 @@ class PortSnapshot {
   PortTable table_;
   std::unordered_map<std::uint64_t, std::vector<Process>> holders_;
   PastOwner past_owner_;
-  InStateSince in_state_since_;
+  TimeOf began_;
+  TimeOf in_state_since_;
 };
 
 // The processes that hold these sockets, or held them, those with most first.

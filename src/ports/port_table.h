@@ -35,6 +35,7 @@ struct PortSocket {
   std::uint64_t cookie = 0;          // 0 = the kernel never made one
   std::uint64_t seen_ns = 0;         // boot time of the sighting
   std::uint64_t expires_ns = 0;      // boot time of the kernel's timer; minisockets only
+  std::uint64_t portless_us = 0;     // boot time at which it had no port yet; 0 = not known
   std::uint64_t reuse_since_ns = 0;  // what tcp_tw_reuse_delay counts from; minisockets only
   Tuple tuple;                       // as it is printed
   BoundAddress bound;
@@ -46,6 +47,7 @@ struct PortSocket {
   bool orphan = false;        // closed by its process; the kernel still says goodbye
   bool reuseaddr = false;
   bool reuseport = false;
+  bool port_lock = false;   // bind() chose the port, not connect() or a listener
   bool timestamps = false;  // minisocket: the connection used them
   std::optional<Process>
       closed_by;  // minisocket: who closed it (pid 0 = nobody knows); nullopt = ask PortSnapshot

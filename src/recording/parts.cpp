@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "recording/parts.h"
 
+#include <fmt/format.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -56,7 +58,7 @@ Result<void> move_parts(const RecordingTarget& target) {
     const std::string from = part_path(target.path, number - 1);
     const std::string to = part_path(target.path, number);
     if (std::rename(from.c_str(), to.c_str()) != 0 && (errno != ENOENT || number == 1))
-      return Error{"cannot rename " + from + " to " + to + ": " + std::strerror(errno)};
+      return Error{fmt::format("cannot rename {} to {}: {}", from, to, std::strerror(errno))};
   }
   return {};
 }

@@ -50,6 +50,7 @@ Result<Child> Child::prepare(const std::vector<std::string>& command) {
   if (::pipe2(gate, O_CLOEXEC) != 0 || ::pipe2(result, O_CLOEXEC) != 0)
     return cannot_start(command[0], errno);
   std::vector<char*> argv;
+  argv.reserve(command.size() + 1);
   for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
 

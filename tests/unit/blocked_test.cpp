@@ -139,6 +139,52 @@ TEST(Blocked, AListenersOwnSocketIsNotInItsWay) {
   EXPECT_FALSE(a.only().free_in_ms);
 }
 
+Event bound_by_call(Event event, std::uint64_t portless_ns = 0) {
+  event.owned.bind |= TCPTRAIL_BIND_PORT_LOCK;
+  event.owned.portless_us = static_cast<std::uint32_t>(portless_ns / 1000);
+  return event;
+}
+
+// With SO_REUSEADDR, right after the refusal: the snapshot finds both.
+TEST(Blocked, TheSecondTryIsNotInTheWayOfTheFirst) {
+  Attempts a;
+  const std::uint64_t at = 5'000 * kSecond;  // the microseconds take more than 32 bits
+  a.model.event(refused(at, TCPTRAIL_OP_BIND, 8080));
+  Event old = minisocket(5, at + kMs, {8080, 50000}, 59'999);
+  Event again = bound_by_call(seen(7, at + kMs, kListen, {8080, 0}), at + 20 * kUs);
+  old.owned.reuseaddr = again.owned.reuseaddr = 1;
+  a.snapshot(at + kMs, {old, again});
+  ASSERT_EQ(a.only().blockers.size(), 1U);
+  EXPECT_EQ(a.only().blockers[0].state, kTimeWait);
+  EXPECT_TRUE(a.only().free_in_ms);
+  EXPECT_NE(a.only().remedies.front().find("Set SO_REUSEADDR"), std::string::npos);
+}
+
+// bind() comes before listen() and connect(): those do not make its socket younger.
+TEST(Blocked, ASocketThatWasBoundBeforeIsInTheWayThoughItConnectsLater) {
+  Attempts a;
+  a.model.event(refused(2 * kSecond, TCPTRAIL_OP_BIND, 8080));
+  a.model.event(by(30, ev(7, 2 * kSecond + kUs, kClose, kSynSent, {8080, 80})));
+  a.snapshot(2 * kSecond + kMs,
+             {bound_by_call(seen(7, 2 * kSecond + kMs, kSynSent, {8080, 80}), kSecond)});
+  EXPECT_EQ(a.only().blocker_count, 1U);
+}
+
+TEST(Blocked, AConnectionThatBeganAfterAConnectWasRefusedIsNotInItsWay) {
+  Attempts a;
+  a.facts.sysctls->range_low = 40000;
+  a.facts.sysctls->range_high = 40001;
+  a.model.event(by(20, ev(3, kSecond, kClose, kSynSent, {0, 80})));
+  a.model.event(
+      by(20, closing(ev(3, kSecond + kMs, kSynSent, kClose, {0, 80}), TCPTRAIL_END_NO_SEGS_OUT)));
+  a.model.event(by(21, ev(4, kSecond + 2 * kMs, kClose, kSynSent, {0, 80})));
+  a.model.event(ev(4, kSecond + 2 * kMs, kSynSent, kEstablished, {40000, 80}));
+  a.snapshot(kSecond + 3 * kMs, {seen(4, kSecond + 3 * kMs, kEstablished, {40000, 80}),
+                                 seen(5, kSecond + 3 * kMs, kEstablished, {40001, 80})});
+  ASSERT_EQ(a.only().blocker_count, 1U);
+  EXPECT_EQ(a.only().blockers[0].cookie, 5U);
+}
+
 TEST(Blocked, AnAddressOfAnotherMachineHasNoBlockers) {
   Attempts a;
   a.model.event(refused(kSecond, TCPTRAIL_OP_BIND, 8080, 20, EADDRNOTAVAIL));
