@@ -83,8 +83,9 @@ Explanation explain(const BlockedRecord& r, const ExplainContext& context) {
     }
     text += rule(r);
   } else if (r.op == BlockedOp::kBind && r.error != EADDRINUSE) {
-    text = fmt::format("{} is no address of this network namespace.",
-                       address_text(r.tuple.laddr, r.tuple.family));
+    text = fmt::format("{} is no address of this network namespace{}.",
+                       address_text(r.tuple.laddr, r.tuple.family),
+                       r.tuple.family == Family::kIpv6 ? ", or is tentative or dadfailed" : "");
   } else {
     text = rule(r);
   }

@@ -225,9 +225,13 @@ void add_no_port(Explanation& out, const Case& c) {
             : fmt::format("connect() to {} failed with EADDRNOTAVAIL before any SYN was sent: no "
                           "local port was free for this destination.",
                           c.remote),
-      {fmt::format("`tcptrail ports --connect {}` shows who holds the ports and until when; other "
-                   "destinations are not affected.",
-                   c.remote)});
+      {bound
+           ? fmt::format("Bind another local port, or none. `ss -tanpo 'sport = :{} and dport = "
+                         ":{}'` shows the socket that has this pair.",
+                         c.r.tuple.lport, c.r.tuple.rport)
+           : fmt::format("`tcptrail ports --connect {}` shows who holds the ports and until when; "
+                         "other destinations are not affected.",
+                         c.remote)});
 }
 
 // Each end reports what it saw; where the two differ, the packets crossed.

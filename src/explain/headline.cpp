@@ -143,7 +143,9 @@ std::string headline(const Case& c) {
     case How::kUnreachable:
       return fmt::format("{} could not be reached: {}.", c.remote, errno_text(c.r.error));
     case How::kNoPort:
-      return fmt::format("No local port was free to connect to {}.", c.remote);
+      return c.r.tuple.lport != 0
+                 ? fmt::format("Local port {} was already in use to {}.", c.r.tuple.lport, c.remote)
+                 : fmt::format("No local port was free to connect to {}.", c.remote);
     case How::kAborted:
       return aborted_headline(c);
     case How::kHalfOpen:

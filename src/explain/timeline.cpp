@@ -28,7 +28,8 @@ std::string last_step(const Case& c, TcpState old) {
     case How::kUnreachable:
       return "the kernel gives up: the network reports an error";
     case How::kNoPort:
-      return "connect() fails: no local port";
+      return c.r.tuple.lport != 0 ? "connect() fails: the local port is in use to this destination"
+                                  : "connect() fails: no local port";
     case How::kAborted:
       return c.r.evidence == Evidence::kKilled             ? "killed"
              : c.r.evidence == Evidence::kGaveUpConnecting ? "this end closes the socket"

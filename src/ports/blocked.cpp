@@ -259,6 +259,7 @@ void BlockedAttempts::join_bind(const Attempt& attempt, const PortSnapshot& snap
   c.question.address = attempt.bound;
   c.question.port = attempt.tuple.lport;
   c.question.uid = attempt.uid;
+  c.asker = attempt.caller;
   c.asked = attempt.options;
   std::vector<const PortSocket*> blockers;
   if (attempt.error == EADDRNOTAVAIL) {
@@ -274,6 +275,8 @@ void BlockedAttempts::join_bind(const Attempt& attempt, const PortSnapshot& snap
         bind_succeeds(table, sysctls, c.question, with(c.asked, BindOptions::kReuseAddr));
     c.reuseport_ok =
         bind_succeeds(table, sysctls, c.question, with(c.asked, BindOptions::kReusePort));
+    if (const auto v6only = with_v6only(c.question))
+      c.v6only_ok = bind_succeeds(table, sysctls, *v6only, c.asked);
     const PortBucket* bucket = table.bucket(c.question.port);
     c.client_port = bucket != nullptr && !bucket->pinned();
     c.peer_that_stays = peer_that_stays(snapshot, blockers, now_ns);

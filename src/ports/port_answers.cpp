@@ -102,6 +102,9 @@ PortRecord answer_bind(const PortSnapshot& snapshot, const PortSysctls& sysctls,
     c.refusal = refused;
     c.reuseaddr_ok = record.bind_reuseaddr;
     c.reuseport_ok = record.bind_reuseport;
+    if (const auto v6only = with_v6only(question))
+      c.v6only_ok = refused == BindRefusal::kNone &&
+                    bind_succeeds(table, sysctls, *v6only, BindOptions::kPlain);
     c.blockers = blockers;
     c.client_port = table.is_client_port(question.port);
     c.free_in_ms = record.free_in_ms;

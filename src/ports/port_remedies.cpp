@@ -69,7 +69,26 @@ Blockers survey(const BindCase& c) {
   return b;
 }
 
-std::string about_process(const Blockers::Deeds& d) {
+// Never that the caller is to be stopped: it is the one that asks.
+std::string about_caller(const Blockers::Deeds& d) {
+  const std::string who = process_text(d.process);
+  if (d.listen != 0)
+    return fmt::format("{} itself listens here already: close that socket, or use another port.",
+                       who);
+  if (d.bound != 0)
+    return fmt::format("{} itself has the port on another socket: close that socket, or use it.",
+                       who);
+  return fmt::format("{} itself still has {} here: close {} first.", who,
+                     count_text(d.close_wait + d.open, "connection", "connections"),
+                     d.close_wait + d.open == 1 ? "it" : "them");
+}
+
+std::string about_process(const Blockers::Deeds& d, const Process& asker) {
+  if (d.process.pid == asker.pid) return about_caller(d);
+  if (d.listen != 0 && d.process.pid == 1 && d.process.comm.view() == "systemd")
+    return "systemd (pid 1) listens here for a socket unit: `systemctl list-sockets` names it. "
+           "Stop "
+           "that unit, or use another port.";
   if (d.listen != 0)
     return fmt::format("Stop {}, which listens here, or use another port.",
                        process_text(d.process));
@@ -103,9 +122,6 @@ std::string still_open(const BindCase& c) {
 
 std::string refusal_text(const BindCase& c, const PortSysctls& sysctls) {
   switch (c.refusal) {
-    case BindRefusal::kNotLocal:
-      return "This is no address of this network namespace (EADDRNOTAVAIL): use one that `ip "
-             "address` shows.";
     case BindRefusal::kNoPermission:
       return fmt::format(
           "Ports below {} (net.ipv4.ip_unprivileged_port_start) need CAP_NET_BIND_SERVICE "
@@ -114,10 +130,53 @@ std::string refusal_text(const BindCase& c, const PortSysctls& sysctls) {
     case BindRefusal::kMappedV6Only:
       return "An IPv6-only socket cannot have an IPv4-mapped address (EINVAL): clear IPV6_V6ONLY, "
              "or use an AF_INET socket.";
+    case BindRefusal::kNotLocal:
     case BindRefusal::kNone:
       break;
   }
   return {};
+}
+
+std::vector<std::string> not_local(bool ipv4) {
+  return {ipv4 ? "This is no address of this network namespace (EADDRNOTAVAIL): use one that `ip "
+                 "address` shows."
+               : "This address cannot be bound here now (EADDRNOTAVAIL): `ip -6 address` does not "
+                 "show it, or shows it as tentative or dadfailed.",
+          fmt::format("For a virtual address that is on another machine now: `sysctl -w "
+                      "net.ipv{}.ip_nonlocal_bind=1`, or set {}_FREEBIND before bind().",
+                      ipv4 ? 4 : 6, ipv4 ? "IP" : "IPV6")};
+}
+
+// IPV6_V6ONLY on one of the two parts a dual-stack wildcard from an IPv4 socket.
+std::string v6only_remedy(const BindCase& c) {
+  if (c.v6only_ok)
+    return fmt::format(
+        "Set IPV6_V6ONLY before bind() to [::]:{}: only IPv4 sockets are in the way.",
+        c.question.port);
+  const auto is_dual_stack = [](const PortSocket* s) {
+    return s->state == TcpState::kListen && s->bound.any() && !s->bound.v6only;
+  };
+  if (c.question.address.mapped() && !c.blockers.empty() &&
+      std::all_of(c.blockers.begin(), c.blockers.end(), is_dual_stack))
+    return fmt::format(
+        "Set IPV6_V6ONLY on the socket that is bound to [::]:{}, before its bind(): it takes the "
+        "port of IPv4 too.",
+        c.question.port);
+  return {};
+}
+
+// A wildcard that meets sockets on single addresses only.
+std::string other_addresses(const BindCase& c) {
+  constexpr std::size_t kNamed = 3;
+  std::vector<std::string> taken;
+  for (const PortSocket* s : c.blockers) {
+    std::string address = address_text(s->tuple.laddr, s->tuple.family);
+    if (std::find(taken.begin(), taken.end(), address) == taken.end())
+      taken.push_back(std::move(address));
+    if (taken.size() > kNamed) return {};
+  }
+  return fmt::format("Bind the other addresses one by one: the port is taken at {} only.",
+                     fmt::join(taken, ", "));
 }
 
 std::string no_port_left(const PortSysctls& sysctls) {
@@ -131,6 +190,7 @@ std::string no_port_left(const PortSysctls& sysctls) {
 
 std::vector<std::string> bind_remedies(const BindCase& c, const PortSysctls& sysctls) {
   std::vector<std::string> out;
+  if (c.refusal == BindRefusal::kNotLocal) return not_local(c.question.address.mapped());
   if (c.refusal != BindRefusal::kNone) return {refusal_text(c, sysctls)};
   const bool asked_reuseaddr = c.asked == BindOptions::kReuseAddr || c.asked == BindOptions::kBoth;
   const bool asked_reuseport = c.asked == BindOptions::kReusePort || c.asked == BindOptions::kBoth;
@@ -152,11 +212,16 @@ std::vector<std::string> bind_remedies(const BindCase& c, const PortSysctls& sys
     out.push_back(
         "Set SO_REUSEPORT on the new socket: then it may share the port with what holds it.");
 
+  if (std::string v6only = v6only_remedy(c); !v6only.empty()) out.push_back(std::move(v6only));
+
   const Blockers b = survey(c);
+  const bool wildcard = c.question.address.any() || c.question.address.any_mapped();
+  if (wildcard && b.one_address && b.full != 0)
+    if (std::string others = other_addresses(c); !others.empty()) out.push_back(std::move(others));
   std::size_t named = 0;
   for (const auto& [pid, deeds] : b.processes) {
     if (++named > 3) break;
-    out.push_back(about_process(deeds));
+    out.push_back(about_process(deeds, c.asker));
   }
   if (b.foreign_reuseport && !c.reuseport_ok)
     out.push_back(
@@ -221,6 +286,13 @@ std::vector<std::string> bound_connect_remedies(const PortSocket& blocker,
   out.push_back(
       "Bind another local port, or none: connect() then takes a free one (IP_BIND_ADDRESS_NO_PORT "
       "where bind() is for the address).");
+  if (blocker.orphan) {
+    out.push_back(fmt::format(
+        "A connection in {} that belongs to no process any more has {}: the kernel ends it when "
+        "the peer acknowledges, or after net.ipv4.tcp_orphan_retries.",
+        state_name(blocker.state), kept));
+    return out;
+  }
   if (!blocker.minisocket) {
     out.push_back(holders.empty() ? fmt::format("A connection that still lives has {}.", kept)
                                   : fmt::format("{} has {} in a connection that still lives.",

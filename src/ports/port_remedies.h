@@ -25,9 +25,11 @@ struct IdlePeer {
 struct BindCase {
   BindQuestion question;
   BindRefusal refusal = BindRefusal::kNone;
+  Process asker;                            // whose bind() it was; pid 0 = a question
   BindOptions asked = BindOptions::kPlain;  // what the socket has; kPlain for a question about all
   bool reuseaddr_ok = false;                // what the same bind with the option would give
   bool reuseport_ok = false;
+  bool v6only_ok = false;  // the same of a dual-stack wildcard with IPV6_V6ONLY
   std::span<const PortSocket* const> blockers;
   bool client_port = false;  // the port was given to its holders by connect()
   std::optional<std::uint64_t> free_in_ms;

@@ -153,6 +153,14 @@ BindRefusal refusal(const BindQuestion& question, const PortSysctls& sysctls) {
   return BindRefusal::kNone;
 }
 
+std::optional<BindQuestion> with_v6only(const BindQuestion& question) {
+  if (!question.address.inet6 || !question.address.any() || question.address.v6only)
+    return std::nullopt;
+  BindQuestion with = question;
+  with.address.v6only = true;
+  return with;
+}
+
 bool bind_succeeds(const PortTable& table, const PortSysctls& sysctls, const BindQuestion& question,
                    BindOptions options) {
   if (question.port == 0) return chosen_port_succeeds(table, sysctls, question, options);

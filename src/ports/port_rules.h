@@ -48,6 +48,10 @@ struct BindQuestion {
 enum class BindRefusal : std::uint8_t { kNone, kNotLocal, kNoPermission, kMappedV6Only };
 BindRefusal refusal(const BindQuestion& question, const PortSysctls& sysctls);
 
+// The same question of a dual-stack socket with IPV6_V6ONLY; nullopt where the option changes
+// nothing.
+std::optional<BindQuestion> with_v6only(const BindQuestion& question);
+
 // Whether bind() and then listen() succeed on a fresh socket with these options.
 // The refusals above are not looked at.
 bool bind_succeeds(const PortTable& table, const PortSysctls& sysctls, const BindQuestion& question,

@@ -32,7 +32,7 @@ constexpr std::array kSentences = {
     Sentence{kNoErrorInSynSent, "left SYN_SENT without an error"},
     Sentence{
         kNoPort,
-        "connect() returned before any SYN was sent: no local port was free for this destination"},
+        "connect() returned before any SYN was sent: no free pair of local port and destination"},
     Sentence{kGaveUpConnecting, "closed by its owner while the SYN was unanswered"},
     Sentence{kResetReceived, "a RST was received"},
     Sentence{kResetInSocketError, "the socket's error says that a RST was received"},

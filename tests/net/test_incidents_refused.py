@@ -175,5 +175,103 @@ def connect_tried_again(checks):
     checks.that(old in shown and again not in shown, "in the way", record)
 
 
+def advice(record):
+    return "\n".join(record["remedies"])
+
+
+def one_refusal(play):
+    """The blocked record of the one refusal of play()."""
+    with Namespace() as ns, Tracer(LIFE, netns=ns) as tracer:
+        kept = ns.call(play)
+    del kept
+    [record] = tracer.run.of("blocked")
+    return record
+
+
+def bound(address, port):
+    sock = fresh(address)
+    sock.bind((address, port))
+    sock.listen()
+    return sock
+
+
+def dual_stack(checks):
+    """A program listens on 0.0.0.0 and wants [::] as well: IPV6_V6ONLY is the advice, not to stop itself; beside an IPv6 listener it is not"""
+    for first, helps in (("0.0.0.0", True), ("::", False)):
+
+        def play():
+            kept = [bound(first, PORT), fresh("::"), fresh("::", v6only=True)]
+            checks.equal(refusal(kept[1].bind, ("::", PORT)), "EADDRINUSE", f"bind() to [::] beside {first}")
+            if helps:
+                checks.equal(refusal(kept[2].bind, ("::", PORT)), None, "bind() with IPV6_V6ONLY")
+            return kept
+
+        record = one_refusal(play)
+        checks.equal("IPV6_V6ONLY" in advice(record), helps, "IPV6_V6ONLY is advised", record)
+        checks.that("itself listens here already" in advice(record), "the caller's own listener", record)
+        checks.that("Stop " not in advice(record), "stops nobody", record)
+
+
+def single_addresses(checks):
+    """A wildcard bind() beside a resolver on 127.0.0.53: the other addresses can be bound; beside a wildcard they cannot"""
+    for holder, free in (("127.0.0.53", True), ("0.0.0.0", False)):
+
+        def play():
+            kept = [bound(holder, PORT), fresh("0.0.0.0"), fresh(LOCAL)]
+            checks.equal(refusal(kept[1].bind, ("0.0.0.0", PORT)), "EADDRINUSE", "bind() to the wildcard")
+            if free:
+                checks.equal(refusal(kept[2].bind, (LOCAL, PORT)), None, "bind() to 127.0.0.1")
+            return kept
+
+        record = one_refusal(play)
+        checks.equal("the port is taken at 127.0.0.53 only" in advice(record), free, "the other addresses", record)
+
+
+def virtual_address(checks):
+    """bind() to an address of another node: ip_nonlocal_bind is named, and with it bind() succeeds"""
+
+    def play():
+        kept = [fresh("192.0.2.1"), fresh("192.0.2.1")]
+        checks.equal(refusal(kept[0].bind, ("192.0.2.1", PORT)), "EADDRNOTAVAIL", "bind()")
+        sysctl("ip_nonlocal_bind", 1)
+        checks.equal(refusal(kept[1].bind, ("192.0.2.1", PORT)), None, "bind() with ip_nonlocal_bind")
+        return kept
+
+    record = one_refusal(play)
+    checks.that("net.ipv4.ip_nonlocal_bind=1" in advice(record), "the sysctl", record)
+
+
+def fixed_source_port(checks):
+    """A client connects twice from one local port to the same server: the pair is in use, no port is missing; without a fixed port one is"""
+    for fixed in (True, False):
+
+        def play():
+            sysctl("ip_local_port_range", f"{PORT + 1} {PORT + 1}")
+            kept = [bound(LOCAL, PORT)]
+            for wanted in (None, "EADDRNOTAVAIL"):
+                client = fresh(LOCAL, reuseaddr=True)
+                if fixed:
+                    client.bind((LOCAL, PORT + 1))
+                checks.equal(refusal(client.connect, (LOCAL, PORT)), wanted, "connect()")
+                kept.append(client)
+            return kept
+
+        with Namespace() as ns, Tracer(["explain", "--json"], netns=ns) as tracer:
+            kept = ns.call(play)
+        del kept
+        told = [r["headline"] for r in tracer.run.records if r.get("how") == "no-port"]
+        wanted = f"Local port {PORT + 1} was already in use to" if fixed else "No local port was free to connect to"
+        checks.that(len(told) == 1 and told[0].startswith(wanted), "headline", *told)
+
+
 if __name__ == "__main__":
-    run_tests(tried_again, there_before, listen_tried_again, connect_tried_again)
+    run_tests(
+        tried_again,
+        there_before,
+        listen_tried_again,
+        connect_tried_again,
+        dual_stack,
+        single_addresses,
+        virtual_address,
+        fixed_source_port,
+    )

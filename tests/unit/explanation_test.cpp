@@ -556,6 +556,8 @@ TEST(Explanation, NoPortPointsToPorts) {
   c.record.tuple.lport = 1023;
   SAYS(only(told(c), FindingKind::kNoPort).text,
        "a socket with the same two endpoints still exists");
+  EXPECT_EQ(told(c).headline, "Local port 1023 was already in use to 127.0.0.1:8080.");
+  SAYS(advice(only(told(c), FindingKind::kNoPort)), "sport = :1023 and dport = :8080");
 }
 
 TEST(Explanation, KillerIsNamed) {

@@ -262,6 +262,50 @@ TEST(Remedies, NameWhoHoldsThePortAndWhatHeShouldDo) {
             "Let x (pid 12) close its 2 connections here, or stop it.");
 }
 
+TEST(Remedies, TheCallerIsNeverToldToStopItself) {
+  const PortSnapshot s =
+      snapshot_of({seen({.state = kListen, .raddr = "0.0.0.0", .rport = 0}), held(1, 12, "nginx")});
+  const std::vector<const PortSocket*> blockers = {&s.table().all()[0]};
+  BindCase c;
+  c.question = ask("127.0.0.1", 8080);
+  c.blockers = blockers;
+  c.holders = [&](std::uint64_t cookie) { return s.holders(cookie); };
+  c.asker.pid = 12;
+  EXPECT_TRUE(says(bind_remedies(c, {}), "nginx (pid 12) itself listens here already"));
+  EXPECT_FALSE(says(bind_remedies(c, {}), "Stop nginx"));
+  c.asker.pid = 13;
+  EXPECT_TRUE(says(bind_remedies(c, {}), "Stop nginx (pid 12)"));
+}
+
+TEST(Remedies, ASocketUnitIsStoppedAndNotSystemd) {
+  const Event listens = seen({.state = kListen, .raddr = "0.0.0.0", .rport = 0});
+  const auto r = remedies({listens, held(1, 1, "systemd")});
+  EXPECT_TRUE(says(r, "systemctl list-sockets")) << all(r);
+  EXPECT_FALSE(says(r, "Stop systemd")) << all(r);
+  EXPECT_TRUE(says(remedies({listens, held(1, 1, "nginx")}), "Stop nginx (pid 1)"))
+      << "the first process of a container";
+}
+
+TEST(Remedies, AWildcardBesideSingleAddressesMayBindTheOthers) {
+  const Event resolver =
+      seen({.state = kListen, .laddr = "127.0.0.53", .raddr = "0.0.0.0", .rport = 0});
+  EXPECT_TRUE(says(remedies({resolver}, "0.0.0.0"), "the port is taken at 127.0.0.53 only"));
+  EXPECT_FALSE(says(remedies({resolver}, "127.0.0.53"), "one by one"));
+  const Event wildcard =
+      seen({.state = kListen, .laddr = "0.0.0.0", .raddr = "0.0.0.0", .rport = 0});
+  EXPECT_FALSE(says(remedies({resolver, wildcard}, "0.0.0.0"), "one by one"));
+}
+
+TEST(Remedies, IPv6OnlyPartsADualStackPair) {
+  const Event ipv4 = seen({.state = kListen, .laddr = "0.0.0.0", .raddr = "0.0.0.0", .rport = 0});
+  EXPECT_TRUE(says(remedies({ipv4}, "::"), "Set IPV6_V6ONLY before bind() to [::]:8080"));
+  EXPECT_FALSE(says(remedies({ipv4}, "0.0.0.0"), "IPV6_V6ONLY"));
+  Event dual = seen({.state = kListen, .laddr = "::", .raddr = "::", .rport = 0});
+  EXPECT_TRUE(says(remedies({dual}, "0.0.0.0"),
+                   "Set IPV6_V6ONLY on the socket that is bound to [::]:8080"));
+  EXPECT_FALSE(says(remedies({dual}, "::"), "IPV6_V6ONLY"));
+}
+
 TEST(Remedies, AStrangersNameCannotDriveTheTerminal) {
   EXPECT_EQ(
       remedies({seen({.state = kListen, .raddr = "0.0.0.0", .rport = 0}), held(1, 12, "\x1b[2Jx")})
@@ -310,6 +354,7 @@ TEST(Remedies, RefusalsHaveOneEach) {
   EXPECT_FALSE(r.bind_plain || r.bind_reuseaddr || r.bind_reuseport);
   EXPECT_EQ(r.free_in_ms, std::nullopt);
   EXPECT_TRUE(says(r.remedies, "no address of this network namespace"));
+  EXPECT_TRUE(says(r.remedies, "net.ipv4.ip_nonlocal_bind=1"));
   BindQuestion low = ask("127.0.0.1", 80);
   low.may_bind_low = false;
   EXPECT_TRUE(says(answer_bind(nothing, {}, low, kNow).remedies, "CAP_NET_BIND_SERVICE"));
