@@ -78,13 +78,14 @@ enum tcptrail_refused_op {
 #define TCPTRAIL_F_KILLER 0x80
 
 /* facts of tcptrail_end: the fingerprint of the close path (docs/kernels.md) */
-#define TCPTRAIL_END_DONE 0x0001	/* SOCK_DONE: the peer's FIN was received */
-#define TCPTRAIL_END_DEAD 0x0002	/* SOCK_DEAD: no descriptor is left */
-#define TCPTRAIL_END_SHUT_RCV 0x0004	/* sk_shutdown & RCV_SHUTDOWN */
-#define TCPTRAIL_END_SHUT_SEND 0x0008	/* sk_shutdown & SEND_SHUTDOWN */
-#define TCPTRAIL_END_LINGER0 0x0010	/* SO_LINGER with a time of 0 */
-#define TCPTRAIL_END_UNREAD 0x0020	/* bytes were received and never read */
-#define TCPTRAIL_END_NO_SOCKET 0x0040	/* sk_socket is NULL: orphan, or never accepted */
+#define TCPTRAIL_END_DONE 0x0001      /* SOCK_DONE: the peer's FIN was received */
+#define TCPTRAIL_END_DEAD 0x0002      /* SOCK_DEAD: no descriptor is left */
+#define TCPTRAIL_END_SHUT_RCV 0x0004  /* sk_shutdown & RCV_SHUTDOWN */
+#define TCPTRAIL_END_SHUT_SEND 0x0008 /* sk_shutdown & SEND_SHUTDOWN */
+#define TCPTRAIL_END_LINGER0 0x0010   /* SO_LINGER with a time of 0 */
+#define TCPTRAIL_END_UNREAD 0x0020    /* bytes were received and never read */
+/* sk_socket is NULL: orphan, or never accepted; of a subflow: of its MPTCP socket */
+#define TCPTRAIL_END_NO_SOCKET 0x0040
 #define TCPTRAIL_END_ALL_ACKED 0x0080	/* snd_una == write_seq */
 #define TCPTRAIL_END_NO_SEGS_OUT 0x0100 /* nothing was ever sent */
 #define TCPTRAIL_END_REPAIR 0x0200	/* TCP_REPAIR: leaves without a packet */

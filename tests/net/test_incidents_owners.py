@@ -12,7 +12,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
-from harness import Namespace, Tracer, run_tests
+from harness import Namespace, Tracer, program, run_tests
 
 PROGRAM = pathlib.Path(__file__).with_name("queue_worker.py")
 PORT = 8161
@@ -144,6 +144,65 @@ def filters_keep_the_queue(checks):
         checks.equal(len([r for r in server_ends(run) if r["role"] == "passive"]), 3, "-- CMD: connections in its queue")
 
 
+IPPROTO_MPTCP = 262
+
+
+def mptcp(checks):
+    """A server listens with IPPROTO_MPTCP, as Go does: whoever closes first, its connections and its port are its own"""
+    for older in (False, True):
+        with Namespace(net_mptcp_enabled=1) as ns, workers(ns, "go-server", "client") as (server, client):
+            asked = dict(address="127.0.0.1", port=PORT, protocol=IPPROTO_MPTCP)
+            listener = server.listen(**asked)[0] if older else None
+            with Tracer(["life", "--json"], netns=ns) as every, Tracer(["life", "--json", "-p", server.pid], netns=ns) as own:
+                if not older:
+                    listener = server.listen(**asked)[0]
+                for protocol in (0, IPPROTO_MPTCP):
+                    for server_first in (True, False):
+                        near = client.connect(address="127.0.0.1", port=PORT, protocol=protocol)[0]
+                        far = server.accept(listener=listener)[0]
+                        ends = [(server, far), (client, near)]
+                        for worker, sock in ends if server_first else ends[::-1]:
+                            worker.close(sock=sock)
+                        ns.settle()
+                [port] = [
+                    record
+                    for record in map(json.loads, ns.run([program("tcptrail"), "ports", "--json"]).stdout.splitlines())
+                    if record["type"] == "port" and record["lport"] == PORT
+                ]
+                says = ns.run(["ss", "-Htlnp", "sport", "=", f":{PORT}"]).stdout
+                # Nobody accepts this one: its listener's close() ends it.
+                client.connect(address="127.0.0.1", port=PORT, protocol=IPPROTO_MPTCP)
+                server.close(sock=listener)
+                ns.settle()
+                runs = every.stop(), own.stop()
+        checks.that(f"pid={server.pid}," in says, "ss: whose listener", says)
+        checks.that(str(server.pid) in json.dumps(port), "ports: whose listener", port)
+        for run in runs:
+            records = server_ends(run)
+            checks.equal(len(records), 5, "server ends")
+            checks.equal({record["pid"] for record in records}, {server.pid}, "owners of the server ends")
+            waited = [record for record in records if record["owner_source"] == "listen"]
+            checks.equal(len(waited), 1, "server ends that nobody accepted", *waited)
+
+
+def kernel_listener(checks):
+    """The kernel's path manager listens: no process is told to be stopped, none is said to hide; beside it, one is"""
+    with Namespace(net_mptcp_enabled=1) as ns, workers(ns, "server") as (server,):
+        limits = "mptcp limits set add_addr_accepted 2 subflows 2".split()
+        endpoint = f"mptcp endpoint add 127.0.0.1 port {PORT} signal".split()
+        ns.run(["ip", *limits])
+        ns.run(["ip", *endpoint])
+        server.listen(address="127.0.0.1", port=PORT + 1)
+        remedies = {}
+        for port in (PORT, PORT + 1):
+            done = ns.run([program("tcptrail"), "ports", "--json", "--bind", f"127.0.0.1:{port}"], check=False)
+            [answer] = [record for record in map(json.loads, done.stdout.splitlines()) if record["type"] == "port"]
+            remedies[port] = " ".join(answer["remedies"])
+        checks.that("belongs to the kernel" in remedies[PORT], "the kernel's listener", remedies[PORT])
+        checks.that("stop" not in remedies[PORT].lower(), "nobody to be stopped", remedies[PORT])
+        checks.that(f"Stop server (pid {server.pid})" in remedies[PORT + 1], "the server's", remedies[PORT + 1])
+
+
 QUEUE_OF_ITS_OWN = f"""
 import socket
 server = socket.create_server(("127.0.0.1", {PORT}))
@@ -217,4 +276,4 @@ def play_queues(dice, servers, client, port, truth):
 
 
 if __name__ == "__main__":
-    run_tests(config_test, first_of_three, left_in_a_queue, filters_keep_the_queue, any_queue)
+    run_tests(config_test, first_of_three, left_in_a_queue, filters_keep_the_queue, mptcp, kernel_listener, any_queue)
