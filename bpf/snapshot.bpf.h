@@ -84,6 +84,9 @@ static __always_inline int show_full_socket(struct tcp_sock *tp, struct sock_com
 	if (tp->snd_nxt == tp->write_seq)
 		r->base.flags |= TCPTRAIL_F_FIN_SENT;
 	fill_owned(r, sk);
+	if (probe_reads && !r->has_socket && tcptrail_is_subflow(tp) &&
+	    !tcptrail_subflow_not_accepted(tp))
+		r->has_socket = 1;
 	r->portless_us = portless_us(sk);
 	if (GET_BITS(sk, sk_userlocks) & SOCK_BINDPORT_LOCK)
 		r->bind |= TCPTRAIL_BIND_PORT_LOCK;

@@ -79,6 +79,15 @@ void add_half_close(Explanation& out, const Case& c) {
 void add_close_wait(Explanation& out, const Case& c) {
   const auto kept = c.in(kCloseWait);
   if (!kept || *kept < kCloseWaitNs) return;
+  if (c.r.owner_source == OwnerSource::kListen || c.r.evidence == Evidence::kNotAccepted) {
+    add(out, FindingKind::kCloseWait, Severity::kProblem,
+        fmt::format("{} had finished {} before the end, and nobody had accepted the connection.",
+                    capital(c.peer), span_text(*kept)),
+        {"Find out why the listening process does not call accept(): only that, or the end of the "
+         "listener, takes such connections out of its queue."},
+        {{"us", *kept / 1000}});
+    return;
+  }
   const OtherEnd* other = c.context.other_end;
   const bool meant = other != nullptr && other->ended && other->fin_wait2_ns >= kHalfCloseNs;
   const bool long_time = *kept >= kLongCloseWaitNs && !meant;

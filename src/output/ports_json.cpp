@@ -138,6 +138,7 @@ void PortsJson::put(const LeakRecord& r) {
       put_time(put::literal(out_.reserve(room), R"({"type":"leak","time":)"), clock_, r.boot_ns);
   p = put::number(put::literal(p, R"(,"boot_ns":)"), r.boot_ns);
   p = put_state(put::literal(put_netns(p, r.netns), R"(,"state":)"), r.state);
+  p = put_bool(put::literal(p, R"(,"queue":)"), r.queue);
   p = put_non_zero(put::literal(p, R"(,"pid":)"), r.owner.pid);
   p = put_comm(put::literal(p, R"(,"comm":)"), r.owner);
   p = put_optional_bool(put::literal(p, R"(,"alive":)"), r.alive);

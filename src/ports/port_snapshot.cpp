@@ -34,6 +34,8 @@ PortSocket socket_of(const tcptrail_owned_record& r) {
   const bool closing = s.state == TcpState::kFinWait1 || s.state == TcpState::kFinWait2 ||
                        s.state == TcpState::kClosing || s.state == TcpState::kLastAck;
   s.orphan = closing && r.has_socket == 0;
+  s.queued =
+      r.has_socket == 0 && (s.state == TcpState::kEstablished || s.state == TcpState::kCloseWait);
   const unsigned phase = r.tw & TCPTRAIL_TW_PHASE;
   if (s.state == TcpState::kTimeWait && phase != TCPTRAIL_TW_NONE) {
     s.minisocket = true;

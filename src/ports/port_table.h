@@ -45,6 +45,7 @@ struct PortSocket {
   TcpState state{};           // BOUND for a socket that only has a port
   bool minisocket = false;    // TIME_WAIT, or FIN_WAIT2 without a socket
   bool orphan = false;        // closed by its process; the kernel still says goodbye
+  bool queued = false;        // waits for accept(): no process has it
   bool reuseaddr = false;
   bool reuseport = false;
   bool port_lock = false;   // bind() chose the port, not connect() or a listener

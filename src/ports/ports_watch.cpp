@@ -23,7 +23,12 @@ double seconds(std::uint64_t ns) {
 }
 
 std::string leak_remedy(const LeakRecord& leak) {
-  const std::string who = process_text(leak.owner, "A process that cannot be seen from here");
+  if (leak.queue)
+    return fmt::format(
+        "{} must call accept(): the peers have closed connections that wait in its accept queue, "
+        "and no timer ends them.",
+        process_text(leak.owner, "The listening process"));
+  const std::string who = process_text(leak.owner, "Their process, which was not found,");
   if (leak.state == TcpState::kCloseWait)
     return fmt::format(
         "{} must close() what its peers have finished (a read of 0 bytes); until then no timer "
@@ -33,6 +38,23 @@ std::string leak_remedy(const LeakRecord& leak) {
       "{} must close() what it has only shut down: no timer ends FIN_WAIT2 while the descriptor is "
       "open.",
       who);
+}
+
+// Of a socket that waits for accept() the listener's, if there is only one on its port: an accept
+// queue ends with its listener.
+Process holder_of(const PortSnapshot& snapshot, const PortSocket& socket) {
+  std::uint64_t cookie = socket.cookie;
+  if (socket.queued) {
+    const auto listens = [&](const PortSocket& other) {
+      return other.state == TcpState::kListen && other.tuple.lport == socket.tuple.lport;
+    };
+    const auto all = snapshot.table().all();
+    const auto first = std::find_if(all.begin(), all.end(), listens);
+    if (first == all.end() || std::find_if(first + 1, all.end(), listens) != all.end()) return {};
+    cookie = first->cookie;
+  }
+  const auto holders = snapshot.holders(cookie);
+  return holders.empty() ? Process{} : holders.front();
 }
 
 }  // namespace
@@ -81,8 +103,7 @@ std::vector<LeakRecord> PortsWatch::leaks(std::uint64_t boot_ns, const PortSnaps
       continue;
     const auto since = snapshot.in_state_since(s.cookie);
     if (boot_ns - since.value_or(began_ns_) < kLeakAfterNs) continue;
-    const auto holders = snapshot.holders(s.cookie);
-    const Process owner = holders.empty() ? Process{} : holders.front();
+    const Process owner = holder_of(snapshot, s);
     FilterInput facts;
     facts.tuple = s.tuple;
     facts.netns = snapshot.netns();
@@ -91,15 +112,17 @@ std::vector<LeakRecord> PortsWatch::leaks(std::uint64_t boot_ns, const PortSnaps
     facts.uid = s.uid;
     facts.ended = true;
     if (match(filters_, facts) != Match::kYes) continue;
-    const auto [it, is_new] = by_owner.try_emplace({snapshot.netns(), s.state, owner.pid});
+    const auto [it, is_new] =
+        by_owner.try_emplace({snapshot.netns(), s.state, s.queued, owner.pid});
     LeakRecord& leak = it->second;
     ++leak.count;
     if (is_new) {
       leak.boot_ns = boot_ns;
       leak.netns = snapshot.netns();
       leak.state = s.state;
+      leak.queue = s.queued;
       leak.owner = owner;
-      if (!holders.empty()) leak.alive = true;
+      if (owner.pid != 0) leak.alive = true;
       if (since) leak.oldest_ns = boot_ns - *since;
     } else if (leak.oldest_ns) {
       // One that is older than the trace is older than all others.

@@ -53,6 +53,7 @@ class PortsWatch {
   struct LeakKey {
     std::uint32_t netns;
     TcpState state;
+    bool queue;
     std::uint32_t pid;
     auto operator<=>(const LeakKey&) const = default;
   };

@@ -260,7 +260,8 @@ struct LeakRecord {
   std::uint64_t boot_ns = 0;
   std::uint32_t netns = 0;
   TcpState state{};
-  Process owner;  // pid 0 = unknown
+  bool queue = false;  // they wait for accept(): the owner is the process that listens
+  Process owner;       // pid 0 = unknown
   std::optional<bool> alive;
   std::uint64_t count = 0;
   std::optional<std::uint64_t>

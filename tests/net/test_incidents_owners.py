@@ -12,7 +12,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
-from harness import Namespace, Tracer, program, run_tests
+from harness import Namespace, Tracer, program, run_tests, wait_for
 
 PROGRAM = pathlib.Path(__file__).with_name("queue_worker.py")
 PORT = 8161
@@ -142,6 +142,34 @@ def filters_keep_the_queue(checks):
         with Tracer(["life", "--json", "--", *ns.command(command)]) as tracer:
             run = tracer.wait()
         checks.equal(len([r for r in server_ends(run) if r["role"] == "passive"]), 3, "-- CMD: connections in its queue")
+
+
+def waits_for_accept(checks):
+    """A server does not accept, its clients have closed: it must call accept(). Another does not close: it must close"""
+    with Namespace() as ns, workers(ns, "stuck", "leaky", "client") as (stuck, leaky, client):
+        listeners = {stuck: stuck.listen(address="127.0.0.1", port=PORT)[0]}
+        listeners[leaky] = leaky.listen(address="127.0.0.1", port=PORT + 1)[0]
+        with Tracer(["ports", "--watch", "1s", "--json"], netns=ns) as watch, Tracer(["explain", "--json"], netns=ns) as told:
+            for port in (PORT, PORT + 1):
+                client.close(sock=client.connect(address="127.0.0.1", port=port)[0])
+            accepted = leaky.accept(listener=listeners[leaky])[0]
+
+            def leaks():
+                return {record["queue"]: record for record in watch.records_so_far() if record["type"] == "leak"}
+
+            wait_for(lambda: len(leaks()) == 2, "both leaks")
+            stuck.close(sock=listeners[stuck])
+            leaky.close(sock=accepted)
+            ns.settle()
+            run = told.stop()
+            said = leaks()
+        checks.equal({queue: said[queue]["pid"] for queue in said}, {True: stuck.pid, False: leaky.pid}, "leaks")
+        checks.that("must call accept()" in said[True]["remedy"], "in a queue", said[True])
+        checks.that("must close()" in said[False]["remedy"], "accepted", said[False])
+        for port, wanted in ((PORT, "nobody had accepted"), (PORT + 1, "kept the connection open")):
+            [end] = [r for r in run.of("explanation") if r["lport"] == port]
+            [text] = [finding["text"] for finding in end["findings"] if finding["kind"] == "close_wait"]
+            checks.that(wanted in text, f"explain: {wanted}", text)
 
 
 IPPROTO_MPTCP = 262
@@ -276,4 +304,4 @@ def play_queues(dice, servers, client, port, truth):
 
 
 if __name__ == "__main__":
-    run_tests(config_test, first_of_three, left_in_a_queue, filters_keep_the_queue, mptcp, kernel_listener, any_queue)
+    run_tests(config_test, first_of_three, left_in_a_queue, filters_keep_the_queue, waits_for_accept, mptcp, kernel_listener, any_queue)

@@ -196,6 +196,35 @@ TEST(PortsWatch, ConnectionsThatStayInCloseWaitAreALeakOfTheirHolder) {
   EXPECT_DOUBLE_EQ(w.sink.leaks[0].growth_per_s.value(), 0.1);
 }
 
+// No process holds what waits for accept(): the one that listens must accept it, if it is known.
+TEST(PortsWatch, CloseWaitInAnAcceptQueueIsForTheListenerToAccept) {
+  for (const std::uint64_t listeners : {1U, 2U}) {
+    Watch w;
+    const auto shown = [&](std::uint64_t at) {
+      Event waiting = seen(1, at, kCloseWait, {80, 40000});
+      waiting.owned.has_socket = 0;
+      std::vector events{waiting, seen(2, at, kCloseWait, {81, 40000}), held_by(2, at, 11)};
+      for (std::uint64_t i = 0; i < listeners; ++i) {
+        events.push_back(seen(10 + i, at, kListen, {80, 0}));
+        events.push_back(held_by(10 + i, at, 20));
+      }
+      return events;
+    };
+    w.round(kSecond, shown(kSecond));
+    w.round(8 * kSecond, shown(8 * kSecond));
+    ASSERT_EQ(w.sink.leaks.size(), 2U);
+    const bool first_waits = w.sink.leaks[0].queue;
+    const LeakRecord& queue = w.sink.leaks[first_waits ? 0 : 1];
+    const LeakRecord& held = w.sink.leaks[first_waits ? 1 : 0];
+    EXPECT_TRUE(queue.queue);
+    EXPECT_EQ(queue.owner.pid, listeners == 1 ? 20U : 0U);
+    EXPECT_NE(queue.remedy.find("must call accept()"), std::string::npos) << queue.remedy;
+    EXPECT_FALSE(held.queue);
+    EXPECT_EQ(held.owner.pid, 11U);
+    EXPECT_NE(held.remedy.find("must close()"), std::string::npos) << held.remedy;
+  }
+}
+
 TEST(PortsWatch, ATimeWaitIsBlockedByWhoClosedIt) {
   Watch w;
   w.facts.alive[10] = true;
