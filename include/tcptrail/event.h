@@ -174,6 +174,10 @@ struct tcptrail_end_record {
 		__u32 tw_expires_ms; /* tw names a minisocket */
 		/* else: since the last ACK from the peer, rounded up; 0 = not known */
 		__u32 silent_ms;
+		/* of a connect() that failed before its SYN: IP_LOCAL_PORT_RANGE of the socket,
+		 * high
+		 * << 16 | low; 0 = none */
+		__u32 port_range;
 	};
 	char comm[TCPTRAIL_COMM_LEN]; /* empty unless F_OWN or F_KILLER */
 	__u16 mss;
