@@ -16,6 +16,7 @@
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_TCP 6
+#define IPPROTO_MPTCP 262
 #define SOCK_STREAM 1
 #define EADDRINUSE 98
 #define EADDRNOTAVAIL 99
@@ -223,6 +224,7 @@ struct inet_connection_sock {
 	struct inet_bind_bucket *icsk_bind_hash;
 	__u32 icsk_rto; /* jiffies */
 	__u8 icsk_probes_out;
+	void *icsk_ulp_data; /* of a subflow: its mptcp_subflow_context */
 };
 
 struct minmax_sample {
@@ -257,6 +259,16 @@ struct tcp_sock {
 	__u32 mss_cache;
 	struct minmax rtt_min;
 	__u8 repair : 1;
+	bool is_mptcp; /* CONFIG_MPTCP */
+};
+
+/* net/mptcp/protocol.h */
+struct mptcp_sock {
+	struct sock *first;
+};
+
+struct mptcp_subflow_context {
+	struct sock *conn; /* the MPTCP socket */
 };
 
 struct timer_list {

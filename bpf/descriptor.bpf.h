@@ -7,7 +7,7 @@
 #ifndef TCPTRAIL_DESCRIPTOR_BPF_H
 #define TCPTRAIL_DESCRIPTOR_BPF_H
 
-#include "config.bpf.h"
+#include "mptcp.bpf.h"
 
 #include <bpf/bpf_core_read.h>
 
@@ -30,14 +30,18 @@ static __always_inline struct file **current_fd_array(void)
 	return BPF_CORE_READ(task, files, fdt, fd);
 }
 
-/* NULL when it is no TCP socket. */
+/* Of an MPTCP socket the first subflow; NULL when it is no TCP socket. */
 static __always_inline struct sock *tcptrail_tcp_of(struct socket *socket)
 {
 	struct sock *sk = BPF_CORE_READ(socket, sk);
+	__u32 protocol;
 
-	if (!sk || BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) != IPPROTO_TCP)
+	if (!sk)
 		return NULL;
-	return sk;
+	protocol = BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol);
+	if (protocol == IPPROTO_MPTCP)
+		return tcptrail_first_subflow(sk);
+	return protocol == IPPROTO_TCP ? sk : NULL;
 }
 
 /* NULL when it is no TCP socket, or not any more. */

@@ -7,6 +7,7 @@
 #ifndef TCPTRAIL_READ_END_BPF_H
 #define TCPTRAIL_READ_END_BPF_H
 
+#include "mptcp.bpf.h"
 #include "read_sock.bpf.h"
 
 /*
@@ -140,7 +141,8 @@ static __always_inline void tcptrail_read_end(struct tcptrail_end_record *r, str
 	/* The FIN takes a sequence number that no reader consumes. */
 	if ((__s32)(rcv_nxt - GET(tp, copied_seq)) > (done ? 1 : 0))
 		facts |= TCPTRAIL_END_UNREAD;
-	if (!GET(sk, sk_socket))
+	if (!GET(sk, sk_socket) && ((facts & TCPTRAIL_END_DEAD) || !probe_reads ||
+				    !tcptrail_is_subflow(tp) || tcptrail_subflow_not_accepted(tp)))
 		facts |= TCPTRAIL_END_NO_SOCKET;
 	if (GET(tp, snd_una) == write_seq)
 		facts |= TCPTRAIL_END_ALL_ACKED;

@@ -12,6 +12,7 @@
 #define TCPTRAIL_SNAPSHOT_BPF_H
 
 #include "minisocket.bpf.h"
+#include "mptcp.bpf.h"
 #include "portless.bpf.h"
 
 static __always_inline bool ring_is_filling(void)
@@ -83,10 +84,7 @@ static __always_inline int show_full_socket(struct tcp_sock *tp, struct sock_com
 	if (tp->snd_nxt == tp->write_seq)
 		r->base.flags |= TCPTRAIL_F_FIN_SENT;
 	fill_owned(r, sk);
-	r->bound_dev_if = skc->skc_bound_dev_if;
 	r->portless_us = portless_us(sk);
-	if (BPF_CORE_READ_BITFIELD(skc, skc_ipv6only))
-		r->bind |= TCPTRAIL_BIND_V6ONLY;
 	if (GET_BITS(sk, sk_userlocks) & SOCK_BINDPORT_LOCK)
 		r->bind |= TCPTRAIL_BIND_PORT_LOCK;
 	if (skc->skc_state == TCP_LISTEN)
@@ -224,7 +222,8 @@ int seen_holders(struct bpf_iter__task_file *ctx)
 	struct tcptrail_holder_record *r;
 	struct socket *socket;
 	struct tcp_sock *tp;
-	struct sock *sk;
+	struct sock *sk, *first;
+	__u64 cookie;
 	__u32 netns;
 
 	if (!file || !task)
@@ -233,9 +232,21 @@ int seen_holders(struct bpf_iter__task_file *ctx)
 	if (!socket)
 		return 0;
 	sk = socket->sk;
-	tp = sk ? bpf_skc_to_tcp_sock(sk) : NULL;
-	if (!tp)
+	if (!sk)
 		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (tp) {
+		cookie = tcptrail_cookie(sk);
+	} else {
+		if (BPF_CORE_READ_BITFIELD(sk, sk_protocol) != IPPROTO_MPTCP)
+			return 0;
+		/* seen_sockets() came first and gave each subflow its cookie. */
+		first = tcptrail_first_subflow(sk);
+		if (!first)
+			return 0;
+		cookie = have_cookie ? (__u64)BPF_CORE_READ(first, __sk_common.skc_cookie.counter) :
+				       (__u64)(unsigned long)first;
+	}
 	netns = tcptrail_netns(sk);
 	if (snapshot_netns ? snapshot_netns != netns : !netns_passes(netns))
 		return 0;
@@ -247,14 +258,14 @@ int seen_holders(struct bpf_iter__task_file *ctx)
 		return 1;
 	/* Neither listening nor connected: in no table that iter/tcp walks, but it holds its port.
 	 */
-	if (sk->__sk_common.skc_state == TCP_CLOSE && sk->__sk_common.skc_num &&
+	if (tp && sk->__sk_common.skc_state == TCP_CLOSE && sk->__sk_common.skc_num &&
 	    show_full_socket(tp, &sk->__sk_common))
 		return 1;
 	r = TCPTRAIL_TRY_RESERVE(struct tcptrail_holder_record);
 	if (!r)
 		return 1;
 	__builtin_memset(r, 0, sizeof(*r));
-	r->cookie = tcptrail_cookie(sk);
+	r->cookie = cookie;
 	r->netns = netns;
 	r->pid = tcptrail_tgid(task);
 	if (probe_reads)

@@ -8,6 +8,7 @@
  * kernels where typed tracepoints do not load.
  */
 #include "accept.bpf.h"
+#include "accept_queue.bpf.h"
 #include "emit.bpf.h"
 #include "filter.bpf.h"
 #include "nested.bpf.h"
@@ -32,6 +33,9 @@ static __always_inline void fill_owned(struct tcptrail_owned_record *r, struct s
 	__builtin_memset(&r->bound_dev_if, 0,
 			 sizeof(*r) -
 				 __builtin_offsetof(struct tcptrail_owned_record, bound_dev_if));
+	r->bound_dev_if = GET(sk, __sk_common.skc_bound_dev_if);
+	if (GET_BITS(sk, __sk_common.skc_ipv6only))
+		r->bind = TCPTRAIL_BIND_V6ONLY;
 }
 
 /* Written straight into the ring: a copy on the stack first costs 40 ns an event. */
@@ -82,14 +86,20 @@ static __always_inline void on_transition(struct sock *sk, struct tcp_sock *tp, 
 		r->silent_ms = 0;
 		tcptrail_read_end(r, tp, sk);
 		__builtin_memset(r->comm, 0, sizeof(r->comm));
-		if (pid)
+		if (old == TCP_LISTEN && (flags & TCPTRAIL_F_OWN))
+			tcptrail_begin_listen_stop();
+		if (!pid && tcptrail_ends_in_queue(r))
+			tcptrail_name_listen_stop(&r->base);
+		if (r->base.pid)
 			tcptrail_leader_comm(&r->comm);
+		else
+			r->bound_dev_if = GET(sk, __sk_common.skc_bound_dev_if);
 		r->tw = TCPTRAIL_TW_NONE;
 		/* The only states from which tcp_time_wait() is called. */
 		if (old == TCP_FIN_WAIT2 || old == TCP_CLOSING)
 			tcptrail_find_timewait(r, sk);
 		TCPTRAIL_FINISH(r, &r->base);
-	} else if (pid || (old == TCP_SYN_RECV && new == TCP_ESTABLISHED)) {
+	} else if (pid || new == TCP_LISTEN || (old == TCP_SYN_RECV && new == TCP_ESTABLISHED)) {
 		struct tcptrail_owned_record *r =
 			TCPTRAIL_RESERVE(struct tcptrail_owned_record, lost_ring);
 

@@ -65,6 +65,9 @@ enum tcptrail_refused_op {
 #define TCPTRAIL_F_EARLY_CHILD 0x10
 /* SYN_SENT->ESTABLISHED: no SYN was sent, TCP_REPAIR restored the connection */
 #define TCPTRAIL_F_REPAIRED 0x10
+/* to CLOSE, not out of LISTEN or FIN_WAIT1: it ended in the accept queue of a listener that the
+ * process pid and comm was closing */
+#define TCPTRAIL_F_LISTEN_STOP 0x10
 /* out of FIN_WAIT1: the peer's FIN has arrived and waits behind a hole */
 #define TCPTRAIL_F_FIN_BEHIND_HOLE 0x10
 #define TCPTRAIL_F_SKB 0x20 /* RESET_SENT: the RST answers a packet */
@@ -75,13 +78,14 @@ enum tcptrail_refused_op {
 #define TCPTRAIL_F_KILLER 0x80
 
 /* facts of tcptrail_end: the fingerprint of the close path (docs/kernels.md) */
-#define TCPTRAIL_END_DONE 0x0001	/* SOCK_DONE: the peer's FIN was received */
-#define TCPTRAIL_END_DEAD 0x0002	/* SOCK_DEAD: no descriptor is left */
-#define TCPTRAIL_END_SHUT_RCV 0x0004	/* sk_shutdown & RCV_SHUTDOWN */
-#define TCPTRAIL_END_SHUT_SEND 0x0008	/* sk_shutdown & SEND_SHUTDOWN */
-#define TCPTRAIL_END_LINGER0 0x0010	/* SO_LINGER with a time of 0 */
-#define TCPTRAIL_END_UNREAD 0x0020	/* bytes were received and never read */
-#define TCPTRAIL_END_NO_SOCKET 0x0040	/* sk_socket is NULL: orphan, or never accepted */
+#define TCPTRAIL_END_DONE 0x0001      /* SOCK_DONE: the peer's FIN was received */
+#define TCPTRAIL_END_DEAD 0x0002      /* SOCK_DEAD: no descriptor is left */
+#define TCPTRAIL_END_SHUT_RCV 0x0004  /* sk_shutdown & RCV_SHUTDOWN */
+#define TCPTRAIL_END_SHUT_SEND 0x0008 /* sk_shutdown & SEND_SHUTDOWN */
+#define TCPTRAIL_END_LINGER0 0x0010   /* SO_LINGER with a time of 0 */
+#define TCPTRAIL_END_UNREAD 0x0020    /* bytes were received and never read */
+/* sk_socket is NULL: orphan, or never accepted; of a subflow: of its MPTCP socket */
+#define TCPTRAIL_END_NO_SOCKET 0x0040
 #define TCPTRAIL_END_ALL_ACKED 0x0080	/* snd_una == write_seq */
 #define TCPTRAIL_END_NO_SEGS_OUT 0x0100 /* nothing was ever sent */
 #define TCPTRAIL_END_REPAIR 0x0200	/* TCP_REPAIR: leaves without a packet */
@@ -104,7 +108,7 @@ enum tcptrail_refused_op {
 #define TCPTRAIL_TW_REUSEPORT 0x08
 #define TCPTRAIL_TW_WHOLE_PORT 0x10 /* the port bucket is closed to connect()'s own choice */
 
-/* bind of tcptrail_owned, SEEN_SOCKET only */
+/* bind of tcptrail_owned; all but V6ONLY in SEEN_SOCKET only */
 /* fastreuse, fastreuseport, fastuid and fast_addr are the port bucket's */
 #define TCPTRAIL_BIND_BUCKET 0x01
 #define TCPTRAIL_BIND_FAST_INET6 0x02  /* fast_addr was bound by an AF_INET6 socket */
@@ -147,8 +151,9 @@ struct tcptrail_owned_record {
 	__u8 reuseaddr;
 	__u8 reuseport;
 	__u8 has_socket; /* SEEN_SOCKET: sk_socket is not NULL */
-	/* From here on SEEN_SOCKET only; a bound-only socket has state CLOSE and a port. */
 	__u32 bound_dev_if;
+	/* From here on SEEN_SOCKET only, but for TCPTRAIL_BIND_V6ONLY; a bound-only socket has
+	 * state CLOSE and a port. */
 	__u32 fastuid;
 	__u32 reuse_age_ms; /* minisocket: what tcp_tw_reuse_delay counts, or since the peer's last
 			       timestamp */
@@ -179,7 +184,10 @@ struct tcptrail_end_record {
 		 * << 16 | low; 0 = none */
 		__u32 port_range;
 	};
-	char comm[TCPTRAIL_COMM_LEN]; /* empty unless F_OWN or F_KILLER */
+	union {
+		char comm[TCPTRAIL_COMM_LEN]; /* F_OWN, F_KILLER or F_LISTEN_STOP */
+		__u32 bound_dev_if;	      /* none of them; 0 = bound to no device */
+	};
 	__u16 mss;
 	__u16 error; /* sk_err: a positive errno, 0 = none */
 	__u16 facts; /* TCPTRAIL_END_* */

@@ -88,6 +88,8 @@ struct Listener {
   bool in_tree = false;
   bool reuseaddr = false;
   bool reuseport = false;
+  bool v6only = false;
+  std::uint32_t device = 0;  // that it is bound to; 0 = none
   std::uint32_t uid = 0;
   std::uint64_t since = 0;
   std::uint64_t closed = 0;  // 0 = open

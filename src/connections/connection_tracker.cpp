@@ -130,13 +130,13 @@ void ConnectionTracker::on_transition(const Event& event) {
                            ? next != kClose || (event.end.facts & TCPTRAIL_END_NO_SEGS_OUT) == 0
                            : !conn->met && next != kClose && next != kSynSent;
   if (old == kSynSent && next == kEstablished && event.has(TCPTRAIL_F_REPAIRED))
-    conn->role = listeners_.of_connection(conn->netns, conn->tuple, event.boot_ns()) != nullptr
-                     ? Role::kPassive
-                     : Role::kUnknown;
+    conn->role = listeners_.covers(conn->netns, conn->tuple, event.boot_ns()) ? Role::kPassive
+                                                                              : Role::kUnknown;
   if (!conn->met && next != kClose && has_ports) link_peer(index);
   if (settled && has_ports && options_.observer != nullptr)
     options_.observer->got_tuple(cookie, *conn, event.boot_ns());
 
+  if (next == kClose) name_unaccepted(*conn, event);  // the filter may ask for this owner
   const Match match = apply_filter(cookie, *conn, next == kClose);
   if (match != Match::kNo) put_transition(cookie, *conn, event, in_old_ns);
 
@@ -178,6 +178,8 @@ void ConnectionTracker::on_listener_transition(const Event& event) {
       listener->uid = event.owned.uid;
       listener->reuseaddr = event.owned.reuseaddr != 0;
       listener->reuseport = event.owned.reuseport != 0;
+      listener->v6only = (event.owned.bind & TCPTRAIL_BIND_V6ONLY) != 0;
+      listener->device = event.owned.bound_dev_if;
     }
     if (event.has(TCPTRAIL_F_OWN)) {
       listener->owner = process_of(event);

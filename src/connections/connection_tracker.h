@@ -160,7 +160,7 @@ class ConnectionTracker {
   [[nodiscard]] std::string_view reset_reason(const Conn& conn) const;
   void write_vanished(std::uint64_t cookie, Conn& conn, std::uint64_t boot_ns);
   void put_connection(std::uint64_t cookie, Conn& conn, ConnectionRecord& record);
-  void name_unaccepted(Conn& conn, const tcptrail_end_record& end);
+  void name_unaccepted(Conn& conn, const Event& event);
   void infer_roles();
   void forget(std::uint32_t index);
   std::uint32_t take_generation(std::uint64_t cookie);

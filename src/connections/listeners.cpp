@@ -14,11 +14,19 @@ bool same_address(const Tuple& listener, const Tuple& child) {
                     child.laddr.bytes.begin());
 }
 
-// 0 = does not cover, 1 = by its wildcard, 2 = exactly.
-int covers(const Listener& listener, std::uint32_t netns, const Tuple& tuple) {
-  if (listener.netns != netns || listener.tuple.lport != tuple.lport) return 0;
-  if (listener.tuple.laddr == Address{}) return 1;  // 0.0.0.0 or ::
-  return same_address(listener.tuple, tuple) ? 2 : 0;
+bool matches_address(const Listener& listener, const Tuple& tuple) {
+  if (listener.v6only && tuple.family == Family::kIpv4) return false;
+  if (listener.tuple.family == Family::kIpv4 && tuple.family == Family::kIpv6) return false;
+  return listener.tuple.laddr == Address{} || same_address(listener.tuple, tuple);
+}
+
+// In the order in which the kernel prefers them (inet_lookup_listener(), compute_score()): an
+// exact address, then a device, then for IPv4 a socket of AF_INET. Equal ones are of one
+// SO_REUSEPORT group.
+int preference(const Listener& listener, const Tuple& tuple) {
+  const bool exact = listener.tuple.laddr != Address{};
+  const bool inet = tuple.family == Family::kIpv4 && listener.tuple.family == Family::kIpv4;
+  return (exact ? 8 : 0) + (listener.device != 0 ? 2 : 1) + (inet ? 1 : 0);
 }
 
 }  // namespace
@@ -65,23 +73,44 @@ void Listeners::keep_seen(std::uint32_t snapshot_number, std::uint64_t began_ns)
   for (const std::uint64_t cookie : gone) close(cookie, began_ns);
 }
 
-const Listener* Listeners::of_connection(std::uint32_t netns, const Tuple& tuple,
-                                         std::uint64_t began_ns) const {
+template <class Consider>
+void Listeners::each_open_at(std::uint32_t netns, std::uint16_t port, std::uint64_t boot_ns,
+                             Consider consider) const {
+  auto [first, last] = by_port_.equal_range({netns, port});
+  for (; first != last; ++first)
+    if (const Listener& listener = open_.at(first->second); listener.since <= boot_ns)
+      consider(listener);
+  for (const Listener& listener : closed_)
+    if (listener.netns == netns && listener.tuple.lport == port && listener.since <= boot_ns &&
+        listener.closed >= boot_ns)
+      consider(listener);
+}
+
+bool Listeners::covers(std::uint32_t netns, const Tuple& tuple, std::uint64_t began_ns) const {
+  bool any = false;
+  each_open_at(netns, tuple.lport, began_ns,
+               [&](const Listener& listener) { any = any || matches_address(listener, tuple); });
+  return any;
+}
+
+const Listener* Listeners::only_one_for(std::uint32_t netns, const Tuple& tuple,
+                                        std::optional<std::uint32_t> device,
+                                        std::uint64_t began_ns) const {
   const Listener* best = nullptr;
-  int best_fit = 0;
-  const auto consider = [&](const Listener& listener) {
-    const int fit = covers(listener, netns, tuple);
-    if (fit > best_fit) {
-      best = &listener;
-      best_fit = fit;
+  int best_preference = 0;
+  bool open_choice = false;
+  each_open_at(netns, tuple.lport, began_ns, [&](const Listener& listener) {
+    if (!matches_address(listener, tuple)) return;
+    if (listener.device != 0 && listener.device != device) {
+      open_choice = open_choice || !device;
+      return;
     }
-  };
-  auto [first, last] = by_port_.equal_range({netns, tuple.lport});
-  for (; first != last; ++first) consider(open_.at(first->second));
-  if (best == nullptr)
-    for (const Listener& listener : closed_)
-      if (listener.closed >= began_ns) consider(listener);
-  return best;
+    const int now = preference(listener, tuple);
+    if (now < best_preference) return;
+    best = now == best_preference ? nullptr : &listener;
+    best_preference = now;
+  });
+  return open_choice ? nullptr : best;
 }
 
 }  // namespace tcptrail

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -24,17 +25,26 @@ class Listeners {
   // Drops the open ones that the snapshot did not show.
   void keep_seen(std::uint32_t snapshot_number, std::uint64_t began_ns);
 
-  // The one that a connection with this local end came through: the exact
-  // address before the wildcard, an open one before a closed one. nullptr = none known.
+  // Whether a connection with this local end came through one of them, as far as is known.
   // One that was closed before the connection began had another socket's children.
-  [[nodiscard]] const Listener* of_connection(std::uint32_t netns, const Tuple& tuple,
-                                              std::uint64_t began_ns) const;
+  [[nodiscard]] bool covers(std::uint32_t netns, const Tuple& tuple, std::uint64_t began_ns) const;
+
+  // The listener that the kernel chose for it; nullptr where none is known, or where more than
+  // one can have been chosen (SO_REUSEPORT). `device` is what the connection is bound to, 0 = none,
+  // nullopt = not known: then a listener that is bound to one leaves the choice open.
+  [[nodiscard]] const Listener* only_one_for(std::uint32_t netns, const Tuple& tuple,
+                                             std::optional<std::uint32_t> device,
+                                             std::uint64_t began_ns) const;
 
  private:
   using Key = std::pair<std::uint32_t, std::uint16_t>;  // netns, port
   static constexpr std::size_t kClosedKept = 256;
 
   void unlink(std::uint64_t cookie, const Listener& listener);
+  // Those on its port that were open when it began: consider(listener).
+  template <class Consider>
+  void each_open_at(std::uint32_t netns, std::uint16_t port, std::uint64_t boot_ns,
+                    Consider consider) const;
 
   std::map<std::uint64_t, Listener> open_;
   std::multimap<Key, std::uint64_t> by_port_;

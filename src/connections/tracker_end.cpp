@@ -94,10 +94,8 @@ void ConnectionTracker::end(std::uint32_t index, const tcptrail_end_record& end)
   if (options_.observer != nullptr && TcpState{end.base.old_state} == kLastAck && end.error == 0 &&
       (end.facts & TCPTRAIL_END_ALL_ACKED) != 0)
     options_.observer->fin_acknowledged(conn, end.base.ts_boot_ns);
-  if (conn.match != Match::kNo) {
-    name_unaccepted(conn, end);
+  if (conn.match != Match::kNo)
     write(cookie, conn, end, options_.resets_traced ? ResetAfter::kNotYet : ResetAfter::kUntraced);
-  }
   if ((end.facts & TCPTRAIL_END_REPAIR) != 0) free_peer_of(conn);
   forget(index);
 }
@@ -111,22 +109,34 @@ void ConnectionTracker::free_peer_of(const Conn& conn) {
   peers_.meet(peer);
 }
 
-// A child that ends in the accept queue was never anybody's: what is known is whose listener it
-// came through.
-void ConnectionTracker::name_unaccepted(Conn& conn, const tcptrail_end_record& end) {
+// A child that ends in the accept queue was never anybody's. Known may be whose close() of a
+// listener ended it, or which listener it came through.
+void ConnectionTracker::name_unaccepted(Conn& conn, const Event& event) {
+  const tcptrail_end_record& end = event.end;
   const bool accepted =
       (end.facts & TCPTRAIL_END_NO_SOCKET) == 0 || (end.facts & TCPTRAIL_END_DEAD) != 0;
   if (conn.role != Role::kPassive || accepted) return;
-  const Listener* listener =
-      listeners_.of_connection(conn.netns, conn.tuple, closing_.step(conn, 0).boot_ns());
   if (conn.has_listener_uid) conn.has_uid = true;  // and there it stays
-  if (listener == nullptr || listener->owner.pid == 0) return;
+  Process holder;
+  bool closed_it = event.has(TCPTRAIL_F_LISTEN_STOP);
+  if (closed_it) {
+    holder = process_of(event);
+  } else {
+    const auto device =
+        event.has(TCPTRAIL_F_KILLER) ? std::nullopt : std::optional(end.bound_dev_if);
+    const Listener* listener =
+        listeners_.only_one_for(conn.netns, conn.tuple, device, closing_.step(conn, 0).boot_ns());
+    if (listener == nullptr) return;
+    holder = listener->owner;
+    closed_it = listener->closed != 0 && end.error == 0;
+    conn.in_tree = conn.in_tree || listener->in_tree;
+  }
+  if (holder.pid == 0) return;
   if (conn.owner.pid == 0) {
-    conn.owner = listener->owner;
+    conn.owner = holder;
     conn.owner_source = OwnerSource::kListen;
   }
-  if (listener->closed != 0 && closing_.local_close(conn).pid == 0 && end.error == 0)
-    closed_by(conn, listener->owner);
+  if (closed_it && closing_.local_close(conn).pid == 0) closed_by(conn, holder);
 }
 
 std::string_view ConnectionTracker::reset_reason(const Conn& conn) const {

@@ -41,6 +41,8 @@ void ConnectionTracker::on_seen(const Event& event) {
     if (listener == nullptr)
       listener = &listeners_.add(event.cookie(), event.base.netns, tuple_of(event.base));
     listener->seen_in_snapshot = snapshot_number_;
+    listener->v6only = (event.owned.bind & TCPTRAIL_BIND_V6ONLY) != 0;
+    listener->device = event.owned.bound_dev_if;
     return;
   }
   const std::uint32_t index = table_.find(event.cookie());
@@ -101,8 +103,7 @@ void ConnectionTracker::infer_roles() {
   for (std::uint32_t index = table_.first(); index != table_.kNone; index = table_.next(index)) {
     Conn& conn = table_[index];
     if (conn.role == Role::kUnknown &&
-        listeners_.of_connection(conn.netns, conn.tuple, closing_.step(conn, 0).boot_ns()) !=
-            nullptr)
+        listeners_.covers(conn.netns, conn.tuple, closing_.step(conn, 0).boot_ns()))
       conn.role = Role::kPassive;
   }
   for (std::uint32_t index = table_.first(); index != table_.kNone; index = table_.next(index)) {

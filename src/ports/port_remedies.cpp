@@ -266,8 +266,8 @@ std::vector<std::string> bind_remedies(const BindCase& c, const PortSysctls& sys
   }
   if (out.empty())
     out.push_back(
-        "A process that cannot be seen from here (another pid namespace) holds the port: stop it, "
-        "or use another port.");
+        "No process was found that holds the port: it belongs to the kernel, or to a process that "
+        "is not visible here. Use another port.");
   return out;
 }
 

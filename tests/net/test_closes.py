@@ -68,7 +68,7 @@ def trace(checks):
         wanted = ("CLOSE", "SYN_SENT") if end["expect"]["role"] == "active" else ("LISTEN", "SYN_RECV")
         checks.equal(first, wanted, f"{case}, {side}: first transition", *chain)
         checks.equal(chain[-1]["new"], "CLOSE", f"{case}, {side}: last state", *chain)
-        wrong = [one for one in chain if one["pid"] not in (end["pid"], None) and case != "mptcp"]
+        wrong = [one for one in chain if one["pid"] not in (end["pid"], None)]
         checks.that(not wrong, f"{case}, {side}: owned by a process that never had it", end, *wrong)
     checks.equal(run.summary["transitions"], len(run.of("transition")), "summary.transitions", run.summary)
     print(f"{count} ends, {len(run.of('transition'))} transitions")

@@ -172,6 +172,30 @@ TEST(ConnectionTracker, AnUnacceptedChildBelongsToItsListener) {
   EXPECT_EQ(c.closer_process.pid, 30U);
 }
 
+// Two listeners of a SO_REUSEPORT group: only the kernel's own word tells whose queue it was.
+TEST(ConnectionTracker, OneOfTwoListenersIsNamedOnlyWhereItsCloseEndedTheChild) {
+  const auto of = [](bool in_its_close) {
+    Connections model;
+    const Ends server{80, 40000};
+    Event last = closing(ev(2, 6, kEstablished, kClose, server), TCPTRAIL_END_NO_SOCKET);
+    if (in_its_close) {
+      last = by(31, last, "second");
+      last.base.flags =
+          static_cast<std::uint8_t>((last.base.flags & ~TCPTRAIL_F_OWN) | TCPTRAIL_F_LISTEN_STOP);
+    }
+    model.input({by(30, ev(5, 1, kClose, kListen, {80, 0})),
+                 by(31, ev(6, 2, kClose, kListen, {80, 0})), ev(2, 3, kListen, kSynRecv, server),
+                 ev(2, 4, kSynRecv, kEstablished, server),
+                 closing(by(31, ev(6, 5, kListen, kClose, {80, 0})), TCPTRAIL_END_SHUT_RCV), last});
+    return model.only();
+  };
+  EXPECT_EQ(of(true).owner.pid, 31U);
+  EXPECT_EQ(of(true).owner_source, OwnerSource::kListen);
+  EXPECT_EQ(of(true).closer_process.pid, 31U);
+  EXPECT_EQ(of(false).owner.pid, 0U);
+  EXPECT_EQ(of(false).closer_process.pid, 0U);
+}
+
 TEST(ConnectionTracker, ASocketThatConnectsTwiceGivesTwoGenerations) {
   Connections model;
   model.input(
@@ -548,6 +572,20 @@ TEST(ConnectionTracker, AFilterOnAnotherLocalPortPrintsNothingAndKeepsNothing) {
   EXPECT_TRUE(model.sink.transitions.empty());
   EXPECT_TRUE(model.sink.connections.empty());
   EXPECT_EQ(model.lifecycle.transitions(), 0U);
+}
+
+TEST(ConnectionTracker, AFilterOnTheOwnerKeepsWhatNobodyAccepted) {
+  for (const std::uint32_t wanted : {30U, 31U}) {
+    TrackerOptions options;
+    options.filters.pids = {wanted};
+    Connections model(options);
+    const Ends server{80, 40000};
+    model.input(
+        {by(30, ev(5, 1, kClose, kListen, {80, 0})), ev(2, 2, kListen, kSynRecv, server),
+         ev(2, 3, kSynRecv, kEstablished, server),
+         closing(ev(2, 4, kEstablished, kClose, server), TCPTRAIL_END_NO_SOCKET, ECONNRESET)});
+    EXPECT_EQ(model.sink.connections.size(), wanted == 30 ? 1U : 0U);
+  }
 }
 
 TEST(ConnectionTracker, AFilterOnThePidShowsAPassiveConnectionFromItsFirstTransition) {

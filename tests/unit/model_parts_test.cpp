@@ -5,7 +5,6 @@
 #include <random>
 #include <unordered_map>
 
-#include "connections/listeners.h"
 #include "connections/peers.h"
 #include "events.h"
 #include "tcp/event.h"
@@ -146,51 +145,6 @@ TEST_F(PeersTest, AnEndThatHasLeftIsNotFound) {
   peers.leave(first);
   conns.erase(first);
   EXPECT_EQ(meet(5, loopback(80, 40000)), Peers::kNone);
-}
-
-TEST(Listeners, TheExactAddressGoesBeforeTheWildcard) {
-  Listeners listeners;
-  Tuple wildcard;
-  wildcard.lport = 80;
-  Tuple exact = tuple(1, 80, 0, 0);
-  exact.raddr = {};
-  listeners.add(1, 5, wildcard).owner.pid = 100;
-  listeners.add(2, 5, exact).owner.pid = 200;
-  EXPECT_EQ(listeners.of_connection(5, tuple(1, 80, 9, 40000), 500)->owner.pid, 200U);
-  EXPECT_EQ(listeners.of_connection(5, tuple(3, 80, 9, 40000), 500)->owner.pid, 100U);
-  EXPECT_EQ(listeners.of_connection(6, tuple(1, 80, 9, 40000), 500), nullptr)
-      << "another namespace";
-}
-
-TEST(Listeners, AClosedOneStillExplainsItsChildren) {
-  Listeners listeners;
-  Tuple wildcard;
-  wildcard.lport = 80;
-  listeners.add(1, 5, wildcard).owner.pid = 100;
-  listeners.close(1, 777);
-  const Listener* listener = listeners.of_connection(5, tuple(1, 80, 9, 40000), 500);
-  ASSERT_NE(listener, nullptr);
-  EXPECT_EQ(listener->closed, 777U);
-}
-
-TEST(Listeners, OneThatWasClosedBeforeTheConnectionBeganExplainsNothing) {
-  Listeners listeners;
-  Tuple wildcard;
-  wildcard.lport = 80;
-  listeners.add(1, 5, wildcard);
-  listeners.close(1, 499);
-  EXPECT_EQ(listeners.of_connection(5, tuple(1, 80, 9, 40000), 500), nullptr);
-}
-
-TEST(Listeners, AMappedListenerHasIpv4Children) {
-  Listeners listeners;
-  Tuple mapped;
-  mapped.family = Family::kIpv6;
-  mapped.laddr.bytes = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1};
-  mapped.lport = 80;
-  listeners.add(1, 5, mapped);
-  EXPECT_NE(listeners.of_connection(5, tuple(1, 80, 9, 40000), 500), nullptr);
-  EXPECT_EQ(listeners.of_connection(5, tuple(2, 80, 9, 40000), 500), nullptr);
 }
 
 }  // namespace
