@@ -6,6 +6,7 @@ import errno
 import pathlib
 import socket
 import struct
+import subprocess
 import sys
 import tempfile
 
@@ -365,6 +366,23 @@ def orphans(checks):
             checks.equal("No timer will free it" in one, not orphan, "no timer", one)
 
 
+def no_route(checks):
+    """connect() to ::1 with IPv6 switched off: no port is missing, and another source address cannot help; with IPv6 it succeeds"""
+    for off in (True, False):
+        with Namespace() as ns:
+            if off:
+                ns.run(["sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1"])
+            kept = ns.call(lambda: None if off else bound("::1", PORT))
+            wanted = "EADDRNOTAVAIL" if off else None
+            checks.equal(ns.call(lambda: refusal(fresh("::1").connect, ("::1", PORT))), wanted, "connect()")
+            asked = [program("tcptrail"), "ports", "--connect", f"[::1]:{PORT}"]
+            done = ns.run(asked, check=False, stderr=subprocess.PIPE)
+            checks.equal(done.returncode, 1 if off else 0, "exit code", done.stderr)
+            checks.equal("no route, or no source address" in done.stderr, off, "the cause", done.stderr)
+            checks.that("--from" not in done.stderr, "no advice that cannot help", done.stderr)
+            del kept
+
+
 if __name__ == "__main__":
     run_tests(
         tried_again,
@@ -378,4 +396,5 @@ if __name__ == "__main__":
         two_devices,
         range_of_the_socket,
         orphans,
+        no_route,
     )
