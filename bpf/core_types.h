@@ -216,6 +216,7 @@ struct socket {
 struct inet_sock {
 	struct sock sk;
 	__be16 inet_sport;
+	__u32 local_port_range; /* 6.8; before that a struct of the same name, or none */
 };
 
 struct inet_connection_sock {

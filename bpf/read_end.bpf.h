@@ -166,6 +166,9 @@ static __always_inline void tcptrail_read_end(struct tcptrail_end_record *r, str
 		facts |= TCPTRAIL_END_LINGER2;
 	if (r->error && r->base.old_state != TCP_SYN_SENT)
 		facts |= tcptrail_read_silence(r, tp);
+	if (r->base.old_state == TCP_SYN_SENT && !r->tx_segs &&
+	    bpf_core_field_exists(tp->inet_conn.icsk_inet.local_port_range))
+		r->port_range = GET(tp, inet_conn.icsk_inet.local_port_range);
 	r->soft_error = tcptrail_soft_error(sk);
 	r->facts = facts;
 	tcptrail_count_sent(r, tp);

@@ -179,6 +179,9 @@ struct tcptrail_end_record {
 		__u32 tw_expires_ms; /* tw names a minisocket */
 		/* else: since the last ACK from the peer, rounded up; 0 = not known */
 		__u32 silent_ms;
+		/* of a connect() that failed before its SYN: the socket's IP_LOCAL_PORT_RANGE,
+		 * last port << 16 | first port; 0 = none */
+		__u32 port_range;
 	};
 	union {
 		char comm[TCPTRAIL_COMM_LEN]; /* F_OWN, F_KILLER or F_LISTEN_STOP */

@@ -79,7 +79,8 @@ Explanation explain(const BlockedRecord& r, const ExplainContext& context) {
                       context.clock ? context.clock(r.boot_ns + *r.free_in_ms * 1'000'000) : "?");
       facts.push_back({"free_in_ms", *r.free_in_ms});
     } else {
-      text += "No timer will free it. ";
+      text += no_known_end(r.blockers, r.blocker_count);
+      text += ' ';
     }
     text += rule(r);
   } else if (r.op == BlockedOp::kBind && r.error != EADDRINUSE) {

@@ -226,7 +226,7 @@ void PortsText::answer(const PortRecord& r, bool v6only) {
       line(fmt::format("Free in {} at the latest, if nothing new comes.",
                        duration_text(*r.free_in_ms)));
     } else {
-      line("No timer will free it.");
+      line(std::string(no_known_end(r.blockers, r.blocker_count)));
     }
     line(fmt::format("In the way: {}", states_text(r)));
     line(blocker_head());
@@ -255,7 +255,7 @@ void PortsText::answer(const DestinationRecord& r) {
   if (!r.connect)
     line(r.free_in_ms
              ? fmt::format("A port is free in {} at the latest.", duration_text(*r.free_in_ms))
-             : "No timer will free a port.");
+             : "When a port comes free is not known.");
   if (r.remedies.empty()) return;
   line("What helps:");
   for (const std::string& remedy : r.remedies) wrapped(remedy, 2, "- ");

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "ports/blocked.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -96,6 +98,7 @@ void BlockedAttempts::refused(const Event& event) {
           : bound_address(attempt.tuple.laddr, attempt.tuple.family, inet6, r.v6only != 0);
   attempt.options = options_of(r.reuseaddr != 0, r.reuseport != 0);
   attempt.uid = r.uid;
+  attempt.device = r.bound_dev_if;
   if (passes(attempt, event.has(TCPTRAIL_F_IN_TREE) ? std::optional(true) : std::nullopt))
     add(attempt);
 }
@@ -126,6 +129,7 @@ void BlockedAttempts::no_port(const Conn& conn, const tcptrail_end_record& end) 
   attempt.netns = conn.netns;
   attempt.tuple = conn.tuple;
   attempt.uid = conn.uid;
+  attempt.port_range = end.port_range;
   if (passes(attempt, conn.in_tree ? std::optional(true) : std::nullopt)) add(attempt);
 }
 
@@ -246,7 +250,7 @@ void BlockedAttempts::join(const Attempt& attempt, const PortSnapshot& snapshot,
   if (any_later) before = table_without(now, port, later);
   const PortTable& table = any_later ? before : now;
   if (attempt.op == BlockedOp::kConnect)
-    join_connect(attempt, snapshot, table, sysctls, record);
+    join_connect(attempt, snapshot, table, with_own_range(sysctls, attempt.port_range), record);
   else
     join_bind(attempt, snapshot, table, sysctls, record);
 }
@@ -259,6 +263,7 @@ void BlockedAttempts::join_bind(const Attempt& attempt, const PortSnapshot& snap
   c.question.address = attempt.bound;
   c.question.port = attempt.tuple.lport;
   c.question.uid = attempt.uid;
+  c.question.device = attempt.device;
   c.asker = attempt.caller;
   c.asked = attempt.options;
   std::vector<const PortSocket*> blockers;
@@ -291,6 +296,13 @@ void BlockedAttempts::join_bind(const Attempt& attempt, const PortSnapshot& snap
     record.remedies = bind_remedies(c, sysctls);
   } else if (c.refusal != BindRefusal::kNone) {
     record.remedies = bind_remedies(c, sysctls);
+  } else if (snapshot.table().on_port(c.question.port).size() !=
+             table.on_port(c.question.port).size()) {
+    // A holder that has gone since, or two calls at the same moment on two CPUs.
+    record.remedies.emplace_back(
+        fmt::format("The socket that was in the way is gone, or took the port at the same moment: "
+                    "`tcptrail ports {}` shows who has it now.",
+                    c.question.port));
   } else {
     record.free_in_ms = 0;
     record.remedies.emplace_back("What was in the way has gone in the meantime: try again.");
@@ -327,8 +339,13 @@ void BlockedAttempts::join_connect(const Attempt& attempt, const PortSnapshot& s
   record.blocker_count = blockers.size();
   record.blockers = blocker_records(snapshot, std::move(blockers), now_ns);
   if (record.remedies.empty()) {
-    record.free_in_ms = 0;
-    record.remedies.emplace_back("A port has become free in the meantime: try again.");
+    record.remedies.emplace_back(
+        attempt.tuple.lport != 0
+            ? "The socket with the same endpoints is gone, or the socket has a device of its own "
+              "(SO_BINDTODEVICE)."
+            : "A socket without options finds a port now. Possible causes: a port was released, "
+              "ip_local_port_range was changed, or this socket has a device of its own "
+              "(SO_BINDTODEVICE).");
   }
 }
 

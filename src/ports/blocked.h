@@ -57,6 +57,9 @@ class BlockedAttempts {
     BoundAddress bound;  // bind, listen
     BindOptions options = BindOptions::kPlain;
     std::uint32_t uid = 0;
+    std::uint32_t device = 0;  // bind, listen: ifindex of SO_BINDTODEVICE
+    std::uint32_t port_range =
+        0;  // connect: the socket's own (IP_LOCAL_PORT_RANGE), high << 16 | low
   };
 
   void add(Attempt attempt);

@@ -31,6 +31,7 @@ std::vector<BlockerRecord> blocker_records(const PortSnapshot& snapshot,
     record.tuple = s->tuple;
     record.reuseaddr = s->reuseaddr;
     record.reuseport = s->reuseport;
+    record.orphan = s->orphan;
     record.expires_in_ms = expires_in_ms(*s, now_ns);
     if (const auto holders = snapshot.holders(s->cookie); !holders.empty()) {
       record.owner = holders.front();

@@ -365,7 +365,10 @@ std::vector<std::string> connect_remedies(const ConnectCase& c, const PortSysctl
   if (const unsigned reserved = reserved_in_range(sysctls); reserved != 0)
     out.push_back(fmt::format("net.ipv4.ip_local_reserved_ports takes {} out of the range.",
                               count_text(reserved, "port", "ports")));
-  if (sysctls.range_high - sysctls.range_low < 60000)
+  if (sysctls.own_range)
+    out.push_back(fmt::format("Widen the socket's own range (IP_LOCAL_PORT_RANGE, now {} {}).",
+                              sysctls.range_low, sysctls.range_high));
+  else if (sysctls.range_high - sysctls.range_low < 60000)
     out.push_back(fmt::format("Widen net.ipv4.ip_local_port_range (now {} {}).", sysctls.range_low,
                               sysctls.range_high));
   out.push_back(

@@ -52,6 +52,7 @@ bool has_reuseport(BindOptions options) {
 // `reuseport_ok` as there: both true for a bind that names its port.
 bool conflicts(const PortSocket& other, const BindQuestion& q, BindOptions options, bool relax,
                bool reuseport_ok) {
+  if (q.device != 0 && other.bound_dev_if != 0 && q.device != other.bound_dev_if) return false;
   const bool share = has_reuseport(options) && other.reuseport &&
                      (other.state == TcpState::kTimeWait || other.minisocket || other.uid == q.uid);
   if (has_reuseaddr(options) && other.reuseaddr && other.state != TcpState::kListen) {
@@ -129,10 +130,26 @@ bool addresses_overlap(const BoundAddress& mine, const BoundAddress& other) {
 bool in_ephemeral_range(const PortSysctls& sysctls, std::uint16_t port) {
   if (port < sysctls.range_low || port > sysctls.range_high) return false;
   const unsigned count = sysctls.range_high - sysctls.range_low + 1;
+  if (sysctls.own_range) return true;
   if (count % 2 == 0 || count == 1) return true;
   // `remaining &= ~1`: with three ports the last is never tried, with more it is one
   // of the two ends, and seldom the last.
   return port != (count == 3 ? sysctls.range_high : sysctls.range_low);
+}
+
+PortSysctls with_own_range(PortSysctls sysctls, std::uint32_t port_range) {
+  if (port_range == 0) return sysctls;
+  const unsigned low = port_range & 0xffff;
+  const unsigned high = port_range >> 16;
+  const auto inside = [&](unsigned port) {
+    return port >= sysctls.range_low && port <= sysctls.range_high;
+  };
+  const bool low_counts = inside(low);
+  const bool high_counts = inside(high);
+  if (low_counts) sysctls.range_low = low;
+  if (high_counts) sysctls.range_high = high;
+  sysctls.own_range = true;
+  return sysctls;
 }
 
 unsigned reserved_in_range(const PortSysctls& sysctls) {

@@ -31,6 +31,9 @@ bool addresses_overlap(const BoundAddress& mine, const BoundAddress& other);
 // The ports that connect() and bind(:0) look at. In a range with an odd number of
 // ports the kernel leaves out one end each time; counted is what it finds most often.
 bool in_ephemeral_range(const PortSysctls& sysctls, std::uint16_t port);
+// Those of a socket with IP_LOCAL_PORT_RANGE (high << 16 | low; 0 = none):
+// inet_sk_get_local_port_range().
+PortSysctls with_own_range(PortSysctls sysctls, std::uint32_t port_range);
 // Every port of ip_local_port_range that is reserved.
 unsigned reserved_in_range(const PortSysctls& sysctls);
 
@@ -40,6 +43,7 @@ struct BindQuestion {
   BoundAddress address;    // of the fresh socket
   std::uint16_t port = 0;  // 0 = the kernel chooses
   std::uint32_t uid = 0;
+  std::uint32_t device = 0;      // ifindex of SO_BINDTODEVICE; 0 = none
   bool address_is_local = true;  // or bind() of others is allowed
   bool may_bind_low = true;      // CAP_NET_BIND_SERVICE
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "run/ports.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -209,9 +210,16 @@ Result<ConnectQuestion> PortsRun::connect_question(const PortSysctls& sysctls) c
   }
   const auto source = source_address_to(question.tuple.raddr, question.tuple.family);
   if (!source)
-    return Error{"no route to " + address_text(question.tuple.raddr, question.tuple.family),
-                 "the source address of the connection is not known", "name it with --from ADDR",
-                 1};
+    return Error{
+        "no route to " + address_text(question.tuple.raddr, question.tuple.family),
+        "connect() fails before it sends a SYN: there is no route, or no source address for it",
+        fmt::format("`ip route get {}` shows which{}",
+                    address_text(question.tuple.raddr, question.tuple.family),
+                    question.tuple.family == Family::kIpv6 &&
+                            is_loopback(question.tuple.raddr, Family::kIpv6)
+                        ? "; `sysctl net.ipv6.conf.lo.disable_ipv6` whether IPv6 is on"
+                        : ""),
+        1};
   question.tuple.laddr = *source;
   return question;
 }

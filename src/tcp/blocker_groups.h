@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "tcp/record.h"
@@ -16,6 +18,9 @@ struct BlockerGroup {
 };
 
 enum class GroupBy : std::uint8_t { kStateAndOwner, kStateOwnerAndReuseaddr };
+
+// What a port waits for whose release has no known time.
+std::string_view no_known_end(std::span<const BlockerRecord> blockers, std::uint64_t count);
 
 // In the order in which each group's first socket is in the record.
 std::vector<BlockerGroup> blocker_groups(const BlockedRecord& record, GroupBy by);

@@ -10,6 +10,7 @@ namespace tcptrail {
 struct PortSysctls {
   unsigned range_low = 32768;  // net.ipv4.ip_local_port_range, inclusive
   unsigned range_high = 60999;
+  bool own_range = false;       // ... narrowed by IP_LOCAL_PORT_RANGE of the socket
   std::bitset<65536> reserved;  // net.ipv4.ip_local_reserved_ports
   unsigned tcp_tw_reuse = 2;
   // net.ipv4.tcp_tw_reuse_delay; kernels without it wait for the next second of the

@@ -190,6 +190,7 @@ struct BlockerRecord {
   std::optional<bool> reuseaddr;
   std::optional<bool> reuseport;
   std::optional<std::uint64_t> expires_in_ms;
+  bool orphan = false;  // closed by its process; the kernel still waits for the peer
 };
 
 struct PortOwner {

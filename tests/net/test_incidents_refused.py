@@ -5,16 +5,20 @@ kernel had when it refused the call, and the advice fits it."""
 import errno
 import pathlib
 import socket
+import struct
+import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
-from harness import Namespace, Run, Tracer, program, run_tests
+from harness import Namespace, Run, Tracer, program, run_tests, wait_for
 from sockets import accepted, cookie_of, fresh, sysctl, to_time_wait
 
 LOCAL = "127.0.0.1"
 PORT = 12350
+IP_LOCAL_PORT_RANGE = 51
+DROP_ALL = "1,6 0 0 2"  # classic BPF for tc: TC_ACT_SHOT
 LIFE = ["life", "--json", "--events", "blocked"]
 
 
@@ -264,6 +268,121 @@ def fixed_source_port(checks):
         checks.that(len(told) == 1 and told[0].startswith(wanted), "headline", *told)
 
 
+def two_devices(checks):
+    """Listeners on the same port of two devices: only the one on the caller's device is in its way; one without a device always is"""
+
+    def on(device, port):
+        sock = fresh("0.0.0.0")
+        if device:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
+        sock.bind(("0.0.0.0", port))
+        sock.listen()
+        return sock
+
+    known = {}
+
+    def play():
+        first, other, without = on("v0", PORT), on("w0", PORT), on(None, PORT + 1)
+        known[PORT], known[PORT + 1] = cookie_of(first), cookie_of(without)
+        for port in (PORT, PORT + 1):
+            checks.equal(refusal(on, "v0", port), "EADDRINUSE", f"bind() on v0 to {port}")
+        first.close()
+        return other, without, on("v0", PORT)
+
+    with Namespace() as ns:
+        for device, peer in (("v0", "v1"), ("w0", "w1")):
+            ns.ip("link", "add", device, "type", "veth", "peer", "name", peer)
+        with Tracer(LIFE, netns=ns) as tracer:
+            kept = ns.call(play)
+        del kept
+    records = tracer.run.of("blocked")
+    checks.equal(len(records), 2, "records", *records)
+    for record in records:
+        shown = {b["cookie"] for b in record["blockers"]}
+        checks.that(shown <= {known[record["lport"]]}, "in the way", record)
+        checks.that(record["lport"] == PORT or shown, "the one without a device", record)
+
+
+def range_of_the_socket(checks):
+    """Each socket has a range of its own with two ports; the third connect() fails: those two connections hold them, and no port is said to be free"""
+    low = 40000
+
+    def client(own_range):
+        sock = fresh(LOCAL)
+        if own_range:
+            sock.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, struct.pack("HH", low, low + 1))
+        return sock
+
+    def play():
+        kept = [bound(LOCAL, PORT)]
+        for wanted in (None, None, "EADDRNOTAVAIL"):
+            kept.append(client(True))
+            checks.equal(refusal(kept[-1].connect, (LOCAL, PORT)), wanted, "connect() with a range of its own")
+        kept.append(client(False))
+        checks.equal(refusal(kept[-1].connect, (LOCAL, PORT)), None, "connect() without one")
+        return kept, {cookie_of(sock) for sock in kept[1:3]}
+
+    with Namespace() as ns, Tracer(LIFE, netns=ns) as tracer:
+        kept, holders = ns.call(play)
+        # The sockets stay as they are until the record has been written.
+        wait_for(lambda: any(r["type"] == "blocked" for r in tracer.records_so_far()), "the record")
+    del kept
+    [record] = tracer.run.of("blocked")
+    checks.equal({b["cookie"] for b in record["blockers"]}, holders, "in the way", record)
+    checks.equal(record["free_in_ms"], None, "free_in_ms", record)
+    checks.that("try again" not in advice(record), "no advice to try again", record)
+    checks.that(f"IP_LOCAL_PORT_RANGE, now {low} {low + 1}" in advice(record), "its range", record)
+
+
+def orphans(checks):
+    """A port held by a closed socket that a silent peer keeps in FIN_WAIT1: the kernel gives it up; a listener has no timer"""
+    for orphan in (True, False):
+
+        def play():
+            server = fresh(LOCAL)
+            server.bind((LOCAL, PORT))
+            server.listen()
+            client = socket.create_connection((LOCAL, PORT))
+            child = accepted(server)
+            if orphan:
+                server.close()
+                ns.run(["tc", "qdisc", "add", "dev", "lo", "clsact"])
+                ns.run(["tc", "filter", "add", "dev", "lo", "ingress", "bpf", "da", "bytecode", DROP_ALL])
+                child.close()
+            asker = fresh(LOCAL)
+            checks.equal(refusal(asker.bind, (LOCAL, PORT)), "EADDRINUSE", "bind()")
+            states = ns.run(["ss", "-Htan", f"sport = :{PORT}"]).stdout
+            checks.equal("FIN-WAIT-1" in states, orphan, f"state: {states}")
+            return server, client, child, asker
+
+        with Namespace() as ns, Tracer(["explain", "--json"], netns=ns) as tracer:
+            kept = ns.call(play)
+            wait_for(lambda: any(r.get("subject") == "blocked" for r in tracer.records_so_far()), "the record")
+            text = ns.run([program("tcptrail"), "ports", "--bind", f"{LOCAL}:{PORT}"]).stdout
+        del kept
+        [told] = [r["findings"][0]["text"] for r in tracer.run.records if r.get("subject") == "blocked"]
+        for one in (told, text):
+            checks.equal("tcp_orphan_retries" in one, orphan, "the kernel gives it up", one)
+            checks.equal("No timer will free it" in one, not orphan, "no timer", one)
+
+
+def no_route(checks):
+    """connect() to ::1 with IPv6 switched off: no port is missing, and another source address cannot help; with IPv6 it succeeds"""
+    for off in (True, False):
+        with Namespace() as ns:
+            if off:
+                ns.run(["sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1"])
+            kept = ns.call(lambda: None if off else bound("::1", PORT))
+            wanted = "EADDRNOTAVAIL" if off else None
+            checks.equal(ns.call(lambda: refusal(fresh("::1").connect, ("::1", PORT))), wanted, "connect()")
+            asked = [program("tcptrail"), "ports", "--connect", f"[::1]:{PORT}"]
+            done = ns.run(asked, check=False, stderr=subprocess.PIPE)
+            checks.equal(done.returncode, 1 if off else 0, "exit code", done.stderr)
+            checks.equal("no route, or no source address" in done.stderr, off, "the cause", done.stderr)
+            checks.that("--from" not in done.stderr, "no advice that cannot help", done.stderr)
+            del kept
+
+
 if __name__ == "__main__":
     run_tests(
         tried_again,
@@ -274,4 +393,8 @@ if __name__ == "__main__":
         single_addresses,
         virtual_address,
         fixed_source_port,
+        two_devices,
+        range_of_the_socket,
+        orphans,
+        no_route,
     )

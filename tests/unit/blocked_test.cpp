@@ -2,6 +2,7 @@
 // Refused attempts, through the whole model: an event, a snapshot, one record.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <numeric>
@@ -192,6 +193,43 @@ TEST(Blocked, AnAddressOfAnotherMachineHasNoBlockers) {
   EXPECT_EQ(a.only().blocker_count, 0U);
   EXPECT_NE(a.only().remedies.front().find("no address of this network namespace"),
             std::string::npos);
+}
+
+TEST(Blocked, AListenerOnAnotherDeviceIsNotInTheWay) {
+  Attempts a;
+  Event asked = refused(kSecond, TCPTRAIL_OP_BIND, 8080);
+  asked.refused.bound_dev_if = 2;
+  a.model.event(asked);
+  std::vector<Event> listeners;
+  for (const std::uint32_t device : {0U, 2U, 3U}) {
+    Event event = seen(10 + device, kSecond, kListen, {8080, 0});
+    event.owned.bound_dev_if = device;
+    listeners.push_back(event);
+  }
+  a.snapshot(kSecond + kMs, {listeners[0], listeners[1], listeners[2]});
+  ASSERT_EQ(a.only().blocker_count, 2U);
+  for (const BlockerRecord& blocker : a.only().blockers) EXPECT_NE(blocker.cookie, 13U);
+}
+
+TEST(Blocked, TheSocketsOwnPortRangeIsTheOneThatIsUsedUp) {
+  for (const std::uint32_t range : {40001U << 16 | 40000U, 0U}) {
+    Attempts a;
+    Event end =
+        by(20, closing(ev(3, kSecond + kMs, kSynSent, kClose, {0, 80}), TCPTRAIL_END_NO_SEGS_OUT));
+    end.end.port_range = range;
+    a.model.event(by(20, ev(3, kSecond, kClose, kSynSent, {0, 80})));
+    a.model.event(end);
+    a.snapshot(kSecond + 2 * kMs, {seen(5, kSecond + 2 * kMs, kEstablished, {40000, 80}),
+                                   seen(6, kSecond + 2 * kMs, kEstablished, {40001, 80})});
+    const bool widen = std::any_of(
+        a.only().remedies.begin(), a.only().remedies.end(), [](const std::string& remedy) {
+          return remedy.find("IP_LOCAL_PORT_RANGE, now 40000 40001") != std::string::npos;
+        });
+    EXPECT_EQ(widen, range != 0);
+    EXPECT_FALSE(a.only().free_in_ms);
+    for (const std::string& remedy : a.only().remedies)
+      EXPECT_EQ(remedy.find("try again"), std::string::npos) << remedy;
+  }
 }
 
 TEST(Blocked, AConnectWithoutAPortNamesTheSocketsThatHoldThem) {

@@ -710,6 +710,23 @@ TEST(Explanation, BlockedByALiveSocketHasNoTimer) {
        "1 LISTEN of a.out (pid 640) without SO_REUSEADDR and 69 more. No timer will free it.");
 }
 
+TEST(Explanation, OrphansEndByTheirRetries) {
+  BlockedRecord r = blocked_bind();
+  for (BlockerRecord& blocker : r.blockers) {
+    blocker.state = kFinWait1;
+    blocker.expires_in_ms.reset();
+    blocker.orphan = true;
+  }
+  r.free_in_ms.reset();
+  const auto text = [&] {
+    return only(explain(r, ExplainContext{test::boot_seconds}), FindingKind::kPortBlocked).text;
+  };
+  SAYS(text(), "net.ipv4.tcp_orphan_retries");
+  EXPECT_EQ(text().find("No timer"), std::string::npos);
+  r.blockers[0].orphan = false;
+  SAYS(text(), "No timer will free it.");
+}
+
 TEST(Explanation, BlockedConnectSaysThatOtherDestinationsWork) {
   BlockedRecord r = blocked_bind();
   r.op = BlockedOp::kConnect;
