@@ -36,10 +36,16 @@ static __always_inline void tcptrail_count_sent(struct tcptrail_end_record *r, s
 	r->tx_bytes = numbers;
 }
 
-/* A byte of cb, where each owner of an sk_buff keeps what it knows of it. */
+/*
+ * A byte of cb, where each owner of an sk_buff keeps what it knows of it. The offset stays out of
+ * the load: libbpf refuses to relocate a load that is not as wide as the field.
+ */
 static __always_inline __u8 tcptrail_cb(struct sk_buff *skb, __u32 offset)
 {
-	const __u8 *at = (const __u8 *)skb + bpf_core_field_offset(struct sk_buff, cb) + offset;
+	const __u8 *at;
+
+	barrier_var(offset);
+	at = (const __u8 *)skb + bpf_core_field_offset(struct sk_buff, cb) + offset;
 #ifdef TCPTRAIL_CLASSIC
 	__u8 value = 0;
 

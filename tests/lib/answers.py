@@ -32,7 +32,9 @@ def features(deny=()):
     """{feature: "on" | "off ..."} as doctor prints it, and the whole text."""
     flags = ["--deny-feature", ",".join(deny)] if deny else []
     done = subprocess.run(
-        [program("tcptrail"), "doctor", *flags], capture_output=True, text=True, timeout=PATIENCE, check=True
+        [program("tcptrail"), "doctor", *flags], capture_output=True, text=True, timeout=PATIENCE
     )
+    if done.returncode != 0:
+        raise AssertionError(f"doctor: exit code {done.returncode}\n{done.stdout}{done.stderr}")
     table = done.stdout.split("feature", 1)[1].split("\n\n")[0].splitlines()[1:]
     return {line.split()[0]: line.split()[1] for line in table if line[:1].strip()}, done.stdout  # why: and fix: are indented
