@@ -115,6 +115,7 @@ class ConnectionTracker {
     std::uint64_t cookie;
     tcptrail_end_record end;
     std::vector<TransitionRecord> held;  // a socket that connects again has others
+    bool for_peer = false;  // received the RST of an end that waits: told after that one
   };
 
   void on_transition(const Event& event);

@@ -61,6 +61,12 @@ void ConnectionTracker::end_waiting(std::uint64_t cookie, ResetAfter reset_after
   it->conn.reset_reason = reason;
   write_waiting(*it, reset_after);
   waiting_.erase(it);
+  const auto peer = std::find_if(waiting_.begin(), waiting_.end(), [&](const Waiting& w) {
+    return w.for_peer && w.conn.peer_cookie == cookie;
+  });
+  if (peer == waiting_.end()) return;
+  write_waiting(*peer, ResetAfter::kNo);
+  waiting_.erase(peer);
 }
 
 void ConnectionTracker::write_waiting(Waiting& waiting, ResetAfter reset_after) {
@@ -164,8 +170,11 @@ void ConnectionTracker::write(std::uint64_t cookie, Conn& conn, const tcptrail_e
   // The RST mostly comes after the CLOSE, and with it the kernel's reason.
   const bool reason_to_come = verdict.how == How::kRstSent && !conn.reset_sent &&
                               reset_after == ResetAfter::kNotYet && !options_.reset_reasons.empty();
-  if (verdict.wait_for_reset || reason_to_come) {
-    Waiting waiting{conn, cookie, end, {}};
+  const bool for_peer = verdict.how == How::kRstReceived && reset_after == ResetAfter::kNotYet &&
+                        std::any_of(waiting_.begin(), waiting_.end(),
+                                    [&](const Waiting& w) { return w.cookie == conn.peer_cookie; });
+  if (verdict.wait_for_reset || reason_to_come || for_peer) {
+    Waiting waiting{conn, cookie, end, {}, for_peer};
     ClosingStates::hand_over(conn, waiting.conn);
     waiting.held = held_.take(cookie);
     waiting_.push_back(std::move(waiting));

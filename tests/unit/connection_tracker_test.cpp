@@ -491,6 +491,27 @@ TEST(ConnectionTracker, TheReasonOfAResetComesWithTheReset) {
   EXPECT_EQ(model.only().reset_reason, "tcp_abort_on_close");
 }
 
+// On one host the RST is received before its reason is known.
+TEST(ConnectionTracker, TheEndThatSentTheResetIsToldBeforeTheOneThatReceivedIt) {
+  Connections model({.resets_traced = true, .reset_reasons = {"", "tcp_abort_on_close"}});
+  const Ends server{443, 1000};
+  const Ends client{1000, 443};
+  Event sent = reset(1, 6, TCPTRAIL_RESET_SENT);
+  sent.reset.reason = 1;
+  model.input({ev(2, 1, kClose, kSynSent, client), ev(1, 1, kListen, kSynRecv, server),
+               ev(2, 2, kSynSent, kEstablished, client), ev(1, 2, kSynRecv, kEstablished, server),
+               by(10, closing(ev(1, 3, kEstablished, kClose, server),
+                              TCPTRAIL_END_UNREAD | TCPTRAIL_END_SHUT_RCV)),
+               reset(2, 4, TCPTRAIL_RESET_RECEIVED),
+               closing(ev(2, 5, kEstablished, kClose, client), 0, ECONNRESET)});
+  EXPECT_TRUE(model.sink.connections.empty());
+  model.input({sent});
+  ASSERT_EQ(model.sink.connections.size(), 2U);
+  EXPECT_EQ(model.sink.connections[0].how, How::kRstSent);
+  EXPECT_EQ(model.sink.connections[1].how, How::kRstReceived);
+  EXPECT_FALSE(model.lifecycle.waiting());
+}
+
 TEST(ConnectionTracker, ANumberThatTheKernelHasNoWordForIsNoReason) {
   Connections model({.resets_traced = true, .reset_reasons = {"", "tcp_abort_on_close"}});
   Event sent = reset(1, 4, TCPTRAIL_RESET_SENT);
