@@ -33,34 +33,29 @@ int output_status(const OutFile& out);
 EventSet counted_events(const Options& options);
 
 // Counts what is printed for --count, and passes on.
-class CountingSink final : public RecordSink {
+class CountingSink final : public ForwardingSink {
  public:
   CountingSink(RecordSink& next, const EventSet& events, const EventSet& counted,
                std::optional<std::uint64_t> limit)
-      : next_(next), events_(events), counted_(counted), left_(limit.value_or(UINT64_MAX)) {}
+      : ForwardingSink(next),
+        events_(events),
+        counted_(counted),
+        left_(limit.value_or(UINT64_MAX)) {}
   [[nodiscard]] bool full() const { return left_ == 0; }
-  void on(const StartupRecord& r) override { next_.on(r); }
-  void on(const LossRecord& r) override { next_.on(r); }
-  void on(const SummaryRecord& r) override { next_.on(r); }
+  using ForwardingSink::on;
   void on(const TransitionRecord& r) override { pass(r, events_.transition, counted_.transition); }
   void on(const ConnectionRecord& r) override { pass(r, events_.connection, counted_.connection); }
   void on(const TimeWaitRecord& r) override { pass(r, events_.time_wait, counted_.time_wait); }
   void on(const BlockedRecord& r) override { pass(r, events_.blocked, counted_.blocked); }
   void on(const PortRound& r) override { pass(r, true, true); }
-  void owner_found(std::uint64_t cookie, const Process& owner) override {
-    next_.owner_found(cookie, owner);
-  }
-  void tick(std::uint64_t boot_ns) override { next_.tick(boot_ns); }
-  [[nodiscard]] std::uint64_t next_tick() const override { return next_.next_tick(); }
 
  private:
   template <class Record>
   void pass(const Record& record, bool printed, bool counted) {
     if (!printed || left_ == 0) return;
     if (counted) --left_;
-    next_.on(record);
+    ForwardingSink::on(record);
   }
-  RecordSink& next_;
   EventSet events_;
   EventSet counted_;
   std::uint64_t left_;

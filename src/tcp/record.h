@@ -355,4 +355,27 @@ class RecordSink {
   [[nodiscard]] virtual std::uint64_t next_tick() const { return UINT64_MAX; }
 };
 
+// Hands everything on. What stands between the model and a view derives from it, so that a new
+// record type passes.
+class ForwardingSink : public RecordSink {
+ public:
+  explicit ForwardingSink(RecordSink& next) : next_(next) {}
+  void on(const StartupRecord& r) override { next_.on(r); }
+  void on(const TransitionRecord& r) override { next_.on(r); }
+  void on(const ConnectionRecord& r) override { next_.on(r); }
+  void on(const TimeWaitRecord& r) override { next_.on(r); }
+  void on(const BlockedRecord& r) override { next_.on(r); }
+  void on(const LossRecord& r) override { next_.on(r); }
+  void on(const SummaryRecord& r) override { next_.on(r); }
+  void on(const PortRound& r) override { next_.on(r); }
+  void owner_found(std::uint64_t cookie, const Process& owner) override {
+    next_.owner_found(cookie, owner);
+  }
+  void tick(std::uint64_t boot_ns) override { next_.tick(boot_ns); }
+  [[nodiscard]] std::uint64_t next_tick() const override { return next_.next_tick(); }
+
+ private:
+  RecordSink& next_;
+};
+
 }  // namespace tcptrail
