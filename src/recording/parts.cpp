@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "recording/parts.h"
 
-#include <fmt/format.h>
-
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -53,12 +51,17 @@ Result<bool> continues_rotation(const RecordingTarget& target) {
   return continues;
 }
 
+// By errno.
+Error cannot_rename(const std::string& from, const std::string& to) {
+  return Error{"cannot rename " + from + " to " + to + ": " + std::strerror(errno)};
+}
+
 Result<void> move_parts(const RecordingTarget& target) {
   for (unsigned number = target.keep; number > 0; --number) {
     const std::string from = part_path(target.path, number - 1);
     const std::string to = part_path(target.path, number);
     if (std::rename(from.c_str(), to.c_str()) != 0 && (errno != ENOENT || number == 1))
-      return Error{fmt::format("cannot rename {} to {}: {}", from, to, std::strerror(errno))};
+      return cannot_rename(from, to);
   }
   return {};
 }
