@@ -38,28 +38,32 @@ static __always_inline void emit_accept(__u64 cookie, __u32 netns, __u32 uid, in
 }
 
 /* This runs for every connection of a server: each probe read of a field costs some 20 ns. */
+static __always_inline void emit_accept_of(struct sock *sk, int fd)
+{
+	__u32 netns = 0;
+	__u64 cookie = have_cookie ? (__u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) :
+				     (__u64)(unsigned long)sk;
+
+	if (!cookie)
+		return;
+	if (netns_count) {
+		netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+		if (!netns_passes(netns))
+			return;
+	}
+	emit_accept(cookie, netns, BPF_CORE_READ(sk, sk_uid.val), fd);
+}
+
 static __always_inline int on_accept_return(struct sys_exit_args *ctx)
 {
 	struct sock *sk;
 	long fd = ctx->ret;
-	__u64 cookie;
-	__u32 netns = 0;
 
 	if (fd < 0)
 		return 0;
 	sk = tcptrail_tcp_socket(fd);
-	if (!sk)
-		return 0;
-	cookie = have_cookie ? (__u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) :
-			       (__u64)(unsigned long)sk;
-	if (!cookie)
-		return 0;
-	if (netns_count) {
-		netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
-		if (!netns_passes(netns))
-			return 0;
-	}
-	emit_accept(cookie, netns, BPF_CORE_READ(sk, sk_uid.val), fd);
+	if (sk)
+		emit_accept_of(sk, fd);
 	return 0;
 }
 

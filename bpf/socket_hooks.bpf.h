@@ -20,7 +20,8 @@
  * inet_accept(): in later kernels (those with __inet_accept()) a TCP connection that comes
  * through an MPTCP listener does not pass there.
  *
- * Direct loads alone: under lockdown=confidentiality this is the only one that loads.
+ * Direct loads alone, but for MPTCP: under lockdown=confidentiality this is the only one that
+ * loads.
  */
 SEC("fentry/security_sock_graft")
 int BPF_PROG(accept_hook, struct sock *child)
@@ -30,8 +31,17 @@ int BPF_PROG(accept_hook, struct sock *child)
 	__u32 netns = 0;
 
 	/* NFS and others accept in kernel threads, and so does io_uring before 5.12. */
-	if (!sk || current_is_kernel_thread())
+	if (current_is_kernel_thread())
 		return 0;
+	if (!sk) {
+		if (!probe_reads ||
+		    BPF_CORE_READ_BITFIELD_PROBED(child, sk_protocol) != IPPROTO_MPTCP)
+			return 0;
+		sk = tcptrail_first_subflow(child);
+		if (sk)
+			emit_accept_of(sk, -1);
+		return 0;
+	}
 	cookie = have_cookie ? (__u64)sk->__sk_common.skc_cookie.counter : (__u64)(unsigned long)sk;
 	if (!cookie)
 		return 0;

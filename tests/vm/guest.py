@@ -123,9 +123,9 @@ class Guest:
     def row_minisockets(self, checks):
         """the programs at minisockets: each birth and each end, with its cause"""
         if self.off("timewait_hooks"):
-            self.bpf_tests(checks, "Rescan.*-*FiltersOfTheTuple*")
+            self.bpf_tests(checks, "Scan.*-*FiltersOfTheTuple*")
             return "by looking again"
-        self.bpf_tests(checks, "TimeWaitHooks.*:BirthHook.*:Rescan.*-*Filters*")
+        self.bpf_tests(checks, "TimeWaitHooks.*:BirthHook.*:Scan.*-*Filters*")
         return "at the moment, with its cause"
 
     def row_ledger(self, checks):
