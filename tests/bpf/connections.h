@@ -74,7 +74,8 @@ class WithConnections : public InOwnNetwork {
   // The peer's ACK of a FIN may be delayed: until then FIN_WAIT2 is a full socket.
   [[nodiscard]] std::vector<Event> wait_for_minisocket(Session& session) const {
     std::vector<Event> seen;
-    for (int i = 0; i < 400 && seen.empty(); ++i) {
+    // 30 s and more: an emulated machine keeps softirqs waiting.
+    for (int i = 0; i < 6000 && seen.empty(); ++i) {
       seen = snapshot(session, minisockets()).of(TCPTRAIL_SEEN_TIMEWAIT);
       if (seen.empty()) ::poll(nullptr, 0, 5);
     }
